@@ -1,0 +1,17 @@
+/** What receiving a dump over CRIU's page-server wire takes and gives. */
+
+export interface DumpOptions {
+  /** No byte for so long ends the dump. */
+  idleDeadlineMs: number;
+  /** All pages of the dump. Default 2^26 (256 GiB). */
+  maxPageCount?: number;
+}
+
+export interface DumpSummary {
+  pageCount: number;
+  lazyPageCount: number;
+  targetCount: number;
+  /** Everything read from the stream, headers included. */
+  receivedBytes: number;
+  durationMs: number;
+}
