@@ -1,0 +1,76 @@
+/** The agent's API: fastify over HTTP/2 without TLS, on connections that the vsock listener hands in. */
+import http2 from 'node:http2';
+import type { Socket } from 'node:net';
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import fastify, { type FastifyError } from 'fastify';
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import type { Agent } from '../agent.ts';
+import { checkpointRoutes } from './checkpoint-routes.ts';
+import { containerRoutes } from './container-routes.ts';
+import { streamRoutes } from './stream-routes.ts';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+/** One plane, one connection; a few more while an old one is dying. */
+const MAX_CONNECTIONS = 8;
+const MAX_STREAMS = 1024;
+
+export interface ApiServer {
+  accept(socket: Socket): void;
+}
+
+function createApp(server: { current?: http2.Http2Server }) {
+  return fastify({
+    http2: true,
+    bodyLimit: MAX_BODY_BYTES,
+    logger: false,
+    ajv: { customOptions: { removeAdditional: false } },
+    serverFactory: (handler) => {
+      server.current = http2.createServer(
+        { settings: { maxConcurrentStreams: MAX_STREAMS } },
+        handler as never,
+      );
+      return server.current as never;
+    },
+  })
+    .setValidatorCompiler(TypeBoxValidatorCompiler)
+    .withTypeProvider<TypeBoxTypeProvider>();
+}
+export type App = ReturnType<typeof createApp>;
+
+export async function createApiServer(agent: Agent): Promise<ApiServer> {
+  const server: { current?: http2.Http2Server } = {};
+  const app = createApp(server);
+  // Streamed bodies are not fastify's to read: routes take them from the raw stream.
+  for (const type of ['application/octet-stream', 'application/x-tar']) {
+    app.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
+  }
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const known = error.validation
+      ? new OffloadError('invalid_request', `${request.method} ${request.url}: ${error.message}`)
+      : toOffloadError(error, `${request.method} ${request.url}`);
+    void reply.code(known.status).send({ code: known.code, message: known.message });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    void reply
+      .code(404)
+      .send({ code: 'not_found', message: `${request.method} ${request.url}: no such call` });
+  });
+  containerRoutes(app, agent);
+  checkpointRoutes(app, agent);
+  streamRoutes(app, agent);
+  await app.ready();
+
+  const connections = new Set<Socket>();
+  return {
+    accept(socket) {
+      if (connections.size >= MAX_CONNECTIONS) {
+        socket.destroy();
+        return;
+      }
+      connections.add(socket);
+      socket.once('close', () => connections.delete(socket));
+      socket.on('error', () => socket.destroy());
+      server.current?.emit('connection', socket);
+    },
+  };
+}

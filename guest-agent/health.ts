@@ -1,0 +1,53 @@
+/** What this guest is and runs, asked once at the start; memory each time. */
+import { readFile } from 'node:fs/promises';
+import { freemem, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Health } from '../interconnect/agent-api.ts';
+import type { AgentPaths } from './paths.ts';
+import type { RunProgram } from './run-program.ts';
+import { CONMON } from './runtime/conmon.ts';
+import { CRUN } from './runtime/crun.ts';
+
+export const AGENT_VERSION = '0.1.0';
+const WORK_ROUNDS = 2_000_000;
+
+/** A fixed amount of integer work; some 5 ms on a current processor, many times that under emulation. */
+function measureWorkMs(): number {
+  const startMs = performance.now();
+  let state = 1;
+  for (let round = 0; round < WORK_ROUNDS; round += 1)
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+  return Math.max(performance.now() - startMs, state === 0 ? 1 : 0.01);
+}
+
+export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
+  const version = (command: string, args: string[], pattern: RegExp) =>
+    deps
+      .run(command, args)
+      .then((output) => pattern.exec(output)?.[1] ?? output.split('\n')[0] ?? 'unknown')
+      .catch(() => 'missing');
+  const facts = Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+    version(CRUN, ['--version'], /crun version (\S+)/),
+    version('criu', ['--version'], /Version: (\S+)/),
+    version(CONMON, ['--version'], /conmon version (\S+)/),
+    version(join(deps.paths.programDirectory, 'offload-pager'), ['--version'], /(\d\S*)/),
+  ] as const);
+  const workMs = measureWorkMs();
+  return async (): Promise<Health> => {
+    const [bootId, crun, criu, conmon, pager] = await facts;
+    return {
+      bootId: bootId.trim(),
+      agent: AGENT_VERSION,
+      node: process.version,
+      kernel: release(),
+      crun,
+      criu,
+      conmon,
+      pager,
+      memoryTotalBytes: totalmem(),
+      memoryAvailableBytes: freemem(),
+      workMs,
+    };
+  };
+}

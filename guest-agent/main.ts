@@ -1,0 +1,25 @@
+/** The agent's entry: real parts are made here and nowhere else. */
+import { mkdir } from 'node:fs/promises';
+import { AGENT_PORT } from '../interconnect/page-protocol.ts';
+import { createAgent } from './agent.ts';
+import { createApiServer } from './api/server.ts';
+import { guestPaths } from './paths.ts';
+import { runProgram } from './run-program.ts';
+import { connectVsock, HOST_CID, listenVsock } from './vsock.ts';
+
+const CREATE_TIMEOUT_MS = 60_000;
+
+process.on('unhandledRejection', (reason) => console.error('agent: unhandled rejection:', reason));
+
+await mkdir(guestPaths.runDirectory, { recursive: true });
+await mkdir(guestPaths.dataDirectory, { recursive: true });
+const agent = await createAgent({
+  paths: guestPaths,
+  run: runProgram,
+  dialPlane: (port) => connectVsock(HOST_CID, port),
+  nowMs: () => performance.now(),
+  createTimeoutMs: CREATE_TIMEOUT_MS,
+});
+const api = await createApiServer(agent);
+await listenVsock(AGENT_PORT, (socket) => api.accept(socket));
+console.log(`agent: listening on vsock port ${AGENT_PORT}`);

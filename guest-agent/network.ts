@@ -1,0 +1,46 @@
+/**
+ * Container networks inside the guest: one bridge, one network namespace and veth pair a container.
+ * The namespace is made by us and given to crun by path, so a checkpoint does not hold it and a restored
+ * container finds the same address in whatever guest it wakes up in.
+ */
+import type { RunProgram } from './run-program.ts';
+
+const BRIDGE = 'offload0';
+const GATEWAY = '10.88.0.1/16';
+/** Interface names have at most 15 characters (IFNAMSIZ), so the veth is named by the address's last two bytes. */
+const vethName = (address: string) => `opv${address.replace(/\/.*/, '').split('.').slice(2).join('x')}`;
+
+export function createNetworks(run: RunProgram) {
+  let bridge: Promise<unknown> | undefined;
+  const ensureBridge = () => {
+    bridge ??= run('ip', ['-batch', '-'], {
+      input: `link add ${BRIDGE} type bridge\naddr add ${GATEWAY} dev ${BRIDGE}\nlink set ${BRIDGE} up\n`,
+    });
+    return bridge;
+  };
+  return {
+    /** Makes the namespace with eth0 at `address` (with prefix length); replaces a leftover of that name. */
+    async attach(namespace: string, address: string): Promise<void> {
+      await ensureBridge();
+      await this.detach(namespace, address);
+      const veth = vethName(address);
+      await run('ip', ['-batch', '-'], {
+        input: [
+          `netns add ${namespace}`,
+          `link add ${veth} type veth peer name eth0 netns ${namespace}`,
+          `link set ${veth} master ${BRIDGE} up`,
+        ].join('\n'),
+      });
+      await run('ip', ['-netns', namespace, '-batch', '-'], {
+        input: `link set lo up\naddr add ${address} dev eth0\nlink set eth0 up\nroute add default via ${GATEWAY.split('/')[0]}\n`,
+      });
+    },
+    /** Fine when there is none: -force goes on after an error of one line. */
+    async detach(namespace: string, address: string): Promise<void> {
+      await run('ip', ['-force', '-batch', '-'], {
+        input: `link del ${vethName(address)}\nnetns del ${namespace}\n`,
+      }).catch(() => undefined);
+    },
+  };
+}
+export type Networks = ReturnType<typeof createNetworks>;

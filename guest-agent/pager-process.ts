@@ -1,0 +1,78 @@
+/** The pager of one restore, as a process: started, waited for, ended. */
+
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { PAGE_PORT } from '../interconnect/page-protocol.ts';
+import { withDeadline } from '../platform/deadline.ts';
+import { OffloadError } from '../platform/errors.ts';
+
+const STOP_TIMEOUT_MS = 5_000;
+
+export interface PagerOptions {
+  programDirectory: string;
+  tokenFile: string;
+  /** Where CRIU looks for lazy-pages.socket: its work directory. */
+  workDirectory: string;
+  imagesDirectory: string;
+  cgroup: string;
+  deadlineMs: number;
+  onEnd: (failure: string | undefined) => void;
+}
+
+export interface PagerProcess {
+  /** Resolves once pages for CRIU itself are in the images directory and the socket listens. */
+  ready: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function startPager(options: PagerOptions): PagerProcess {
+  const child = execa(
+    join(options.programDirectory, 'offload-pager'),
+    [
+      '--connect',
+      `vsock:2:${PAGE_PORT}`,
+      '--token-file',
+      options.tokenFile,
+      '--work-dir',
+      options.workDirectory,
+      '--images-dir',
+      options.imagesDirectory,
+      '--container-cgroup',
+      options.cgroup,
+      '--deadline-ms',
+      String(options.deadlineMs),
+    ],
+    {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+      reject: false,
+      maxBuffer: 65_536,
+      buffer: { stdout: false },
+    },
+  );
+  const ended = child.then((result) => {
+    const failure = result.failed
+      ? (result.stderr || result.shortMessage || 'no reason given').trim()
+      : undefined;
+    options.onEnd(failure?.slice(-400));
+    return failure;
+  });
+  const ready = new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.includes('ready')) resolve();
+    });
+    void ended.then((failure) => {
+      if (failure !== undefined) reject(new OffloadError('runtime_failed', `pager: ${failure}`));
+      else resolve();
+    });
+  });
+  ready.catch(() => undefined);
+  return {
+    ready: withDeadline(ready, options.deadlineMs, 'start pager'),
+    async stop() {
+      child.kill('SIGTERM');
+      await withDeadline(ended, STOP_TIMEOUT_MS, 'stop pager').catch(() => child.kill('SIGKILL'));
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** Where the agent keeps things in the guest. /run is a tmpfs (CRIU caches its kernel probes there too). */
+import { join } from 'node:path';
+
+export interface AgentPaths {
+  /** Bundles and other small state, on tmpfs. */
+  runDirectory: string;
+  /** Writable layers of root filesystems, on the guest's disk. */
+  dataDirectory: string;
+  /** Directory with offload-pager and offload-memcheck. */
+  programDirectory: string;
+  cgroupRoot: string;
+}
+
+export const guestPaths: AgentPaths = {
+  runDirectory: '/run/offload',
+  dataDirectory: '/var/lib/offload',
+  programDirectory: '/opt/offload',
+  cgroupRoot: '/sys/fs/cgroup',
+};
+
+/** The files of one container. */
+export function containerPaths(paths: AgentPaths, id: string) {
+  const bundle = join(paths.runDirectory, 'containers', id);
+  const data = join(paths.dataDirectory, 'containers', id);
+  return {
+    bundle,
+    data,
+    config: join(bundle, 'config.json'),
+    criuConfig: join(bundle, 'criu.conf'),
+    rootfs: join(bundle, 'rootfs'),
+    pidFile: join(bundle, 'pid'),
+    conmonPidFile: join(bundle, 'conmon.pid'),
+    dumpImages: join(bundle, 'dump'),
+    dumpRootfsDiff: join(data, 'rootfs-diff.tar'),
+    restoreImages: join(bundle, 'images'),
+    restoreRootfsDiff: join(data, 'restore-rootfs-diff.tar'),
+    tokenFile: join(bundle, 'token'),
+    log: join(data, 'container.log'),
+    upper: join(data, 'upper'),
+    work: join(data, 'work'),
+    cgroup: join(paths.cgroupRoot, 'offload', id),
+    networkNamespace: `op-${id}`,
+  };
+}
+export type ContainerPaths = ReturnType<typeof containerPaths>;
+
+export const exitDirectory = (paths: AgentPaths) => join(paths.runDirectory, 'exits');
+export const crunRoot = (paths: AgentPaths) => join(paths.runDirectory, 'crun');
+export const imageMount = (paths: AgentPaths, lun: number) =>
+  join(paths.runDirectory, 'image-mounts', String(lun));

@@ -1,0 +1,126 @@
+/**
+ * The guest's half of a restore. The pager starts first and fetches while everything else is being made;
+ * CRIU starts once its own pages are in place; from then on pager and container are on their own.
+ */
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import type { RestoreRequest, RestoreResult } from '../interconnect/agent-api.ts';
+import { OffloadError, toOffloadError } from '../platform/errors.ts';
+import type { Container, Containers } from './containers.ts';
+import type { EventLog } from './events.ts';
+import { unpackImages } from './image-tar.ts';
+import { type PagerProcess, startPager } from './pager-process.ts';
+import type { AgentPaths } from './paths.ts';
+import type { RunProgram } from './run-program.ts';
+import { restoreConfig } from './runtime/criu-config.ts';
+import { criuFailure } from './runtime/criu-log.ts';
+
+export interface RestoreDeps {
+  containers: Containers;
+  paths: AgentPaths;
+  run: RunProgram;
+  events: EventLog;
+  nowMs: () => number;
+}
+
+export function createRestores(deps: RestoreDeps) {
+  const { containers, events, nowMs } = deps;
+
+  async function start(
+    request: RestoreRequest,
+    container: Container,
+    startMs: number,
+  ): Promise<RestoreResult> {
+    const { id } = request.spec;
+    const own = containers.paths(id);
+    const preparedMs = nowMs() - startMs;
+    await writeFile(own.criuConfig, restoreConfig({ lazyPages: request.lazyPages }));
+    await container.pager?.ready;
+    const pagerReadyMs = nowMs() - startMs;
+    const pid = await containers
+      .conmon(id, own.restoreImages, request.deadlineMs)
+      .catch(async (error: unknown) => {
+        throw await criuFailure(`restore container ${id}`, `${own.bundle}/restore.log`, error);
+      });
+    container.life = { phase: 'running', pid };
+    events.emit({ container: id, event: 'restored' });
+    return { preparedMs, pagerReadyMs, runningMs: nowMs() - startMs };
+  }
+
+  async function applyRootfsDiff(id: string): Promise<void> {
+    const own = containers.paths(id);
+    const args = [
+      '--xattrs',
+      '--xattrs-include=*',
+      '--numeric-owner',
+      '-xpf',
+      own.restoreRootfsDiff,
+      '-C',
+      own.upper,
+    ];
+    if (await exists(own.restoreRootfsDiff)) {
+      await mkdir(own.upper, { recursive: true });
+      await deps.run('tar', args);
+      await rm(own.restoreRootfsDiff);
+    }
+  }
+
+  function launchPager(request: RestoreRequest, onEnd: (failure: string | undefined) => void): PagerProcess {
+    const own = containers.paths(request.spec.id);
+    return startPager({
+      programDirectory: deps.paths.programDirectory,
+      tokenFile: own.tokenFile,
+      workDirectory: own.bundle,
+      imagesDirectory: own.restoreImages,
+      cgroup: own.cgroup,
+      deadlineMs: request.deadlineMs,
+      onEnd,
+    });
+  }
+
+  return {
+    /** Takes the tar of CRIU's images (and perhaps rootfs-diff.tar) that the next restore of `id` uses. */
+    async putImages(id: string, tar: Readable): Promise<void> {
+      const own = containers.paths(id);
+      await rm(own.restoreImages, { recursive: true, force: true });
+      await mkdir(own.restoreImages, { recursive: true });
+      await mkdir(own.data, { recursive: true });
+      await unpackImages(tar, { images: own.restoreImages, rootfsDiff: own.restoreRootfsDiff });
+    },
+    async restore(request: RestoreRequest): Promise<RestoreResult> {
+      const startMs = nowMs();
+      const { id } = request.spec;
+      const own = containers.paths(id);
+      if (!(await exists(own.restoreImages))) {
+        throw new OffloadError('invalid_state', `restore container ${id}: its images were not sent first`);
+      }
+      await writeFile(own.tokenFile, Buffer.from(request.token, 'hex'), { mode: 0o600 });
+      let container: Container | undefined;
+      const pager = launchPager(request, (failure) => {
+        if (container) container.pager = undefined;
+        if (failure !== undefined) console.error(JSON.stringify({ container: id, pager: failure }));
+      });
+      try {
+        await applyRootfsDiff(id);
+        container = await containers.prepare(request.spec, { phase: 'restoring' });
+        container.pager = pager;
+        return await start(request, container, startMs);
+      } catch (error) {
+        await pager.stop();
+        if (container) await containers.discard(container);
+        throw toOffloadError(error, `restore container ${id}`);
+      } finally {
+        await rm(own.tokenFile, { force: true });
+        await rm(own.restoreImages, { recursive: true, force: true });
+      }
+    },
+  };
+}
+export type Restores = ReturnType<typeof createRestores>;
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

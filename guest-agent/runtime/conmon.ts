@@ -1,0 +1,105 @@
+/**
+ * conmon, the container monitor podman and CRI-O use: one small process a container that holds its stdio,
+ * writes its log, reaps it and leaves its exit code as a file, so that a container outlives the agent.
+ */
+import { execa } from 'execa';
+import { OffloadError } from '../../platform/errors.ts';
+import type { ContainerPaths } from '../paths.ts';
+import { CRUN, crunGlobalArgs } from './crun.ts';
+
+export const CONMON = '/usr/bin/conmon';
+const LOG_MAX_BYTES = 16 * 1024 * 1024;
+
+export interface ConmonOptions {
+  id: string;
+  paths: ContainerPaths;
+  crunRoot: string;
+  exitDirectory: string;
+  /** CRIU's images: restore instead of create. */
+  restoreFrom?: string;
+  timeoutMs: number;
+}
+
+export function conmonArgs(options: ConmonOptions): string[] {
+  const { id, paths } = options;
+  return [
+    '--api-version',
+    '1',
+    '--cid',
+    id,
+    '--cuuid',
+    id,
+    '--name',
+    id,
+    '--runtime',
+    CRUN,
+    '--bundle',
+    paths.bundle,
+    '--container-pidfile',
+    paths.pidFile,
+    '--conmon-pidfile',
+    paths.conmonPidFile,
+    '--exit-dir',
+    options.exitDirectory,
+    '--persist-dir',
+    paths.data,
+    '--log-path',
+    `k8s-file:${paths.log}`,
+    '--log-size-max',
+    String(LOG_MAX_BYTES),
+    '--no-sync-log',
+    '--socket-dir-path',
+    paths.bundle,
+    '--full-attach',
+    ...crunGlobalArgs(options.crunRoot).flatMap((arg) => ['--runtime-arg', arg]),
+    ...(options.restoreFrom
+      ? ['--restore', options.restoreFrom, '--runtime-opt', '--tcp-close', '--runtime-opt', '--file-locks']
+      : []),
+  ];
+}
+
+/**
+ * Starts conmon, which runs `crun create` or `crun restore`, and waits for its verdict on fd 3.
+ * @returns the container's pid in the guest
+ * @throws {OffloadError} runtime_failed with crun's message, deadline_exceeded
+ */
+export async function runConmon(options: ConmonOptions): Promise<number> {
+  const child = execa(CONMON, conmonArgs(options), {
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env: { _OCI_SYNCPIPE: '3' },
+    reject: false,
+    timeout: options.timeoutMs,
+    killSignal: 'SIGKILL',
+    // conmon forks itself away; its parent's pipes stay open in the monitor, so only fd 3 is waited for.
+    buffer: { stderr: false, fd3: false },
+  });
+  child.stderr?.resume();
+  const verdict = await readVerdict(child.stdio[3] as NodeJS.ReadableStream, options.id);
+  child.stderr?.destroy();
+  if (verdict.data > 0) return verdict.data;
+  throw new OffloadError(
+    'runtime_failed',
+    `crun ${options.restoreFrom ? 'restore' : 'create'} ${options.id}: ${verdict.message ?? `exit code ${-verdict.data}`}`,
+  );
+}
+
+interface Verdict {
+  data: number;
+  message?: string;
+}
+
+const MAX_VERDICT_BYTES = 64 * 1024;
+
+/** conmon's sync pipe: one JSON line, `{"data": pid}` or `{"data": -exit, "message": "…"}`. */
+async function readVerdict(pipe: NodeJS.ReadableStream, id: string): Promise<Verdict> {
+  let text = '';
+  for await (const chunk of pipe) {
+    text += chunk.toString();
+    if (text.includes('\n') || text.length > MAX_VERDICT_BYTES) break;
+  }
+  try {
+    return JSON.parse(text) as Verdict;
+  } catch {
+    throw new OffloadError('runtime_failed', `conmon ${id}: ended without a verdict (${text.slice(0, 200)})`);
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * Every call of the guest's agent: method, path, request and response. The agent validates against these
+ * schemas, the plane's client is typed by them, and both refuse fields they do not know.
+ * HTTP/2 without TLS over one interconnect connection; identity is the socket.
+ */
+import { type Static, type TSchema, Type } from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+export const ContainerId = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,62}$' });
+export const ContainerPhase = Type.Union([
+  Type.Literal('created'),
+  Type.Literal('running'),
+  Type.Literal('paused'),
+  Type.Literal('checkpointing'),
+  Type.Literal('restoring'),
+  Type.Literal('stopped'),
+]);
+export type ContainerPhase = Static<typeof ContainerPhase>;
+
+/** What a container is made from. The plane's record is the only source of it, also at a restore. */
+export const ContainerSpec = Type.Object(
+  {
+    id: ContainerId,
+    hostname: Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$' }),
+    /** LUN at which the image's read-only block device was attached. */
+    rootfsLun: Type.Integer({ minimum: 0, maximum: 255 }),
+    command: Type.Array(Type.String({ maxLength: 4096 }), { minItems: 1, maxItems: 256 }),
+    env: Type.Array(Type.String({ maxLength: 32_768 }), { maxItems: 512 }),
+    workingDir: Type.String({ pattern: '^/', maxLength: 4096 }),
+    user: Type.String({ maxLength: 256 }),
+    /** IPv4 address with prefix length, kept across restores. */
+    address: Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$' }),
+    memoryLimitBytes: Type.Optional(Type.Integer({ minimum: 4_194_304 })),
+  },
+  strict,
+);
+export type ContainerSpec = Static<typeof ContainerSpec>;
+
+export const ContainerState = Type.Object(
+  {
+    id: ContainerId,
+    phase: ContainerPhase,
+    pid: Type.Optional(Type.Integer()),
+    exitCode: Type.Optional(Type.Integer()),
+    address: Type.String(),
+  },
+  strict,
+);
+export type ContainerState = Static<typeof ContainerState>;
+
+export const Health = Type.Object(
+  {
+    bootId: Type.String(),
+    agent: Type.String(),
+    node: Type.String(),
+    kernel: Type.String(),
+    crun: Type.String(),
+    criu: Type.String(),
+    conmon: Type.String(),
+    pager: Type.String(),
+    memoryTotalBytes: Type.Integer(),
+    memoryAvailableBytes: Type.Integer(),
+    /** Milliseconds a fixed amount of work took: deadlines scale with it (emulated guests are slow). */
+    workMs: Type.Number(),
+  },
+  strict,
+);
+export type Health = Static<typeof Health>;
+
+/** cgroup v2 figures of one container. */
+export const ContainerStats = Type.Object(
+  {
+    memoryBytes: Type.Integer(),
+    memoryPeakBytes: Type.Integer(),
+    cpuUsageUs: Type.Integer(),
+    pidCount: Type.Integer(),
+    ioReadBytes: Type.Integer(),
+    ioWriteBytes: Type.Integer(),
+  },
+  strict,
+);
+export type ContainerStats = Static<typeof ContainerStats>;
+
+export const AgentEvent = Type.Object(
+  {
+    sequence: Type.Integer(),
+    atMs: Type.Number(),
+    container: ContainerId,
+    event: Type.Union([
+      Type.Literal('created'),
+      Type.Literal('started'),
+      Type.Literal('checkpointed'),
+      Type.Literal('resumed'),
+      Type.Literal('restored'),
+      Type.Literal('exited'),
+      Type.Literal('deleted'),
+    ]),
+    exitCode: Type.Optional(Type.Integer()),
+  },
+  strict,
+);
+export type AgentEvent = Static<typeof AgentEvent>;
+
+const Token = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+export const CheckpointRequest = Type.Object(
+  { token: Token, deadlineMs: Type.Integer({ minimum: 1 }) },
+  strict,
+);
+export const CheckpointResult = Type.Object(
+  {
+    /** Time from the freeze to the end of CRIU's dump; the container is still frozen. */
+    dumpMs: Type.Number(),
+    imageFiles: Type.Array(Type.String()),
+    rootfsDiffFileCount: Type.Integer(),
+  },
+  strict,
+);
+export type CheckpointResult = Static<typeof CheckpointResult>;
+
+export const CheckpointFinish = Type.Object(
+  { action: Type.Union([Type.Literal('resume'), Type.Literal('stop')]) },
+  strict,
+);
+export const CheckpointFinished = Type.Object({ frozenMs: Type.Number() }, strict);
+
+export const RestoreRequest = Type.Object(
+  {
+    spec: ContainerSpec,
+    token: Token,
+    /** Whether CRIU leaves pages to the pager (every policy but eager). */
+    lazyPages: Type.Boolean(),
+    deadlineMs: Type.Integer({ minimum: 1 }),
+  },
+  strict,
+);
+export type RestoreRequest = Static<typeof RestoreRequest>;
+/** Where the time of a restore went, in milliseconds since the call arrived. */
+export const RestoreResult = Type.Object(
+  { preparedMs: Type.Number(), pagerReadyMs: Type.Number(), runningMs: Type.Number() },
+  strict,
+);
+export type RestoreResult = Static<typeof RestoreResult>;
+
+/** How the memory of a container compares with the checkpoint's page digests (offload-memcheck). */
+export const MemoryComparison = Type.Object(
+  {
+    pages: Type.Integer(),
+    equal: Type.Integer(),
+    changed: Type.Integer(),
+    softDirtyChanged: Type.Integer(),
+    unmapped: Type.Integer(),
+    zeroed: Type.Integer(),
+    firstChanged: Type.Optional(Type.String()),
+  },
+  strict,
+);
+export type MemoryComparison = Static<typeof MemoryComparison>;
+
+export const ErrorBody = Type.Object(
+  { code: Type.String(), message: Type.String({ maxLength: 8192 }) },
+  strict,
+);
+
+const Empty = Type.Object({}, strict);
+
+interface Call {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  body?: TSchema;
+  response?: TSchema;
+}
+
+/** Calls with JSON bodies. */
+export const agentCalls = {
+  health: { method: 'GET', path: '/v1/health', response: Health },
+  listContainers: { method: 'GET', path: '/v1/containers', response: Type.Array(ContainerState) },
+  createContainer: { method: 'POST', path: '/v1/containers', body: ContainerSpec, response: ContainerState },
+  inspectContainer: { method: 'GET', path: '/v1/containers/:id', response: ContainerState },
+  startContainer: { method: 'POST', path: '/v1/containers/:id/start', body: Empty, response: ContainerState },
+  killContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/kill',
+    body: Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' }) }, strict),
+    response: ContainerState,
+  },
+  deleteContainer: { method: 'DELETE', path: '/v1/containers/:id', response: Empty },
+  containerStats: { method: 'GET', path: '/v1/containers/:id/stats', response: ContainerStats },
+  checkpointContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/checkpoint',
+    body: CheckpointRequest,
+    response: CheckpointResult,
+  },
+  finishCheckpoint: {
+    method: 'POST',
+    path: '/v1/containers/:id/checkpoint/finish',
+    body: CheckpointFinish,
+    response: CheckpointFinished,
+  },
+  restoreContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/restore',
+    body: RestoreRequest,
+    response: RestoreResult,
+  },
+} as const satisfies Record<string, Call>;
+
+/**
+ * Calls whose body or answer is a stream:
+ * - checkpointFiles: CRIU's metadata images under images/ and the root filesystem's changes as
+ *   rootfs-diff.tar, as one tar.
+ * - putImages: the same tar, staged for a restore.
+ * - compareMemory: request is offload-memcheck's binary index, answer a MemoryComparison. The container
+ *   stands still while it is compared.
+ * - connectPort: a byte stream to a TCP port of the container, both ways.
+ * - events: AgentEvent as one JSON a line, from a sequence on.
+ * - logs: the container's output so far, as conmon's k8s-file lines.
+ */
+export const agentStreams = {
+  checkpointFiles: { method: 'GET', path: '/v1/containers/:id/checkpoint/files' },
+  putImages: { method: 'PUT', path: '/v1/containers/:id/restore-images' },
+  compareMemory: { method: 'POST', path: '/v1/containers/:id/memory-comparison' },
+  connectPort: { method: 'POST', path: '/v1/containers/:id/ports/:port' },
+  events: { method: 'GET', path: '/v1/events' },
+  logs: { method: 'GET', path: '/v1/containers/:id/logs' },
+} as const satisfies Record<string, Call>;
+
+export type AgentCall = keyof typeof agentCalls;
+type BodyOf<C> = C extends { body: infer B extends TSchema } ? Static<B> : undefined;
+type ResponseOf<C> = C extends { response: infer R extends TSchema } ? Static<R> : undefined;
+export type AgentRequest<C extends AgentCall> = BodyOf<(typeof agentCalls)[C]>;
+export type AgentResponse<C extends AgentCall> = ResponseOf<(typeof agentCalls)[C]>;
+
+/** A call's path with its parameters put in. */
+export function agentPath(path: string, params: Record<string, string | number>): string {
+  return path.replace(/:([a-z]+)/g, (_, name: string) => encodeURIComponent(String(params[name])));
+}
