@@ -1,0 +1,48 @@
+/** Runs umoci and mkfs.erofs; injected, so that tests can put little executables in their place. */
+import { execa } from 'execa';
+import { OffloadError } from '../../platform/errors.ts';
+
+export interface RunToolOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** Gives what the tool printed on stdout. */
+export type RunTool = (file: string, args: readonly string[], options: RunToolOptions) => Promise<string>;
+
+const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+/** Enough of stderr for the cause, short enough for one line. */
+const CAUSE_CHARACTERS_MAX = 400;
+
+/** @throws {OffloadError} deadline_exceeded, no_space, or runtime_failed with the end of what the tool said */
+export const runTool: RunTool = async (file, args, options) => {
+  const what = `${file} ${args[0] ?? ''}`.trim();
+  const result = await execa(file, args, {
+    reject: false,
+    stdin: 'ignore',
+    timeout: options.timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: OUTPUT_BYTES_MAX,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: options.env }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+  if (!result.failed) return result.stdout;
+  if (result.isCanceled) {
+    const reason: unknown = options.signal?.reason;
+    throw reason instanceof OffloadError ? reason : new OffloadError('invalid_state', `${what}: cancelled`);
+  }
+  if (result.timedOut) {
+    throw new OffloadError('deadline_exceeded', `${what}: no end within ${options.timeoutMs} ms`);
+  }
+  if (result.code === 'ENOENT') {
+    throw new OffloadError('runtime_failed', `${what}: is not installed`);
+  }
+  const said = (result.stderr || result.stdout || result.shortMessage || 'failed')
+    .trim()
+    .slice(-CAUSE_CHARACTERS_MAX);
+  const noSpace = /no space left on device/i.test(said);
+  throw new OffloadError(noSpace ? 'no_space' : 'runtime_failed', `${what}: ${said}`);
+};
