@@ -1,0 +1,24 @@
+/** Digests made from page digests alone: no page has to be read for them. page-protocol.h defines them. */
+import { xxh64 } from '../../platform/xxhash.ts';
+
+const U64 = (1n << 64n) - 1n;
+const scratch = Buffer.alloc(24);
+
+/** Added to the task number of a shared memory page, so that it never equals a task's. */
+const SHMEM_BIT = 1n << 63n;
+
+/** What one page adds to a memory digest. */
+export function pageContribution(
+  pageDigest: bigint,
+  kind: 'task' | 'shmem',
+  id: number,
+  vaddr: bigint,
+): bigint {
+  scratch.writeBigUInt64LE(pageDigest, 0);
+  scratch.writeBigUInt64LE(kind === 'task' ? BigInt(id) : BigInt(id) | SHMEM_BIT, 8);
+  scratch.writeBigUInt64LE(vaddr, 16);
+  return xxh64(scratch);
+}
+
+export const addDigests = (a: bigint, b: bigint): bigint => (a + b) & U64;
+export const subtractDigests = (a: bigint, b: bigint): bigint => (a - b) & U64;

@@ -1,0 +1,22 @@
+/** Bounds of a checkpoint, and what they default to. */
+import { GIB, MIB } from '../../platform/units.ts';
+import type { StoreLimits } from './contract.ts';
+
+export const PAGE_BYTES = 4096;
+/** The largest `addPages` call. */
+export const MAX_APPEND_BYTES = MIB;
+/** The end of what a user space address can be (56 bits: five-level page tables). */
+export const MAX_ADDRESS = 1n << 56n;
+/** Task ids are pids, shared memory ids inode numbers; both stay exact in a double. */
+export const MAX_TASK_ID = 2 ** 31 - 1;
+export const MAX_SHMEM_ID = Number.MAX_SAFE_INTEGER;
+
+export const DEFAULT_LIMITS: StoreLimits = {
+  maxImageBytes: 256 * MIB,
+  maxImagesTotalBytes: GIB,
+  maxImageCount: 8192,
+  maxRootfsDiffBytes: 16 * GIB,
+  maxSegmentCount: 1 << 20,
+  maxTargetCount: 1 << 16,
+  sourceIdleMs: 60_000,
+};

@@ -1,0 +1,58 @@
+/** manifest.json: says that a checkpoint is whole, and what belongs to it. */
+import { OffloadError } from '../../platform/errors.ts';
+import type { CheckpointManifest } from './contract.ts';
+
+export const FORMAT_VERSION = 1;
+/** A manifest names files and carries the caller's meta; more than this is damage. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
+export function encodeManifest(manifest: CheckpointManifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/**
+ * Reads a manifest strictly. The version is looked at first: of another version nothing else is known.
+ * @throws {OffloadError} invalid_state (unknown version, by name), incomplete_checkpoint (unreadable)
+ */
+export function decodeManifest(text: string, id: string): CheckpointManifest {
+  const value = parse(text, id);
+  if (value.formatVersion !== FORMAT_VERSION) {
+    throw new OffloadError(
+      'invalid_state',
+      `page store open ${id}: checkpoint has format version ${String(value.formatVersion)}, this program knows version ${FORMAT_VERSION}`,
+    );
+  }
+  if (!isManifest(value) || value.id !== id) {
+    throw new OffloadError('incomplete_checkpoint', `page store open ${id}: manifest.json is damaged`);
+  }
+  return value;
+}
+
+function parse(text: string, id: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // told below
+  }
+  throw new OffloadError('incomplete_checkpoint', `page store open ${id}: manifest.json is damaged`);
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function isManifest(value: unknown): value is CheckpointManifest {
+  const m = value as CheckpointManifest;
+  return (
+    typeof m.id === 'string' &&
+    typeof m.createdAt === 'string' &&
+    isCount(m.pageCount) &&
+    isCount(m.zeroPageCount) &&
+    isCount(m.storedBytes) &&
+    /^[0-9a-f]{64}$/.test(m.digest) &&
+    typeof m.meta === 'object' &&
+    m.meta !== null &&
+    typeof m.files === 'object' &&
+    m.files !== null &&
+    Object.values(m.files).every((file) => isCount(file.bytes) && /^[0-9a-f]{64}$/.test(file.sha256))
+  );
+}

@@ -1,0 +1,107 @@
+/** Reads pages and lets none pass whose checksum differs: whoever gets a page from here may rely on it. */
+import { readSync } from 'node:fs';
+import { OffloadError } from '../../platform/errors.ts';
+import { xxh64At } from '../../platform/xxhash.ts';
+import type { CheckpointFiles } from './checkpoint-files.ts';
+import type { PageTarget } from './contract.ts';
+import { toStoreError } from './durable.ts';
+import { PAGE_BYTES } from './limits.ts';
+import type { Piece } from './page-lookup.ts';
+
+export interface PageRead {
+  target: PageTarget;
+  vaddr: bigint;
+  pageCount: number;
+  into: Buffer;
+  offset: number;
+}
+
+export async function readPagesInto(files: CheckpointFiles, read: PageRead): Promise<void> {
+  let offset = read.offset;
+  for (const piece of checkedPieces(files, read)) {
+    const bytes = piece.pageCount * PAGE_BYTES;
+    if (piece.zero) read.into.fill(0, offset, offset + bytes);
+    else {
+      await readFully(files, piece, read.into, offset);
+      verifyPiece(files, read, piece, offset);
+    }
+    offset += bytes;
+  }
+}
+
+export function readPagesIntoSync(files: CheckpointFiles, read: PageRead): void {
+  let offset = read.offset;
+  for (const piece of checkedPieces(files, read)) {
+    const bytes = piece.pageCount * PAGE_BYTES;
+    if (piece.zero) read.into.fill(0, offset, offset + bytes);
+    else {
+      readFullySync(files, piece, read.into, offset);
+      verifyPiece(files, read, piece, offset);
+    }
+    offset += bytes;
+  }
+}
+
+function checkedPieces(files: CheckpointFiles, read: PageRead): Piece[] {
+  if (!Number.isSafeInteger(read.pageCount) || read.pageCount < 1) {
+    throw new OffloadError(
+      'invalid_request',
+      `page store read ${files.manifest.id}: ${read.pageCount} pages is no page count`,
+    );
+  }
+  if (read.offset + read.pageCount * PAGE_BYTES > read.into.length) {
+    throw new OffloadError(
+      'invalid_request',
+      `page store read ${files.manifest.id}: ${read.pageCount} pages do not fit into ${read.into.length} bytes`,
+    );
+  }
+  return files.lookup.pieces(read.target, read.vaddr, read.pageCount);
+}
+
+async function readFully(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): Promise<void> {
+  const wanted = piece.pageCount * PAGE_BYTES;
+  const position = piece.storedPage * PAGE_BYTES;
+  for (let done = 0; done < wanted; ) {
+    const { bytesRead } = await files.pages
+      .read(into, offset + done, wanted - done, position + done)
+      .catch((error: unknown) => {
+        throw toStoreError(error, 'page store read', files.manifest.id);
+      });
+    if (bytesRead === 0) throw truncated(files);
+    done += bytesRead;
+  }
+}
+
+function readFullySync(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): void {
+  const wanted = piece.pageCount * PAGE_BYTES;
+  const position = piece.storedPage * PAGE_BYTES;
+  try {
+    for (let done = 0; done < wanted; ) {
+      const bytesRead = readSync(files.pages.fd, into, offset + done, wanted - done, position + done);
+      if (bytesRead === 0) throw truncated(files);
+      done += bytesRead;
+    }
+  } catch (error) {
+    throw toStoreError(error, 'page store read', files.manifest.id);
+  }
+}
+
+/** @throws {OffloadError} corrupt_page, naming task and address */
+function verifyPiece(files: CheckpointFiles, read: PageRead, piece: Piece, offset: number): void {
+  for (let i = 0; i < piece.pageCount; i++) {
+    const at = offset + i * PAGE_BYTES;
+    if (xxh64At(read.into, at, PAGE_BYTES) === files.checksums[piece.storedPage + i]) continue;
+    const vaddr = read.vaddr + BigInt(at - read.offset);
+    throw new OffloadError(
+      'corrupt_page',
+      `page store read ${files.manifest.id}: ${read.target.kind} ${read.target.id} page 0x${vaddr.toString(16)} does not have its checksum`,
+    );
+  }
+}
+
+function truncated(files: CheckpointFiles): OffloadError {
+  return new OffloadError(
+    'incomplete_checkpoint',
+    `page store read ${files.manifest.id}: the pages file ends early`,
+  );
+}

@@ -1,0 +1,182 @@
+/** One restore's handle on a checkpoint; several share the files beneath. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Readable, Transform } from 'node:stream';
+import { OffloadError } from '../../platform/errors.ts';
+import { xxh64, xxh64At } from '../../platform/xxhash.ts';
+import type { OrderLogBytes } from '../order-log/contract.ts';
+import { type CheckpointFiles, readVerified } from './checkpoint-files.ts';
+import type { CheckpointManifest, CheckpointReader, PageTarget, Segment, TargetRange } from './contract.ts';
+import { addDigests, pageContribution } from './digests.ts';
+import { replaceFile, toStoreError } from './durable.ts';
+import { PAGE_BYTES } from './limits.ts';
+import { IMAGES, ORDER, ROOTFS_DIFF } from './names.ts';
+import { readPagesInto, readPagesIntoSync } from './page-reads.ts';
+import { prefetchRanges } from './prefetch.ts';
+
+export const ZERO_PAGE_DIGEST = xxh64At(Buffer.alloc(PAGE_BYTES), 0, PAGE_BYTES);
+/** A log has 16 bytes a page of the working set; one larger than this is not read. */
+const MAX_ORDER_BYTES = 64 * 1024 * 1024;
+
+export class StoreReader implements CheckpointReader {
+  readonly manifest: CheckpointManifest;
+  readonly #files: CheckpointFiles;
+  readonly #release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(files: CheckpointFiles, release: () => Promise<void>) {
+    this.#files = files;
+    this.manifest = files.manifest;
+    this.#release = release;
+  }
+
+  segments(): readonly Segment[] {
+    return this.#files.index.segments;
+  }
+
+  targets(): readonly PageTarget[] {
+    return this.#files.index.targets;
+  }
+
+  async readPages(target: PageTarget, vaddr: bigint, pageCount: number): Promise<Buffer> {
+    this.#files.lookup.pieces(target, vaddr, pageCount); // refuses before it allocates
+    const into = Buffer.allocUnsafe(pageCount * PAGE_BYTES);
+    await this.readInto(target, vaddr, pageCount, into);
+    return into;
+  }
+
+  async readInto(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0) {
+    this.#assertOpen();
+    await readPagesInto(this.#files, { target, vaddr, pageCount, into, offset });
+  }
+
+  readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0): void {
+    this.#assertOpen();
+    readPagesIntoSync(this.#files, { target, vaddr, pageCount, into, offset });
+  }
+
+  async prefetch(ranges: readonly TargetRange[]): Promise<void> {
+    if (this.#closing === undefined) await prefetchRanges(this.#files, ranges);
+  }
+
+  pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined {
+    const page = this.#files.lookup.storedPage(target, vaddr);
+    if (page === undefined) return undefined;
+    return page < 0 ? ZERO_PAGE_DIGEST : this.#files.checksums[page];
+  }
+
+  isZero(target: PageTarget, vaddr: bigint): boolean | undefined {
+    return this.#files.lookup.find(target, vaddr)?.zero;
+  }
+
+  frameDigest(target: PageTarget, vaddr: bigint, pageCount: number): bigint {
+    const pieces = this.#files.lookup.pieces(target, vaddr, pageCount);
+    const { checksums } = this.#files;
+    const only = pieces.length === 1 && !pieces[0]!.zero ? pieces[0] : undefined;
+    if (only !== undefined) return xxh64(bytesOf(checksums, only.storedPage, pageCount));
+    const digests = new BigUint64Array(pageCount);
+    let at = 0;
+    for (const piece of pieces) {
+      if (piece.zero) digests.fill(ZERO_PAGE_DIGEST, at, at + piece.pageCount);
+      else digests.set(checksums.subarray(piece.storedPage, piece.storedPage + piece.pageCount), at);
+      at += piece.pageCount;
+    }
+    return xxh64(bytesOf(digests, 0, pageCount));
+  }
+
+  memoryDigest(ranges?: readonly TargetRange[]): bigint {
+    let sum = 0n;
+    for (const { target, vaddr, pageCount } of ranges ?? this.#allRanges()) {
+      let at = vaddr;
+      for (const piece of this.#files.lookup.pieces(target, vaddr, pageCount)) {
+        for (let i = 0; i < piece.pageCount; i++, at += BigInt(PAGE_BYTES)) {
+          if (piece.zero) continue;
+          const digest = this.#files.checksums[piece.storedPage + i]!;
+          sum = addDigests(sum, pageContribution(digest, target.kind, target.id, at));
+        }
+      }
+    }
+    return sum;
+  }
+
+  imageFiles(): string[] {
+    const prefix = `${IMAGES}/`;
+    return Object.keys(this.manifest.files)
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length))
+      .sort();
+  }
+
+  async readImage(name: string): Promise<Buffer> {
+    this.#assertOpen();
+    const file = `${IMAGES}/${name}`;
+    if (!Object.hasOwn(this.manifest.files, file)) {
+      throw new OffloadError('not_found', `page store read ${this.manifest.id}: no image ${name}`);
+    }
+    return await readVerified(this.#files.directory, this.manifest, file);
+  }
+
+  openRootfsDiff(): Readable | undefined {
+    this.#assertOpen();
+    const expected = this.manifest.files[ROOTFS_DIFF];
+    if (expected === undefined) return undefined;
+    const source = createReadStream(join(this.#files.directory, ROOTFS_DIFF));
+    const checked = source.pipe(checkSha256(expected.sha256, `${this.manifest.id}: ${ROOTFS_DIFF}`));
+    source.on('error', (error) => checked.destroy(error));
+    checked.on('close', () => source.destroy());
+    return checked;
+  }
+
+  async readOrderLog(): Promise<OrderLogBytes | undefined> {
+    const path = join(this.#files.directory, ORDER);
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined) return undefined;
+    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await readFile(path);
+  }
+
+  async writeOrderLog(bytes: OrderLogBytes): Promise<void> {
+    this.#assertOpen();
+    await replaceFile(join(this.#files.directory, ORDER), bytes).catch((error) => {
+      throw toStoreError(error, 'page store write order log', this.manifest.id);
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#release();
+    return this.#closing;
+  }
+
+  #allRanges(): TargetRange[] {
+    return this.segments().map((segment) => ({
+      target: segment,
+      vaddr: segment.vaddr,
+      pageCount: segment.pageCount,
+    }));
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === undefined) return;
+    throw new OffloadError('invalid_state', `page store read ${this.manifest.id}: the reader is closed`);
+  }
+}
+
+function bytesOf(digests: BigUint64Array, first: number, count: number): Uint8Array {
+  return new Uint8Array(digests.buffer, digests.byteOffset + first * 8, count * 8);
+}
+
+/** Passes bytes on and fails at the end when they were not the ones that were stored. */
+function checkSha256(expected: string, subject: string): Transform {
+  const digest = createHash('sha256');
+  return new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      digest.update(chunk);
+      callback(null, chunk);
+    },
+    flush(callback) {
+      if (digest.digest('hex') === expected) return callback();
+      callback(new OffloadError('digest_mismatch', `page store read ${subject} does not have its sha256`));
+    },
+  });
+}
