@@ -10,7 +10,7 @@ import type { EventLog } from './events.ts';
 import type { Networks } from './network.ts';
 import type { PagerProcess } from './pager-process.ts';
 import { type AgentPaths, containerPaths, crunRoot, exitDirectory } from './paths.ts';
-import { type Rootfs, resolveUser } from './rootfs.ts';
+import type { Rootfs } from './rootfs.ts';
 import { runConmon } from './runtime/conmon.ts';
 import type { Crun } from './runtime/crun.ts';
 import { ociSpec } from './runtime/oci-spec.ts';
@@ -75,8 +75,7 @@ export function createContainers(deps: ContainersDeps) {
         networks.attach(own.networkNamespace, spec.address),
         rootfs.mount(spec.id, spec.rootfsLun, own),
       ]);
-      const user = await resolveUser(spec.user, own.rootfs);
-      await writeFile(own.config, JSON.stringify(ociSpec(spec, own, user)));
+      await writeFile(own.config, JSON.stringify(ociSpec(spec, own)));
       return container;
     } catch (error) {
       await discard(container);

@@ -2,13 +2,11 @@
  * Root filesystems: the image is a read-only block device that the plane attached (found by its LUN),
  * mounted once for all containers that use it; every container has an overlay of its own above it.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pollUntil } from '../platform/deadline.ts';
-import { OffloadError } from '../platform/errors.ts';
 import { type AgentPaths, type ContainerPaths, imageMount } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
-import type { ContainerUser } from './runtime/oci-spec.ts';
 
 const DEVICE_TIMEOUT_MS = 15_000;
 
@@ -77,35 +75,3 @@ export function createRootfs(deps: { run: RunProgram; paths: AgentPaths }) {
   };
 }
 export type Rootfs = ReturnType<typeof createRootfs>;
-
-/**
- * `user` of an image's configuration (`name`, `uid`, `name:group`, `uid:gid`) against the container's own
- * /etc/passwd and /etc/group.
- * @throws {OffloadError} invalid_request when a name is not in there
- */
-export async function resolveUser(user: string, rootfs: string): Promise<ContainerUser> {
-  const [userPart = '', groupPart] = user.split(':');
-  if (userPart === '') return { uid: 0, gid: 0 };
-  const passwd = await databaseEntry(join(rootfs, 'etc/passwd'), userPart);
-  const uid = /^\d+$/.test(userPart) ? Number(userPart) : Number(passwd?.[2] ?? Number.NaN);
-  const group = groupPart ? await databaseEntry(join(rootfs, 'etc/group'), groupPart) : undefined;
-  const gid = groupPart
-    ? Number(/^\d+$/.test(groupPart) ? groupPart : (group?.[2] ?? Number.NaN))
-    : Number(passwd?.[3] ?? 0);
-  if (Number.isNaN(uid) || Number.isNaN(gid)) {
-    throw new OffloadError(
-      'invalid_request',
-      `create container: user ${user} is not in the image's /etc/passwd`,
-    );
-  }
-  return { uid, gid };
-}
-
-/** The line of a passwd-like file whose name or number is `key`, split at colons. */
-async function databaseEntry(path: string, key: string): Promise<string[] | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find((fields) => fields[0] === key || fields[2] === key);
-}

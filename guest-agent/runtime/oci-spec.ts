@@ -53,13 +53,9 @@ const MOUNTS = [
   { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
 ];
 
-export interface ContainerUser {
-  uid: number;
-  gid: number;
-}
-
 /** The network namespace is given by path, so that it stays outside a checkpoint (the agent makes it again). */
-export function ociSpec(spec: ContainerSpec, paths: ContainerPaths, user: ContainerUser): object {
+export function ociSpec(spec: ContainerSpec, paths: ContainerPaths): object {
+  const [uid, gid] = spec.user.split(':').map(Number);
   const memory = spec.memoryLimitBytes === undefined ? {} : { memory: { limit: spec.memoryLimitBytes } };
   return {
     ociVersion: '1.0.2',
@@ -67,7 +63,7 @@ export function ociSpec(spec: ContainerSpec, paths: ContainerPaths, user: Contai
     root: { path: paths.rootfs, readonly: false },
     process: {
       terminal: false,
-      user: { uid: user.uid, gid: user.gid },
+      user: { uid, gid },
       args: spec.command,
       env: spec.env,
       cwd: spec.workingDir,

@@ -1,0 +1,267 @@
+/** The plane's containers: made in guests through their agents, with their ports published here. */
+import type { Duplex } from 'node:stream';
+import { type AgentEvent, agentPath, agentStreams } from '../../interconnect/agent-api.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import { expectAlive, type Guest } from '../guests/guest.ts';
+import type { Guests } from '../guests/guests.ts';
+import type { ImageStore } from '../images/image-store.ts';
+import type { Logger } from '../logger.ts';
+import { type AddressPool, createAddressPool } from './addresses.ts';
+import {
+  type Container,
+  type ContainerRecipe,
+  type ContainerView,
+  type PlanePhase,
+  type PortRequest,
+  setPhase,
+  viewOf,
+} from './container.ts';
+import { openPortForward, type PortForward } from './port-forward.ts';
+
+export interface CreateRequest {
+  name: string;
+  guest: string;
+  image: string;
+  command?: string[];
+  env?: string[];
+  memoryLimitMiB?: number;
+  ports?: PortRequest[];
+}
+
+export interface ContainersDeps {
+  guests: Guests;
+  images: ImageStore;
+  logger: Logger;
+  hostAddress: string;
+  /** Unscaled; multiplied by a guest's deadlineScale. */
+  callTimeoutMs: number;
+}
+
+const MEBIBYTE = 1024 * 1024;
+/** Held clients wait this many call timeouts. */
+const HOLD_FACTOR = 3;
+
+export function createContainers(deps: ContainersDeps) {
+  const { guests, images, logger } = deps;
+  const containers = new Map<string, Container>();
+  const addresses: AddressPool = createAddressPool();
+
+  function get(name: string): Container {
+    const container = containers.get(name);
+    if (!container) throw new OffloadError('not_found', `container ${name}: there is none of this name`);
+    return container;
+  }
+
+  function expectPhase(container: Container, operation: string, ...phases: PlanePhase[]): void {
+    if (phases.includes(container.phase)) return;
+    throw new OffloadError(
+      'invalid_state',
+      `${operation} container ${container.name}: it is ${container.phase}, not ${phases.join(' or ')}`,
+    );
+  }
+
+  const timeoutFor = (guest: Guest) => deps.callTimeoutMs * guest.deadlineScale;
+
+  /** Records a container; its ports take clients from now on, held until it runs. */
+  async function admit(
+    name: string,
+    guest: Guest,
+    recipe: ContainerRecipe,
+    ports: readonly PortRequest[],
+    phase: PlanePhase,
+  ): Promise<Container> {
+    if (containers.has(name)) {
+      throw new OffloadError('already_exists', `create container ${name}: the name is taken`);
+    }
+    const container: Container = {
+      name,
+      guest: guest.registration.name,
+      recipe,
+      phase,
+      forwards: [],
+      onPhase: new Set(),
+    };
+    containers.set(name, container);
+    addresses.keep(recipe.spec.address);
+    try {
+      for (const port of ports) container.forwards.push(await publish(container, guest, port));
+      return container;
+    } catch (error) {
+      dismiss(container);
+      throw error;
+    }
+  }
+
+  function publish(container: Container, guest: Guest, port: PortRequest): Promise<PortForward> {
+    return openPortForward({
+      container: container.name,
+      hostAddress: deps.hostAddress,
+      hostPort: port.hostPort ?? 0,
+      containerPort: port.containerPort,
+      holdTimeoutMs: timeoutFor(guest) * HOLD_FACTOR,
+      ready: () => untilRunning(container),
+      dial: () => dial(container, guest, port.containerPort),
+      onFirstResponse() {
+        container.onFirstResponse?.();
+        container.onFirstResponse = undefined;
+      },
+      onError: (error) => logger.debug({ container: container.name, error: error.message }, 'port closed'),
+    });
+  }
+
+  function dial(container: Container, guest: Guest, port: number): Promise<Duplex> {
+    const { method, path } = agentStreams.connectPort;
+    return guest.agent.stream({
+      method,
+      path: agentPath(path, { id: container.name, port }),
+      contentType: 'application/octet-stream',
+      timeoutMs: timeoutFor(guest),
+    });
+  }
+
+  /** Forgets a container: its ports close, clients that were held are let go. */
+  function dismiss(container: Container): void {
+    for (const forward of container.forwards) forward.close();
+    container.forwards = [];
+    setPhase(container, 'stopped');
+    containers.delete(container.name);
+    const { address } = container.recipe.spec;
+    const shared = [...containers.values()].some((other) => other.recipe.spec.address === address);
+    if (!shared) addresses.release(address);
+  }
+
+  async function recipeOf(request: CreateRequest): Promise<ContainerRecipe> {
+    const image = images.get(request.image);
+    const command = request.command ?? image.config.command;
+    if (command.length === 0) {
+      throw new OffloadError(
+        'invalid_request',
+        `create container ${request.name}: image ${request.image} has no command and none was given`,
+      );
+    }
+    return {
+      image: request.image,
+      imageDigest: image.digest,
+      containerPorts: (request.ports ?? []).map((port) => port.containerPort),
+      spec: {
+        hostname: request.name,
+        command,
+        env: [...image.config.env, ...(request.env ?? [])],
+        workingDir: image.config.workingDir || '/',
+        user: image.config.user,
+        address: addresses.take(),
+        ...(request.memoryLimitMiB ? { memoryLimitBytes: request.memoryLimitMiB * MEBIBYTE } : {}),
+      },
+    };
+  }
+
+  return {
+    get,
+    expectPhase,
+    admit,
+    dismiss,
+    timeoutFor,
+    list: (): ContainerView[] => [...containers.values()].map(viewOf),
+    /** Attaches the image where needed; gives its LUN. */
+    attachImage(guest: Guest, digest: string): Promise<number> {
+      const image = images.get(digest);
+      return guest.images.attach(image.digest, image.rootfsPath);
+    },
+    async create(request: CreateRequest): Promise<ContainerView> {
+      const guest = guests.get(request.guest);
+      expectAlive(guest, `create container ${request.name}`);
+      const recipe = await recipeOf(request);
+      const container = await admit(request.name, guest, recipe, request.ports ?? [], 'created');
+      try {
+        const rootfsLun = await this.attachImage(guest, recipe.imageDigest);
+        const spec = { ...recipe.spec, id: request.name, rootfsLun };
+        await guest.agent.call('createContainer', spec, { timeoutMs: timeoutFor(guest) });
+        return viewOf(container);
+      } catch (error) {
+        dismiss(container);
+        throw error;
+      }
+    },
+    async start(name: string): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'start', 'created');
+      const guest = guests.get(container.guest);
+      await guest.agent.call('startContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      setPhase(container, 'running');
+      return viewOf(container);
+    },
+    async kill(name: string, signal: string): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'kill', 'created', 'running', 'paused');
+      const guest = guests.get(container.guest);
+      await guest.agent.call(
+        'killContainer',
+        { signal },
+        { params: { id: name }, timeoutMs: timeoutFor(guest) },
+      );
+      return viewOf(container);
+    },
+    async remove(name: string): Promise<void> {
+      const container = get(name);
+      expectPhase(container, 'delete', 'created', 'running', 'paused', 'stopped', 'lost');
+      const guest = guests.find(container.guest);
+      if (guest && !guest.lost) {
+        await guest.agent.call('deleteContainer', undefined, {
+          params: { id: name },
+          timeoutMs: timeoutFor(guest),
+        });
+      }
+      dismiss(container);
+    },
+    stats(name: string) {
+      const container = get(name);
+      const guest = guests.get(container.guest);
+      return guest.agent.call('containerStats', undefined, {
+        params: { id: name },
+        timeoutMs: timeoutFor(guest),
+      });
+    },
+    logs(name: string): Promise<Duplex> {
+      const container = get(name);
+      const guest = guests.get(container.guest);
+      const { method, path } = agentStreams.logs;
+      return guest.agent.stream({
+        method,
+        path: agentPath(path, { id: name }),
+        timeoutMs: timeoutFor(guest),
+      });
+    },
+    onAgentEvent(event: AgentEvent, guest: string): void {
+      const container = containers.get(event.container);
+      if (!container || container.guest !== guest || event.event !== 'exited') return;
+      if (event.exitCode !== undefined) container.exitCode = event.exitCode;
+      setPhase(container, 'stopped');
+    },
+    onGuestLost(guest: string): void {
+      for (const container of containers.values()) {
+        if (container.guest === guest && container.phase !== 'stopped') setPhase(container, 'lost');
+      }
+    },
+    close(): void {
+      for (const container of [...containers.values()]) dismiss(container);
+    },
+  };
+}
+export type Containers = ReturnType<typeof createContainers>;
+
+/** @throws {OffloadError} invalid_state when it ends or is lost instead */
+function untilRunning(container: Container): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = (phase: PlanePhase) => {
+      if (phase === 'created' || phase === 'restoring') return;
+      container.onPhase.delete(check);
+      if (phase === 'stopped' || phase === 'lost') {
+        reject(new OffloadError('invalid_state', `container ${container.name} is ${phase}`));
+      } else {
+        resolve();
+      }
+    };
+    container.onPhase.add(check);
+    check(container.phase);
+  });
+}

@@ -1,0 +1,181 @@
+/**
+ * The plane's client of one guest's agent: HTTP/2 over one interconnect connection. Its flow control is
+ * what keeps guest-to-plane bulk from stalling the vsock daemon: windows stay at HTTP/2's defaults.
+ */
+import http2 from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Value } from 'typebox/value';
+import {
+  type AgentCall,
+  type AgentRequest,
+  type AgentResponse,
+  agentCalls,
+  agentPath,
+} from '../../interconnect/agent-api.ts';
+import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
+
+const MAX_ANSWER_BYTES = 1024 * 1024;
+const PING_INTERVAL_MS = 5_000;
+
+export interface CallOptions {
+  params?: Record<string, string | number>;
+  timeoutMs: number;
+}
+
+export interface StreamCall {
+  method: string;
+  path: string;
+  contentType?: string;
+  timeoutMs: number;
+}
+
+export interface AgentClient {
+  call<C extends AgentCall>(call: C, body: AgentRequest<C>, options: CallOptions): Promise<AgentResponse<C>>;
+  /** Opens a stream; resolves when the agent has answered 200. Both directions are the caller's. */
+  stream(call: StreamCall): Promise<Duplex>;
+  /** Sends `body` as a stream and gives the JSON answer, unchecked. */
+  upload(call: StreamCall, body: Readable): Promise<unknown>;
+  readonly closed: Promise<void>;
+  close(): void;
+}
+
+/**
+ * @param guest its name, for messages
+ * @param pingTimeoutMs a peer that answers no PING for so long is dead
+ */
+export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: number): AgentClient {
+  const session = http2.connect('http://agent', { createConnection: () => socket });
+  const closed = new Promise<void>((resolve) => session.once('close', resolve));
+  session.on('error', () => session.destroy());
+  const pinger = startPings(session, pingTimeoutMs);
+  session.once('close', () => clearInterval(pinger));
+
+  function open(method: string, path: string, contentType: string | undefined, timeoutMs: number) {
+    if (session.destroyed || session.closed) {
+      throw new OffloadError('guest_lost', `${method} ${path}: guest ${guest} is not connected`);
+    }
+    const stream = session.request(
+      { ':method': method, ':path': path, ...(contentType ? { 'content-type': contentType } : {}) },
+      { endStream: method === 'GET' || method === 'DELETE' },
+    );
+    const timer = setTimeout(() => {
+      stream.destroy(
+        new OffloadError(
+          'deadline_exceeded',
+          `${method} ${path}: guest ${guest} gave no answer within ${timeoutMs} ms`,
+        ),
+      );
+    }, timeoutMs);
+    const status = new Promise<number>((resolve, reject) => {
+      stream.once('response', (headers) => resolve(Number(headers[':status'])));
+      stream.once('error', reject);
+      stream.once('close', () =>
+        reject(new OffloadError('guest_lost', `${method} ${path}: guest ${guest} hung up`)),
+      );
+    });
+    status.catch(() => undefined);
+    stream.once('close', () => clearTimeout(timer));
+    return { stream, status, stopTimer: () => clearTimeout(timer) };
+  }
+
+  async function request(
+    method: string,
+    path: string,
+    timeoutMs: number,
+    send?: { contentType: string; body: Readable },
+  ) {
+    const { stream, status } = open(method, path, send?.contentType, timeoutMs);
+    try {
+      const sent = send ? pipeline(send.body, stream) : undefined;
+      sent?.catch(() => undefined);
+      const code = await status;
+      const answer = await readAnswer(stream, `${method} ${path}`);
+      if (code !== 200) throw agentError(guest, `${method} ${path}`, code, answer);
+      return answer;
+    } catch (error) {
+      if (error instanceof OffloadError) throw error;
+      throw new OffloadError('guest_lost', `${method} ${path}: guest ${guest}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  return {
+    async call(name, body, options) {
+      const call = agentCalls[name];
+      const path = agentPath(call.path, options.params ?? {});
+      const send =
+        call.method === 'POST'
+          ? { contentType: 'application/json', body: Readable.from([JSON.stringify(body ?? {})]) }
+          : undefined;
+      const answer = await request(call.method, path, options.timeoutMs, send);
+      if (!Value.Check(call.response, answer)) {
+        throw new OffloadError(
+          'guest_lost',
+          `${call.method} ${path}: guest ${guest} answered outside the schema`,
+        );
+      }
+      return answer as never;
+    },
+    async stream({ method, path, contentType, timeoutMs }) {
+      const { stream, status, stopTimer } = open(method, path, contentType, timeoutMs);
+      const code = await status;
+      stopTimer();
+      if (code === 200) return stream;
+      const answer = await readAnswer(stream, `${method} ${path}`).catch(() => undefined);
+      stream.destroy();
+      throw agentError(guest, `${method} ${path}`, code, answer);
+    },
+    upload: ({ method, path, contentType, timeoutMs }, body) =>
+      request(method, path, timeoutMs, { contentType: contentType ?? 'application/octet-stream', body }),
+    closed,
+    close: () => session.destroy(),
+  };
+}
+
+function startPings(session: http2.ClientHttp2Session, timeoutMs: number): NodeJS.Timeout {
+  let lastAnswerMs = performance.now();
+  const timer = setInterval(() => {
+    if (session.destroyed) return;
+    if (performance.now() - lastAnswerMs > timeoutMs) {
+      session.destroy(new Error(`no PING answered within ${timeoutMs} ms`));
+      return;
+    }
+    session.ping((error) => {
+      if (!error) lastAnswerMs = performance.now();
+    });
+  }, PING_INTERVAL_MS);
+  timer.unref();
+  return timer;
+}
+
+async function readAnswer(stream: Readable, what: string): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER_BYTES) {
+      throw new OffloadError('guest_lost', `${what}: an answer of over ${MAX_ANSWER_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  if (bytes === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw new OffloadError('guest_lost', `${what}: the answer is no JSON`);
+  }
+}
+
+/** The agent's own error, when it is one of our codes; anything else is the guest's fault. */
+function agentError(guest: string, what: string, status: number, answer: unknown): OffloadError {
+  const { code, message } = (answer ?? {}) as { code?: string; message?: string };
+  if (typeof code === 'string' && code in ERROR_STATUS && typeof message === 'string') {
+    return new OffloadError(code as ErrorCode, message.slice(0, 1_000));
+  }
+  return new OffloadError('guest_lost', `${what}: guest ${guest} answered with status ${status}`);
+}

@@ -1,0 +1,131 @@
+/** The plane, put together from what main.ts gives it. */
+import { join } from 'node:path';
+import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.ts';
+import { createDumpInbox } from './checkpoints/dump-inbox.ts';
+import { type Containers, createContainers } from './containers/containers.ts';
+import { createGuests, type Guests } from './guests/guests.ts';
+import { type ImageStore, openImageStore } from './images/image-store.ts';
+import type { Logger } from './logger.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { createPageServer } from './page-server/page-server.ts';
+import type { PageStore } from './page-store/contract.ts';
+import { openPageStore } from './page-store/store.ts';
+import { createRestores, type Restores } from './restores/restores.ts';
+
+export interface PlaneConfig {
+  /** Stands for the dedicated NVMe device. */
+  storeDirectory: string;
+  quotaBytes?: number;
+  /** Where published ports listen. */
+  hostAddress: string;
+  timeouts: Timeouts;
+}
+
+/** Milliseconds on an unemulated guest; those about work in a guest are multiplied by its deadlineScale. */
+export interface Timeouts {
+  guestConnectMs: number;
+  callMs: number;
+  checkpointMs: number;
+  restoreMs: number;
+  dumpIdleMs: number;
+  faultsDryUpMs: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  guestConnectMs: 120_000,
+  callMs: 10_000,
+  checkpointMs: 60_000,
+  restoreMs: 30_000,
+  dumpIdleMs: 60_000,
+  faultsDryUpMs: 200,
+};
+
+export interface PlaneDeps {
+  logger: Logger;
+  nowMs: () => number;
+  randomBytes: (byteCount: number) => Buffer;
+}
+
+export interface Plane {
+  guests: Guests;
+  images: ImageStore;
+  containers: Containers;
+  checkpoints: Checkpoints;
+  restores: Restores;
+  store: PageStore;
+  metrics: Metrics;
+  close(): Promise<void>;
+}
+
+export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise<Plane> {
+  const { logger, nowMs, randomBytes } = deps;
+  const { timeouts } = config;
+  const metrics = createMetrics();
+  const store = await openPageStore({
+    directory: config.storeDirectory,
+    logger,
+    ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
+  });
+  const images = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
+  const pageServer = createPageServer({ logger, metrics: metrics.pageServer });
+  const inbox = createDumpInbox(logger);
+  const guests = createGuests({
+    connectTimeoutMs: timeouts.guestConnectMs,
+    onPager: (socket, guest) => pageServer.acceptPager(socket, guest),
+    onDump: (socket, guest) => void inbox.accept(socket, guest, timeouts.dumpIdleMs),
+    onEvent(event, guest) {
+      containers.onAgentEvent(event, guest);
+      if (event.event === 'exited') void restores.onContainerGone(event.container);
+    },
+    onLost(guest) {
+      logger.warn({ guest }, 'guest lost');
+      for (const { name, guest: home } of containers.list()) {
+        if (home === guest) void restores.onContainerGone(name);
+      }
+      containers.onGuestLost(guest);
+    },
+  });
+  const containers = createContainers({
+    guests,
+    images,
+    logger,
+    hostAddress: config.hostAddress,
+    callTimeoutMs: timeouts.callMs,
+  });
+  const checkpoints = createCheckpoints({
+    store,
+    containers,
+    guests,
+    inbox,
+    metrics,
+    randomBytes,
+    deadlineMs: timeouts.checkpointMs,
+  });
+  const restores = createRestores({
+    store,
+    pageServer,
+    containers,
+    guests,
+    metrics,
+    logger,
+    nowMs,
+    deadlineMs: timeouts.restoreMs,
+    faultsDryUpMs: timeouts.faultsDryUpMs,
+  });
+  return {
+    guests,
+    images,
+    containers,
+    checkpoints,
+    restores,
+    store,
+    metrics,
+    async close() {
+      containers.close();
+      await guests.close();
+      await pageServer.close();
+      await images.close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,81 @@
+/** One restore as the plane records it, and what it tells of it. */
+import type { MemoryComparison, RestoreResult } from '../../interconnect/agent-api.ts';
+import type { PagerCounters } from '../../interconnect/page-protocol.ts';
+import type { Container } from '../containers/container.ts';
+import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
+import type { CheckpointReader } from '../page-store/contract.ts';
+
+export type RestoreLife =
+  | { phase: 'restoring' }
+  | { phase: 'running'; timings: RestoreResult }
+  | { phase: 'complete'; timings: RestoreResult; result: SessionResult; completeMs: number }
+  | { phase: 'failed'; code: string; message: string };
+
+export interface Restore {
+  readonly id: string;
+  readonly checkpoint: string;
+  readonly container: Container;
+  readonly policy: Policy;
+  readonly session: PageSession;
+  readonly reader: CheckpointReader;
+  readonly startedMs: number;
+  life: RestoreLife;
+  /** When the first byte of the first response passed the published port, and what was in place then. */
+  firstResponse?: { atMs: number; counters: PagerCounters } | undefined;
+  memory?: MemoryComparison;
+}
+
+export interface RestoreView {
+  id: string;
+  checkpoint: string;
+  container: string;
+  guest: string;
+  policy: Policy;
+  /** What was done in the end: without an order log `ordered` and `prefill` are `lazy`. */
+  effectivePolicy: Policy;
+  phase: RestoreLife['phase'];
+  /** Milliseconds since the restore request. */
+  firstResponseMs?: number;
+  completeMs?: number;
+  pageCountAtResponse?: number;
+  faultCount: number;
+  pushedPageCount: number;
+  totalPageCount: number;
+  /** Every page was brought once and with the checkpoint's digest. */
+  pagesVerified?: boolean;
+  recordedFaultCount?: number;
+  timings?: RestoreResult;
+  memory?: MemoryComparison;
+  error?: { code: string; message: string };
+}
+
+export function viewOf(restore: Restore): RestoreView {
+  const { life, session, firstResponse, reader } = restore;
+  const counters = session.counters();
+  const { pageCount, zeroPageCount } = reader.manifest;
+  return {
+    id: restore.id,
+    checkpoint: restore.checkpoint,
+    container: restore.container.name,
+    guest: restore.container.guest,
+    policy: restore.policy,
+    effectivePolicy: session.effectivePolicy,
+    phase: life.phase,
+    faultCount: life.phase === 'complete' ? life.result.demandFaults : counters.faultCount,
+    pushedPageCount: counters.pushSent,
+    totalPageCount: pageCount - zeroPageCount,
+    ...(session.recording.phase === 'written' ? { recordedFaultCount: session.recording.entryCount } : {}),
+    ...(firstResponse
+      ? {
+          firstResponseMs: firstResponse.atMs,
+          pageCountAtResponse: firstResponse.counters.installed + counters.filePageCount,
+        }
+      : {}),
+    ...('timings' in life ? { timings: life.timings } : {}),
+    ...(life.phase === 'complete'
+      ? { completeMs: life.completeMs, pagesVerified: life.result.memoryVerified }
+      : {}),
+    ...(life.phase === 'failed' ? { error: { code: life.code, message: life.message } } : {}),
+    ...(restore.memory ? { memory: restore.memory } : {}),
+  };
+}

@@ -1,0 +1,251 @@
+/** Restores: a checkpoint back into any guest, its pages brought by a policy, its ports open from the start. */
+import { Value } from 'typebox/value';
+import { agentPath, agentStreams, MemoryComparison } from '../../interconnect/agent-api.ts';
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import { recipeOfManifest } from '../checkpoints/checkpoints.ts';
+import { type PortRequest, setPhase } from '../containers/container.ts';
+import type { Containers } from '../containers/containers.ts';
+import { expectAlive, type Guest } from '../guests/guest.ts';
+import type { Guests } from '../guests/guests.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import type { OrderLog } from '../order-log/contract.ts';
+import { loadOrderLog } from '../order-log/load.ts';
+import type { PageServer, Policy } from '../page-server/contract.ts';
+import type { CheckpointReader, PageStore } from '../page-store/contract.ts';
+import { imagesTar } from './images-tar.ts';
+import { memoryIndex } from './memory-index.ts';
+import { type Restore, type RestoreView, viewOf } from './restore.ts';
+
+/** The policy that measures best in the demo (see docs/benchmarks.md). */
+export const DEFAULT_POLICY: Policy = 'prefill';
+
+export interface RestoreRequest {
+  checkpoint: string;
+  guest: string;
+  name: string;
+  policy?: Policy;
+  ports?: PortRequest[];
+  /** Record the order of first touches anew, though the checkpoint has an order log. */
+  record?: boolean;
+}
+
+export interface RestoresDeps {
+  store: PageStore;
+  pageServer: PageServer;
+  containers: Containers;
+  guests: Guests;
+  metrics: Metrics;
+  logger: Logger;
+  nowMs: () => number;
+  /** Unscaled; multiplied by the guest's deadlineScale. */
+  deadlineMs: number;
+  faultsDryUpMs: number;
+}
+
+/** Finished restores that are remembered. */
+const KEPT_RESTORES = 1_000;
+
+export function createRestores(deps: RestoresDeps) {
+  const { store, pageServer, containers, guests, metrics, logger, nowMs } = deps;
+  const restores = new Map<string, Restore>();
+  let sequence = 0;
+
+  function get(id: string): Restore {
+    const restore = restores.get(id);
+    if (!restore) throw new OffloadError('not_found', `restore ${id}: there is none of this id`);
+    return restore;
+  }
+
+  async function orderLogOf(reader: CheckpointReader): Promise<OrderLog | undefined> {
+    const loaded = await loadOrderLog(reader);
+    if ('log' in loaded) return loaded.log;
+    if (loaded.ignored !== 'absent') {
+      metrics.orderLogIgnored(loaded.ignored);
+      logger.warn({ checkpoint: reader.manifest.id, reason: loaded.ignored }, 'order log ignored');
+    }
+    return undefined;
+  }
+
+  async function open(
+    request: RestoreRequest,
+    guest: Guest,
+    reader: CheckpointReader,
+    startedMs: number,
+  ): Promise<Restore> {
+    const recipe = recipeOfManifest(reader.manifest);
+    const policy = request.policy ?? DEFAULT_POLICY;
+    const ports = request.ports ?? recipe.containerPorts.map((containerPort) => ({ containerPort }));
+    const orderLog = await orderLogOf(reader);
+    const container = await containers.admit(request.name, guest, recipe, ports, 'restoring');
+    const session = pageServer.openSession({
+      guest: guest.registration.name,
+      reader,
+      policy,
+      ...(orderLog ? { orderLog } : {}),
+      record: request.record ?? orderLog === undefined,
+      faultsDryUpMs: deps.faultsDryUpMs * guest.deadlineScale,
+      deadlines: { restoredMs: deadlineFor(guest), connectMs: deadlineFor(guest) },
+    });
+    sequence += 1;
+    const restore: Restore = {
+      id: `${request.name}-${sequence}`,
+      checkpoint: request.checkpoint,
+      container,
+      policy,
+      session,
+      reader,
+      startedMs,
+      life: { phase: 'restoring' },
+    };
+    remember(restore);
+    return restore;
+  }
+
+  function remember(restore: Restore): void {
+    restores.set(restore.id, restore);
+    for (const [id, old] of restores) {
+      if (restores.size <= KEPT_RESTORES) break;
+      if (old.life.phase === 'complete' || old.life.phase === 'failed') restores.delete(id);
+    }
+  }
+
+  const deadlineFor = (guest: Guest) => Math.round(deps.deadlineMs * guest.deadlineScale);
+
+  /** Brings the container up; its pages go on arriving behind it. */
+  async function run(restore: Restore, guest: Guest): Promise<void> {
+    const { container, reader, session } = restore;
+    const timeoutMs = deadlineFor(guest);
+    const { method, path } = agentStreams.putImages;
+    const [rootfsLun] = await Promise.all([
+      containers.attachImage(guest, container.recipe.imageDigest),
+      guest.agent.upload(
+        {
+          method,
+          path: agentPath(path, { id: container.name }),
+          contentType: 'application/x-tar',
+          timeoutMs,
+        },
+        imagesTar(reader, session),
+      ),
+    ]);
+    container.onFirstResponse = () => void noteFirstResponse(restore);
+    const timings = await guest.agent.call(
+      'restoreContainer',
+      {
+        spec: { ...container.recipe.spec, id: container.name, rootfsLun },
+        token: session.token,
+        lazyPages: session.effectivePolicy !== 'eager',
+        deadlineMs: timeoutMs,
+      },
+      { params: { id: container.name }, timeoutMs },
+    );
+    if (restore.life.phase === 'restoring') restore.life = { phase: 'running', timings };
+    setPhase(container, 'running');
+    metrics.restoreRunning(restore.policy, timings.runningMs);
+  }
+
+  async function noteFirstResponse(restore: Restore): Promise<void> {
+    const atMs = nowMs() - restore.startedMs;
+    metrics.firstResponse(restore.policy, atMs);
+    try {
+      restore.firstResponse = { atMs, counters: await restore.session.markFirstResponse() };
+    } catch (error) {
+      logger.warn(
+        { restore: restore.id, error: (error as Error).message },
+        'no counters at the first response',
+      );
+    }
+  }
+
+  /** Follows the pages to their end, whatever becomes of the call that started it. */
+  async function follow(restore: Restore, running: Promise<void>): Promise<void> {
+    try {
+      const [result] = await Promise.all([restore.session.done, running]);
+      const completeMs = nowMs() - restore.startedMs;
+      if (restore.life.phase !== 'running') return;
+      restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
+      metrics.restoreComplete(restore.policy, completeMs, result);
+    } catch (error) {
+      await fail(restore, error);
+    }
+  }
+
+  /** The container without all of its pages must not live: it is removed, and the restore says why. */
+  async function fail(restore: Restore, reason: unknown): Promise<void> {
+    if (restore.life.phase === 'failed') return;
+    const error = toOffloadError(reason, `restore container ${restore.container.name}`);
+    restore.life = { phase: 'failed', code: error.code, message: error.message };
+    metrics.restoreFailed(restore.policy);
+    await restore.session.close(error.message);
+    const guest = guests.find(restore.container.guest);
+    if (guest && !guest.lost) {
+      await guest.agent
+        .call('deleteContainer', undefined, {
+          params: { id: restore.container.name },
+          timeoutMs: deadlineFor(guest),
+        })
+        .catch(() => undefined);
+    }
+    containers.dismiss(restore.container);
+    await restore.reader.close();
+  }
+
+  return {
+    get: (id: string): RestoreView => viewOf(get(id)),
+    list: (): RestoreView[] => [...restores.values()].map(viewOf),
+    /** Answers when the container runs; pages may still be on their way then. */
+    async create(request: RestoreRequest): Promise<RestoreView> {
+      const startedMs = nowMs();
+      const guest = guests.get(request.guest);
+      expectAlive(guest, `restore checkpoint ${request.checkpoint}`);
+      const reader = await store.open(request.checkpoint);
+      let restore: Restore;
+      try {
+        restore = await open(request, guest, reader, startedMs);
+      } catch (error) {
+        await reader.close();
+        throw error;
+      }
+      const running = run(restore, guest);
+      running.catch(() => undefined);
+      void follow(restore, running);
+      try {
+        await running;
+      } catch (error) {
+        await fail(restore, error);
+        throw toOffloadError(error, `restore checkpoint ${request.checkpoint}`);
+      }
+      return viewOf(restore);
+    },
+    /** Compares the container's memory with the checkpoint, page by page; it stands still meanwhile. */
+    async compareMemory(id: string): Promise<RestoreView> {
+      const restore = get(id);
+      if (restore.life.phase !== 'complete') {
+        throw new OffloadError(
+          'invalid_state',
+          `compare memory of restore ${id}: it is ${restore.life.phase}, not complete`,
+        );
+      }
+      const guest = guests.get(restore.container.guest);
+      const { method, path } = agentStreams.compareMemory;
+      const answer = await guest.agent.upload(
+        { method, path: agentPath(path, { id: restore.container.name }), timeoutMs: deadlineFor(guest) },
+        memoryIndex(restore.reader),
+      );
+      if (!Value.Check(MemoryComparison, answer)) {
+        throw new OffloadError('guest_lost', `compare memory of restore ${id}: an answer outside the schema`);
+      }
+      restore.memory = answer;
+      return viewOf(restore);
+    },
+    async onContainerGone(container: string): Promise<void> {
+      for (const restore of restores.values()) {
+        if (restore.container.name !== container) continue;
+        await restore.session.close('the container is gone');
+        await restore.reader.close();
+      }
+    },
+  };
+}
+export type Restores = ReturnType<typeof createRestores>;
