@@ -13,20 +13,23 @@ export interface RunToolOptions {
 export type RunTool = (file: string, args: readonly string[], options: RunToolOptions) => Promise<string>;
 
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+/** Debian keeps some tools where a plain user's path does not lead. */
+const SBIN_PATH = { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
 /** Enough of stderr for the cause, short enough for one line. */
 const CAUSE_CHARACTERS_MAX = 400;
 
 /** @throws {OffloadError} deadline_exceeded, no_space, or runtime_failed with the end of what the tool said */
 export const runTool: RunTool = async (file, args, options) => {
   const what = `${file} ${args[0] ?? ''}`.trim();
-  const result = await execa(file, args, {
+  // setpriv: not even a kill -9 of this process leaves the tool running.
+  const result = await execa('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], {
     reject: false,
     stdin: 'ignore',
     timeout: options.timeoutMs,
     killSignal: 'SIGKILL',
     maxBuffer: OUTPUT_BYTES_MAX,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.env === undefined ? {} : { env: options.env }),
+    env: { ...SBIN_PATH, ...options.env },
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   if (!result.failed) return result.stdout;
@@ -36,9 +39,6 @@ export const runTool: RunTool = async (file, args, options) => {
   }
   if (result.timedOut) {
     throw new OffloadError('deadline_exceeded', `${what}: no end within ${options.timeoutMs} ms`);
-  }
-  if (result.code === 'ENOENT') {
-    throw new OffloadError('runtime_failed', `${what}: is not installed`);
   }
   const said = (result.stderr || result.stdout || result.shortMessage || 'failed')
     .trim()

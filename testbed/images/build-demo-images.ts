@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type RunTool, runTool } from '../../offload-plane/images/run-tool.ts';
-import { lockDirectory } from './build-lock.ts';
+import { cacheDirectory as projectCacheDirectory } from '../setup/cache.ts';
+import { withLockFile } from '../setup/lock-file.ts';
 import { SUITE, unpackDebian } from './debian-tree.ts';
 import { layOutTree } from './image-tree.ts';
 import { writeOciLayout } from './oci-layout.ts';
@@ -28,10 +28,6 @@ export interface DemoImagesProgress {
   message: string;
 }
 
-export function demoImagesCacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'offload-plane', 'demo-images');
-}
-
 /** Gives the images, from the cache where it has them. Needs mmdebstrap, umoci, GNU tar, and root for mmdebstrap. */
 export async function buildDemoImages(
   options: {
@@ -40,7 +36,11 @@ export async function buildDemoImages(
     run?: RunTool;
   } = {},
 ): Promise<DemoImages> {
-  const { cacheDirectory = demoImagesCacheDirectory(), onProgress = () => {}, run = runTool } = options;
+  const {
+    cacheDirectory = join(projectCacheDirectory(), 'demo-images'),
+    onProgress = () => {},
+    run = runTool,
+  } = options;
   const recipes = demoRecipes();
   const directory = join(cacheDirectory, await recipesHash(recipes));
   const images = { redis: join(directory, 'redis'), node: join(directory, 'node') };
@@ -49,13 +49,11 @@ export async function buildDemoImages(
     return images;
   }
   await mkdir(cacheDirectory, { recursive: true });
-  onProgress({ step: 'wait', message: 'make sure that nobody else builds the demo images' });
-  const unlock = await lockDirectory(cacheDirectory, LOCK_TIMEOUT_MS);
-  try {
+  const onWait = (pid: number) =>
+    onProgress({ step: 'wait', message: `process ${pid} builds the demo images` });
+  await withLockFile(join(cacheDirectory, '.lock'), { timeoutMs: LOCK_TIMEOUT_MS, onWait }, async () => {
     if (!existsSync(directory)) await buildInto({ directory, cacheDirectory, recipes, onProgress, run });
-  } finally {
-    await unlock();
-  }
+  });
   return images;
 }
 
