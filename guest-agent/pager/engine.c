@@ -1,0 +1,175 @@
+/* The loop: unread events of the address spaces first, then whatever else is ready, then the queue. */
+#include "pager.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static uint64_t wake_at_us;
+static uint64_t ready_at_us;
+static void (*after_call)(void);
+static uint64_t after_at_us;
+
+void engine_watch(int fd, uint32_t events, struct watch *watch)
+{
+	struct epoll_event event = { .events = events, .data.ptr = watch };
+	if (epoll_ctl(pager.epoll, EPOLL_CTL_ADD, fd, &event))
+		pager_fail("loop: watch of descriptor %d: %s", fd, strerror(errno));
+}
+
+void engine_rewatch(int fd, uint32_t events, struct watch *watch)
+{
+	struct epoll_event event = { .events = events, .data.ptr = watch };
+	epoll_ctl(pager.epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
+/* Out of the set first: where CRIU still holds the same descriptor, close alone would leave it there. */
+void engine_close(int fd)
+{
+	epoll_ctl(pager.epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
+void engine_wake_at(uint64_t at_us)
+{
+	if (!wake_at_us || at_us < wake_at_us)
+		wake_at_us = at_us;
+}
+
+void engine_after(uint64_t us, void (*call)(void))
+{
+	after_at_us = now_us() + us;
+	after_call = call;
+}
+
+static void run_timer(void)
+{
+	void (*call)(void) = after_call;
+	if (call && now_us() >= after_at_us) {
+		after_call = NULL;
+		call();
+	}
+	if (after_call)
+		engine_wake_at(after_at_us);
+}
+
+/* Tells the agent that CRIU may start; the socket listens already. */
+void announce_ready(void)
+{
+	static const char line[] = "ready\n";
+	ready_at_us = now_us();
+	if (write(STDOUT_FILENO, line, sizeof(line) - 1) < 0)
+		say("ready: %s", strerror(errno)); /* whoever waits for the line will give up by itself */
+}
+
+struct op_counters counters_now(void)
+{
+	pager.counters.uptime_us = now_us() - pager.started_us;
+	return pager.counters;
+}
+
+static void signal_ready(void *subject, uint32_t events)
+{
+	(void)subject;
+	(void)events;
+	if (!pager.finished)
+		pager_fail("ended by a signal");
+	pager.quit = true;
+}
+
+void engine_signals(void)
+{
+	static struct watch watch = { signal_ready, NULL };
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	engine_watch(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN, &watch);
+}
+
+static bool all_in_place(void)
+{
+	for (struct task *task = pager.tasks; task; task = task->next) {
+		if (task->page_count && !task->handed_over)
+			return false;
+		for (struct space *space = task->spaces; space; space = space->next)
+			if (space->missing_count)
+				return false;
+	}
+	/* With an empty map there is nothing CRIU could leave to us, and it may never connect. */
+	return pager.restored || (!pager.mapped_pages && !handshake_seen());
+}
+
+/* All pages are in place, so closing the descriptors cannot turn any into zero. */
+static void finish(void)
+{
+	pager.finished = true;
+	for (struct task *task = pager.tasks; task; task = task->next)
+		for (struct space *space = task->spaces; space; space = space->next)
+			space->gone = true;
+	spaces_sweep();
+	pager.source->finished();
+}
+
+static void check_deadlines(void)
+{
+	uint64_t now = now_us();
+	if (!pager.deadline_us)
+		return;
+	if (ready_at_us && !handshake_seen() && !pager.finished) {
+		if (now > ready_at_us + pager.deadline_us)
+			pager_fail("handshake: CRIU did not connect within %llu ms",
+				   (unsigned long long)pager.deadline_us / 1000);
+		engine_wake_at(ready_at_us + pager.deadline_us + 1);
+	}
+	if (pager.outstanding) {
+		if (now > pager.waiting_since_us + pager.deadline_us)
+			pager_fail("faults: %u pages were asked for and none came within %llu ms", pager.outstanding,
+				   (unsigned long long)pager.deadline_us / 1000);
+		engine_wake_at(pager.waiting_since_us + pager.deadline_us + 1);
+	}
+}
+
+static int sleep_ms(bool busy)
+{
+	if (busy)
+		return 0;
+	if (!wake_at_us)
+		return -1;
+	uint64_t now = now_us();
+	return wake_at_us <= now ? 0 : (int)((wake_at_us - now + 999) / 1000);
+}
+
+void engine_run(void)
+{
+	struct epoll_event events[16];
+	bool busy = false;
+	while (!pager.quit) {
+		run_timer();
+		check_deadlines();
+		int count = epoll_wait(pager.epoll, events, 16, sleep_ms(busy));
+		if (wake_at_us && now_us() >= wake_at_us)
+			wake_at_us = 0;
+		spaces_drain();
+		for (int i = 0; i < count && !pager.quit; i++) {
+			struct watch *watch = events[i].data.ptr;
+			watch->ready(watch->subject, events[i].events);
+		}
+		if (pager.finished || pager.quit)
+			busy = false;
+		else {
+			busy = queue_install();
+			if (!pager.queue_head)
+				busy = pager.source->refill() || busy;
+			spaces_sweep();
+			if (pager.all_sent && all_in_place())
+				finish();
+		}
+	}
+	handshake_close();
+}

@@ -1,0 +1,272 @@
+/* Puts pages in place: the queue of verified frames and the userfaultfd calls that empty it. */
+#include "pager.h"
+#include "uffd-abi.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define INSTALL_BATCH_FRAMES 8
+
+struct task *task_by_id(uint32_t id)
+{
+	struct task *task = pager.tasks;
+	while (task && task->id != id)
+		task = task->next;
+	return task;
+}
+
+struct task *task_open(uint32_t id)
+{
+	struct task *task = task_by_id(id);
+	if (task || pager.tasks_count == MAX_TASKS)
+		return task;
+	task = need(calloc(1, sizeof(*task)));
+	task->id = id;
+	task->next = pager.tasks;
+	pager.tasks = task;
+	pager.tasks_count++;
+	return task;
+}
+
+struct frame *frame_new(struct task *task, uint32_t first, uint32_t count, uint16_t flags)
+{
+	struct frame *frame = need(malloc(sizeof(*frame) + count * PAGE_BYTES));
+	memset(frame, 0, sizeof(*frame));
+	frame->task = task;
+	frame->first = first;
+	frame->count = count;
+	frame->flags = flags;
+	return frame;
+}
+
+static void frame_link(struct frame *frame, bool in_front)
+{
+	frame->next = in_front ? pager.queue_head : NULL;
+	frame->previous = in_front ? NULL : pager.queue_tail;
+	*(frame->next ? &frame->next->previous : &pager.queue_tail) = frame;
+	*(frame->previous ? &frame->previous->next : &pager.queue_head) = frame;
+}
+
+static void frame_free(struct frame *frame)
+{
+	for (uint32_t page = frame->first; page < frame->first + frame->count; page++)
+		if (frame->task->frame_of[page] == frame)
+			frame->task->frame_of[page] = NULL;
+	*(frame->next ? &frame->next->previous : &pager.queue_tail) = frame->previous;
+	*(frame->previous ? &frame->previous->next : &pager.queue_head) = frame->next;
+	pager.buffered_bytes -= frame->count * PAGE_BYTES;
+	free(frame);
+}
+
+void frame_queue(struct frame *frame, bool in_front)
+{
+	struct task *task = frame->task;
+	for (uint32_t page = frame->first; page < frame->first + frame->count; page++) {
+		if (bit_test(task->requested, page)) {
+			bit_clear(task->requested, page);
+			pager.outstanding--;
+			pager.waiting_since_us = now_us();
+		}
+		if (task->frame_of[page] || !task_wants(task, page))
+			pager.counters.duplicates++;
+		else
+			task->frame_of[page] = frame;
+	}
+	frame_link(frame, in_front);
+	pager.buffered_bytes += frame->count * PAGE_BYTES;
+}
+
+void page_dropped(struct task *task, uint32_t page)
+{
+	(void)task;
+	(void)page;
+	pager.counters.dropped++;
+}
+
+/* Counts a page the first time it is in place anywhere, however many spaces a fork has made. */
+static void page_installed(const struct frame *frame, uint32_t page)
+{
+	struct task *task = frame->task;
+	if (bit_test(task->counted, page))
+		return;
+	bit_set(task->counted, page);
+	pager.counters.installed++;
+	pager.counters.pushed += frame->flags == OP_PUSH;
+	pager.counters.filled += frame->flags == OP_FILL;
+	uint64_t part[3] = { frame->digests[page - frame->first], task->id, task_vaddr(task, page) };
+	pager.counters.memory_digest += XXH64(part, sizeof(part), 0);
+}
+
+void space_exited(struct space *space)
+{
+	space->gone = true;
+	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, page_dropped);
+}
+
+void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes)
+{
+	struct uffdio_range range = { vaddr, bytes };
+	ioctl(space->uffd, UFFDIO_WAKE, &range);
+}
+
+/*
+ * ENOENT for a single page: nothing registered is there. Before CRIU is done that is normal. Later it is
+ * explained by a mapping that a child does not inherit or by an unmap whose event overtook a remap's;
+ * where nothing explains it the map names memory that CRIU did not make lazy, and that would read as zero.
+ */
+static enum put page_unregistered(struct space *space, uint64_t vaddr)
+{
+	if (!pager.restored)
+		return PUT_NOT_REGISTERED;
+	if (!space->reshaped)
+		pager_fail("install: task %u, page %#llx is in the map but not in memory CRIU registered",
+			   space->task->id, (unsigned long long)vaddr);
+	space_drop(space, vaddr, vaddr + PAGE_BYTES, page_dropped);
+	return PUT_DONE;
+}
+
+/* Copies consecutive missing pages of the frame to vaddr in this space. */
+static enum put run_install(struct space *space, struct frame *frame, uint32_t page, uint32_t count, uint64_t vaddr)
+{
+	uint32_t limit = count;
+	while (count) {
+		struct uffdio_copy copy = { .dst = vaddr, .len = (limit < count ? limit : count) * PAGE_BYTES,
+			.src = (uintptr_t)frame->data + (page - frame->first) * PAGE_BYTES };
+		int error = ioctl(space->uffd, UFFDIO_COPY, &copy) ? errno : 0;
+		uint32_t done = copy.copy > 0 ? (uint32_t)((uint64_t)copy.copy / PAGE_BYTES) : 0;
+		if (!done && error == EEXIST) {
+			/* COPY wakes nobody in this case, and someone may have begun to wait just before. */
+			space_wake(space, vaddr, PAGE_BYTES);
+			pager.counters.duplicates++;
+			bit_set(space->task->counted, page);
+			space_in_place(space, page);
+			page++, count--, vaddr += PAGE_BYTES;
+			continue;
+		}
+		for (uint32_t i = 0; i < done; i++) {
+			page_installed(frame, page + i);
+			space_in_place(space, page + i);
+		}
+		page += done, count -= done, vaddr += done * PAGE_BYTES;
+		if (done || error == EINTR)
+			continue;
+		if (error == EAGAIN) /* an event is unread, or about to be queued: the map may be stale */
+			return PUT_LATER;
+		if (error == ESRCH || error == ENOSPC) { /* the mm is gone; ENOSPC before Linux 4.13 */
+			space_exited(space);
+			return PUT_DONE;
+		}
+		if (error != ENOENT)
+			pager_fail("install: UFFDIO_COPY of %u pages at %#llx of task %u: %s", count,
+				   (unsigned long long)vaddr, space->task->id, strerror(error));
+		/* ENOENT also when the stretch crosses the border of two mappings: try smaller ones. */
+		uint32_t tried = (uint32_t)(copy.len / PAGE_BYTES);
+		if (tried > 1) {
+			limit = tried / 2;
+			continue;
+		}
+		enum put put = page_unregistered(space, vaddr);
+		if (put != PUT_DONE)
+			return put;
+		page++, count--, vaddr += PAGE_BYTES;
+	}
+	return PUT_DONE;
+}
+
+static enum put space_install(struct space *space, struct frame *frame)
+{
+	uint32_t page = frame->first, end = frame->first + frame->count;
+	while (page < end) {
+		uint64_t vaddr;
+		uint32_t following, count = 1;
+		if (space->gone || !bit_test(space->missing, page) ||
+		    !space_vaddr(space, page, &vaddr, &following)) {
+			page++;
+			continue;
+		}
+		while (count < following && page + count < end && bit_test(space->missing, page + count))
+			count++;
+		enum put put = run_install(space, frame, page, count, vaddr);
+		if (put != PUT_DONE)
+			return put;
+		page += count;
+	}
+	return PUT_DONE;
+}
+
+/* The frame is freed once no space waits for any of its pages. */
+enum put frame_install(struct frame *frame)
+{
+	struct task *task = frame->task;
+	if (!task->handed_over)
+		return PUT_NOT_REGISTERED;
+	enum put worst = PUT_DONE;
+	for (struct space *space = task->spaces; space; space = space->next) {
+		enum put put = space_install(space, frame);
+		if (put != PUT_DONE)
+			worst = put;
+	}
+	if (worst == PUT_DONE)
+		frame_free(frame);
+	return worst;
+}
+
+bool queue_install(void)
+{
+	struct frame *next;
+	int budget = INSTALL_BATCH_FRAMES;
+	for (struct frame *frame = pager.queue_head; frame; frame = next) {
+		next = frame->next;
+		switch (frame_install(frame)) {
+		case PUT_DONE:
+			if (--budget == 0)
+				return true;
+			break;
+		case PUT_LATER:
+			if (spaces_drain())
+				return true;
+			engine_wake_at(now_us() + 500);
+			return false;
+		case PUT_NOT_REGISTERED:
+			/* The restorer registers one mapping after the other and tells nobody: look again soon. */
+			if (frame->task->handed_over)
+				engine_wake_at(now_us() + 1000);
+			return false;
+		}
+	}
+	return false;
+}
+
+/* True when the page reads as zero now or has content already; false: an event has to be read first. */
+bool space_zero(struct space *space, uint64_t vaddr)
+{
+	struct uffdio_zeropage zero = { .range = { vaddr, PAGE_BYTES } };
+	if (!ioctl(space->uffd, UFFDIO_ZEROPAGE, &zero))
+		return true;
+	if (errno == ESRCH || errno == ENOSPC)
+		space_exited(space);
+	else /* EEXIST, EAGAIN, ENOENT: let the thread look again, it will fault anew if need be */
+		space_wake(space, vaddr, PAGE_BYTES);
+	return false;
+}
+
+bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes)
+{
+	while (bytes) {
+		struct uffdio_poison poison = { .range = { vaddr, bytes } };
+		if (!ioctl(space->uffd, UFFDIO_POISON, &poison))
+			return true;
+		uint64_t done = poison.updated > 0 ? (uint64_t)poison.updated : 0;
+		if (!done && errno == EEXIST)
+			done = PAGE_BYTES;
+		if (!done)
+			return errno == ESRCH; /* no mm, no harm */
+		vaddr += done;
+		bytes -= done;
+	}
+	return true;
+}

@@ -1,0 +1,128 @@
+/* The stand-alone mode: pages come from CRIU images on this machine, in the place of `criu lazy-pages`. */
+#include "images.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define REFILL_FRAMES 16
+/* While an order is recorded, filling would hide touches: it starts when faults have dried up so long. */
+#define RECORD_QUIET_US 500000
+
+static struct image *images;
+static struct order_entry *order;
+static size_t order_count, order_at, order_foreign;
+static bool recording;
+
+static struct image *image_of(const struct task *task)
+{
+	struct image *image = images;
+	while (image->task != task)
+		image = image->next;
+	return image;
+}
+
+static bool page_is_due(const struct task *task, uint32_t page)
+{
+	return !task->frame_of[page] && task_wants(task, page);
+}
+
+/* Reads up to `count` due pages that follow `page` in the same run. Returns how many. */
+static uint32_t pages_load(struct task *task, uint32_t page, uint32_t count, uint16_t flags)
+{
+	struct image *image = image_of(task);
+	const struct run *run = task_run(task, page);
+	uint32_t due = 1;
+	while (due < count && due < OP_MAX_PAGES_PER_FRAME && page + due < run->first + run->count &&
+	       page_is_due(task, page + due))
+		due++;
+	struct frame *frame = frame_new(task, page, due, flags);
+	uint64_t offset = image->offsets[run - task->runs.list] + (page - run->first) * PAGE_BYTES;
+	if (!pread_all(image->pages_file, frame->data, due * PAGE_BYTES, (off_t)offset))
+		pager_fail("images: read of %u pages of task %u at offset %llu failed", due, task->id,
+			   (unsigned long long)offset);
+	frame_queue(frame, flags == OP_DEMAND);
+	return due;
+}
+
+static void request(struct task *task, uint32_t page) { pages_load(task, page, 1, OP_DEMAND); }
+
+static bool refill_ordered(void)
+{
+	while (order_at < order_count) {
+		struct order_entry first = order[order_at++];
+		uint32_t count = 1;
+		if (!page_is_due(first.task, first.page))
+			continue;
+		while (order_at < order_count && order[order_at].task == first.task &&
+		       order[order_at].page == first.page + count)
+			count++, order_at++;
+		for (uint32_t done = 0; done < count;) {
+			if (page_is_due(first.task, first.page + done))
+				done += pages_load(first.task, first.page + done, count - done, OP_PUSH);
+			else
+				done++;
+		}
+		return true;
+	}
+	return false;
+}
+
+static bool refill_rest(void)
+{
+	for (struct image *image = images; image; image = image->next)
+		while (image->cursor < image->task->page_count) {
+			if (!page_is_due(image->task, image->cursor)) {
+				image->cursor++;
+				continue;
+			}
+			image->cursor += pages_load(image->task, image->cursor, OP_MAX_PAGES_PER_FRAME, OP_FILL);
+			return true;
+		}
+	pager.all_sent = true;
+	return false;
+}
+
+static bool refill(void)
+{
+	for (int i = 0; i < REFILL_FRAMES; i++) {
+		if (refill_ordered())
+			continue;
+		/* Before CRIU is done the frames could only lie in memory. */
+		if (!pager.restored)
+			return i > 0;
+		if (recording && now_us() < pager.last_fault_us + RECORD_QUIET_US) {
+			engine_wake_at(pager.last_fault_us + RECORD_QUIET_US);
+			return i > 0;
+		}
+		if (!refill_rest())
+			return i > 0;
+	}
+	return true;
+}
+
+static void nothing(void) { }
+static void no_reason(const char *reason) { (void)reason; }
+
+static void finished(void)
+{
+	order_record_close();
+	if (order_foreign)
+		say("--order: %zu pages are not in these images, ignored", order_foreign);
+	pager.quit = true;
+}
+
+void local_start(const char *images_dir, const char *order_path, const char *record_path)
+{
+	static const struct source source = { request, refill, nothing, finished, no_reason };
+	images = images_open(images_dir);
+	if (order_path)
+		order = order_read(order_path, &order_count, &order_foreign);
+	if (record_path) {
+		order_record_open(record_path);
+		recording = true;
+	}
+	pager.source = &source;
+	pager.map_sealed = true;
+	handshake_listen();
+	handshake_accept();
+	announce_ready();
+}

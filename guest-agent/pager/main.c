@@ -1,0 +1,116 @@
+/* offload-pager: options, and which of its two sources of pages it serves from. */
+#include "pager.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+struct pager pager;
+
+static const char help[] =
+	"offload-pager: serves the memory of a restore to criu restore --lazy-pages\n"
+	"\n"
+	"  offload-pager --connect ADDRESS --token-file FILE --work-dir DIR [--images-dir DIR]\n"
+	"      pages come from the plane; ADDRESS is vsock:CID:PORT or unix:PATH\n"
+	"  offload-pager --images-dir DIR --work-dir DIR [--order FILE] [--record FILE]\n"
+	"      pages come from local CRIU images, as with criu lazy-pages\n"
+	"\n"
+	"  --work-dir DIR          where lazy-pages.socket is made: the --work-dir of criu restore\n"
+	"  --images-dir DIR        CRIU's images; with --connect, pages for CRIU itself are written there\n"
+	"  --token-file FILE       the session's token: 32 bytes, or 64 hexadecimal digits\n"
+	"  --container-cgroup DIR  cgroup to kill when the memory cannot be completed; without it,\n"
+	"                          missing pages are poisoned and whoever touches one gets SIGBUS\n"
+	"  --deadline-ms N         longest wait for CRIU, for the plane, for a page asked for\n"
+	"                          (default 10000; with local images, none)\n"
+	"  --order FILE            install the pages in this order after those that fault\n"
+	"  --record FILE           write the faults in their order, in the format --order reads\n"
+	"  --help, --version\n"
+	"\n"
+	"Prints `ready` when CRIU may be started. Exit: 0 all pages are in place, 1 failure, 2 wrong use.\n";
+
+static struct {
+	const char *connect, *token_file, *work_dir, *images_dir, *order, *record, *deadline;
+} options;
+
+static const struct {
+	const char *name;
+	const char **value;
+} names[] = {
+	{ "connect", &options.connect },       { "token-file", &options.token_file },
+	{ "work-dir", &options.work_dir },     { "images-dir", &options.images_dir },
+	{ "order", &options.order },           { "record", &options.record },
+	{ "deadline-ms", &options.deadline },  { "container-cgroup", &pager.container_cgroup },
+};
+#define NAME_COUNT (sizeof(names) / sizeof(names[0]))
+
+static void parse_options(int argc, char **argv)
+{
+	struct option list[NAME_COUNT + 3] = { 0 };
+	for (size_t i = 0; i < NAME_COUNT; i++)
+		list[i] = (struct option){ names[i].name, required_argument, NULL, (int)i };
+	list[NAME_COUNT] = (struct option){ "help", no_argument, NULL, 'h' };
+	list[NAME_COUNT + 1] = (struct option){ "version", no_argument, NULL, 'v' };
+	for (int option; (option = getopt_long(argc, argv, "", list, NULL)) != -1;) {
+		if (option == '?')
+			exit(2); /* getopt has said which one, in one line */
+		if (option == 'h' || option == 'v') {
+			fputs(option == 'h' ? help : "offload-pager " PROGRAM_VERSION "\n", stdout);
+			exit(0);
+		}
+		*names[option].value = optarg;
+	}
+	if (optind < argc)
+		usage_error("unexpected argument %s", argv[optind]);
+}
+
+static void check_options(void)
+{
+	uint64_t ms = options.connect ? 10000 : 0;
+	if (!options.work_dir)
+		usage_error("--work-dir is missing");
+	if (options.connect && !options.token_file)
+		usage_error("--connect needs --token-file");
+	if (options.connect && (options.order || options.record))
+		usage_error("--order and --record go with local images, not with --connect");
+	if (!options.connect && !options.images_dir)
+		usage_error("--connect or --images-dir is missing");
+	if (!options.connect && options.token_file)
+		usage_error("--token-file goes with --connect");
+	if (options.deadline && (!parse_number(options.deadline, 10, 86400000, &ms) || !ms))
+		usage_error("--deadline-ms %s: expected 1 to 86400000", options.deadline);
+	pager.deadline_us = ms * 1000;
+	pager.work_dir = open(options.work_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (pager.work_dir < 0)
+		usage_error("--work-dir %s: %s", options.work_dir, strerror(errno));
+}
+
+static void summary(void)
+{
+	const struct op_counters *c = &pager.counters;
+	say("done installed=%llu demand_faults=%llu zero_faults=%llu pushed=%llu filled=%llu duplicates=%llu "
+	    "dropped=%llu file_pages=%llu uptime_us=%llu",
+	    (unsigned long long)c->installed, (unsigned long long)c->demand_faults, (unsigned long long)c->zero_faults,
+	    (unsigned long long)c->pushed, (unsigned long long)c->filled, (unsigned long long)c->duplicates,
+	    (unsigned long long)c->dropped, (unsigned long long)c->file_pages,
+	    (unsigned long long)counters_now().uptime_us);
+}
+
+int main(int argc, char **argv)
+{
+	pager.started_us = now_us();
+	parse_options(argc, argv);
+	check_options();
+	pager.epoll = epoll_create1(EPOLL_CLOEXEC);
+	engine_signals();
+	if (options.connect)
+		session_start(options.connect, options.token_file, options.images_dir);
+	else
+		local_start(options.images_dir, options.order, options.record);
+	engine_run();
+	summary();
+	return 0;
+}

@@ -1,0 +1,17 @@
+/* The connection to the plane: dials, queues what goes out, cuts what comes in into frames. */
+#ifndef PAGE_CLIENT_H
+#define PAGE_CLIENT_H
+#include "pager.h"
+
+struct client_calls {
+	void (*connected)(bool again);
+	void (*frame)(const struct op_header *header, const uint8_t *payload);
+	void (*lost)(void); /* the plane closed, or broke, the connection */
+};
+
+void client_start(const char *address, const struct client_calls *calls);
+void client_send(struct op_header header, const void *payload, uint32_t payload_bytes);
+/* Waits until all is written or a second has passed. */
+void client_flush(void);
+void client_drop(void);
+#endif

@@ -1,0 +1,300 @@
+/* The session mode: pages come from the plane's page server; interconnect/page-protocol.h is the law. */
+#include "page-client.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define CREDIT_STEP_PAGES (WINDOW_PAGES / 8)
+#define MAX_FILE_BYTES (1ull << 40)
+
+static struct {
+	uint8_t token[OP_TOKEN_BYTES];
+	int images_dir;
+	int pages_file;
+	uint32_t pages_id;
+	uint32_t owed_pages;     /* arrived, and not yet given back as credit */
+	bool files_complete;
+} session = { .images_dir = -1, .pages_file = -1 };
+
+static void send_counters(uint16_t type, uint64_t value)
+{
+	struct op_counters counters = counters_now();
+	client_send((struct op_header){ .type = type, .value = value }, &counters, sizeof(counters));
+}
+
+static void give_credit(void)
+{
+	if (session.owed_pages < CREDIT_STEP_PAGES || pager.buffered_bytes > BUFFER_LIMIT_BYTES)
+		return;
+	client_send((struct op_header){ .type = OP_CREDIT, .page_count = session.owed_pages }, NULL, 0);
+	session.owed_pages = 0;
+}
+
+static void request(struct task *task, uint32_t page)
+{
+	client_send((struct op_header){ .type = OP_FAULT, .task = task->id, .vaddr = task_vaddr(task, page),
+					.page_count = 1, .value = now_us() - pager.started_us }, NULL, 0);
+}
+
+/* One range for each run that no frame holds and that somebody waits for. */
+static void send_missing(void)
+{
+	static struct op_range ranges[OP_MAX_PAYLOAD_BYTES / sizeof(struct op_range) / 8];
+	size_t count = 0;
+	for (struct task *task = pager.tasks; task; task = task->next)
+		for (uint32_t page = 0; page < task->page_count;) {
+			uint32_t after = page;
+			uint64_t vaddr = task_vaddr(task, page);
+			while (after < task->page_count && !task->frame_of[after] && task_wants(task, after) &&
+			       task_vaddr(task, after) == vaddr + (after - page) * PAGE_BYTES)
+				after++;
+			if (after == page) {
+				page++;
+				continue;
+			}
+			ranges[count++] = (struct op_range){ task->id, after - page, vaddr };
+			page = after;
+			if (count == sizeof(ranges) / sizeof(ranges[0])) {
+				client_send((struct op_header){ .type = OP_MISSING }, ranges, sizeof(ranges));
+				count = 0;
+			}
+		}
+	if (count)
+		client_send((struct op_header){ .type = OP_MISSING }, ranges, (uint32_t)(count * sizeof(ranges[0])));
+	client_send((struct op_header){ .type = OP_MISSING_END }, NULL, 0);
+}
+
+static void request_again(void)
+{
+	for (struct task *task = pager.tasks; task; task = task->next)
+		for (uint32_t page = 0; page < task->page_count; page++)
+			if (bit_test(task->requested, page)) {
+				if (task_wants(task, page)) {
+					request(task, page);
+					continue;
+				}
+				bit_clear(task->requested, page);
+				pager.outstanding--;
+			}
+	pager.waiting_since_us = now_us();
+}
+
+static void connected(bool again)
+{
+	client_send((struct op_header){ .type = OP_HELLO, .flags = again ? OP_RESUME : 0, .value = OP_VERSION },
+		    session.token, OP_TOKEN_BYTES);
+	session.owed_pages = 0;
+	if (again)
+		send_missing();
+	client_send((struct op_header){ .type = OP_CREDIT, .page_count = WINDOW_PAGES }, NULL, 0);
+	if (!again)
+		return;
+	pager.all_sent = false; /* the plane says END anew once it has sent what is missing */
+	if (pager.restored) /* the first one may have been lost with the connection */
+		client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0);
+	request_again();
+}
+
+static void lost(void)
+{
+	if (pager.finished)
+		pager.quit = true;
+	else if (!pager.map_sealed || !session.files_complete)
+		pager_fail("page session: the plane closed the connection before map and files were complete");
+}
+
+/* True when the payload is page_count whole pages with the digest that the header states. */
+static bool pages_verify(const struct op_header *header, const uint8_t *payload, uint64_t *digests)
+{
+	if (!header->page_count || header->page_count > OP_MAX_PAGES_PER_FRAME ||
+	    header->payload_bytes != header->page_count * OP_PAGE_BYTES)
+		pager_fail("page session: frame type %u of %u pages with %u bytes", header->type, header->page_count,
+			   header->payload_bytes);
+	for (uint32_t i = 0; i < header->page_count; i++)
+		digests[i] = XXH64(payload + i * OP_PAGE_BYTES, OP_PAGE_BYTES, 0);
+	return XXH64(digests, header->page_count * sizeof(digests[0]), 0) == header->value;
+}
+
+static void on_map(const struct op_header *header, const uint8_t *payload)
+{
+	struct op_range range;
+	if (pager.map_sealed || header->payload_bytes % sizeof(range))
+		pager_fail("page session: a MAP frame after its end, or of %u bytes", header->payload_bytes);
+	for (uint32_t at = 0; at < header->payload_bytes; at += sizeof(range)) {
+		memcpy(&range, payload + at, sizeof(range));
+		struct task *task = range.task && range.task <= INT32_MAX ? task_open(range.task) : NULL;
+		if (!task || !task_add_run(task, range.vaddr, range.page_count))
+			pager_fail("page session: unusable range in the map: task %u, %u pages at %#llx", range.task,
+				   range.page_count, (unsigned long long)range.vaddr);
+		pager.mapped_pages += range.page_count;
+		if (pager.mapped_pages > MAX_MAP_PAGES)
+			pager_fail("page session: the map is larger than %u pages", MAX_MAP_PAGES);
+	}
+}
+
+static void on_map_end(const struct op_header *header)
+{
+	if (pager.map_sealed || header->value != pager.mapped_pages)
+		pager_fail("page session: the map ends with %llu pages, received %llu",
+			   (unsigned long long)header->value, (unsigned long long)pager.mapped_pages);
+	for (struct task *task = pager.tasks; task; task = task->next)
+		if (!task_seal(task))
+			pager_fail("page session: ranges of task %u in the map overlap", task->id);
+	pager.map_sealed = true;
+	handshake_accept();
+}
+
+static void on_pages(const struct op_header *header, const uint8_t *payload)
+{
+	uint32_t first, following;
+	struct task *task = pager.map_sealed ? task_by_id(header->task) : NULL;
+	if (header->flags != OP_DEMAND && header->flags != OP_PUSH && header->flags != OP_FILL)
+		pager_fail("page session: pages with flags %#x", header->flags);
+	if (!task || header->vaddr % OP_PAGE_BYTES || !task_find(task, header->vaddr, &first, &following) ||
+	    following < header->page_count)
+		pager_fail("page session: %u pages at %#llx of task %u are not in the map", header->page_count,
+			   (unsigned long long)header->vaddr, header->task);
+	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
+	if (!pages_verify(header, payload, digests))
+		pager_fail("page session: digest mismatch in %u pages at %#llx of task %u", header->page_count,
+			   (unsigned long long)header->vaddr, header->task);
+	if (header->flags != OP_DEMAND)
+		session.owed_pages += header->page_count;
+	if (pager.finished)
+		return;
+	struct frame *frame = frame_new(task, first, header->page_count, header->flags);
+	memcpy(frame->data, payload, header->payload_bytes);
+	memcpy(frame->digests, digests, header->page_count * sizeof(digests[0]));
+	frame_queue(frame, header->flags == OP_DEMAND);
+}
+
+static void pages_file_open(uint32_t id)
+{
+	char name[32];
+	if (session.pages_file >= 0 && session.pages_id == id)
+		return;
+	if (session.pages_file >= 0)
+		close(session.pages_file);
+	snprintf(name, sizeof(name), "pages-%u.img", id);
+	session.pages_id = id;
+	session.pages_file = openat(session.images_dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (session.pages_file < 0)
+		pager_fail("page session: open %s: %s", name, strerror(errno));
+}
+
+static void on_file_pages(const struct op_header *header, const uint8_t *payload)
+{
+	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
+	if (session.files_complete || session.images_dir < 0)
+		pager_fail("page session: file pages %s",
+			   session.files_complete ? "after their end" : "without --images-dir");
+	if (header->vaddr % OP_PAGE_BYTES || header->vaddr > MAX_FILE_BYTES || !pages_verify(header, payload, digests))
+		pager_fail("page session: digest mismatch in pages-%u.img at %llu", header->task,
+			   (unsigned long long)header->vaddr);
+	pages_file_open(header->task);
+	if (!pwrite_all(session.pages_file, payload, header->payload_bytes, (off_t)header->vaddr))
+		pager_fail("page session: write to pages-%u.img: %s", header->task, strerror(errno));
+	pager.counters.file_pages += header->page_count;
+	session.owed_pages += header->page_count;
+}
+
+static void on_files_end(const struct op_header *header)
+{
+	if (session.files_complete || header->value != pager.counters.file_pages)
+		pager_fail("page session: files end with %llu pages, received %llu", (unsigned long long)header->value,
+			   (unsigned long long)pager.counters.file_pages);
+	session.files_complete = true;
+	if (session.pages_file >= 0)
+		close(session.pages_file);
+	session.pages_file = -1;
+	announce_ready();
+}
+
+static void on_frame(const struct op_header *header, const uint8_t *payload)
+{
+	switch (header->type) {
+	case OP_MAP: on_map(header, payload); break;
+	case OP_MAP_END: on_map_end(header); break;
+	case OP_PAGES: on_pages(header, payload); break;
+	case OP_FILE_PAGES: on_file_pages(header, payload); break;
+	case OP_FILES_END: on_files_end(header); break;
+	case OP_MARK: send_counters(OP_STATUS, header->value); break;
+	case OP_END:
+		if (!pager.map_sealed || !session.files_complete)
+			pager_fail("page session: END before map and files were complete");
+		pager.all_sent = true;
+		break;
+	case OP_ABORT: {
+		int bytes = header->payload_bytes < OP_MAX_ERROR_BYTES ? (int)header->payload_bytes : 400;
+		pager_fail("page session: aborted by the plane: %.*s", bytes, (const char *)payload);
+	}
+	default:
+		pager_fail("page session: unknown frame type %u", header->type);
+	}
+	give_credit();
+}
+
+static bool refill(void)
+{
+	give_credit();
+	return false;
+}
+
+static void restored(void) { client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0); }
+static void give_up_waiting(void) { pager.quit = true; }
+
+/* Stays to answer marks until the plane hangs up, at most as long as a deadline. */
+static void finished(void)
+{
+	send_counters(OP_DONE, 0);
+	client_flush();
+	engine_after(pager.deadline_us, give_up_waiting);
+}
+
+static void failed(const char *reason)
+{
+	client_send((struct op_header){ .type = OP_ERROR }, reason, (uint32_t)strlen(reason));
+	client_flush();
+}
+
+static void token_read(const char *path)
+{
+	char text[2 * OP_TOKEN_BYTES + 2] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (fd >= 0)
+		close(fd);
+	if (got == OP_TOKEN_BYTES) {
+		memcpy(session.token, text, OP_TOKEN_BYTES);
+		return;
+	}
+	bool hex = got == 2 * OP_TOKEN_BYTES || (got == 2 * OP_TOKEN_BYTES + 1 && text[got - 1] == '\n');
+	for (size_t i = 0; hex && i < OP_TOKEN_BYTES; i++) {
+		char digits[3] = { text[2 * i], text[2 * i + 1], 0 };
+		uint64_t byte;
+		hex = parse_number(digits, 16, 255, &byte);
+		session.token[i] = (uint8_t)byte;
+	}
+	if (!hex)
+		usage_error("--token-file %s: expected 32 bytes or 64 hexadecimal digits", path);
+}
+
+void session_start(const char *address, const char *token_file, const char *images_dir)
+{
+	static const struct source source = { request, refill, restored, finished, failed };
+	static const struct client_calls calls = { connected, on_frame, lost };
+	token_read(token_file);
+	if (images_dir) {
+		session.images_dir = open(images_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (session.images_dir < 0)
+			usage_error("--images-dir %s: %s", images_dir, strerror(errno));
+	}
+	pager.source = &source;
+	handshake_listen();
+	client_start(address, &calls);
+}

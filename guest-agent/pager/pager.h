@@ -1,0 +1,122 @@
+/*
+ * The pager's state and what its parts offer each other. Single-threaded: one epoll loop in engine.c.
+ * Where pages come from is a struct source: the plane's connection or local CRIU images; everything
+ * behind it (faults, events, installing, accounting) is the same.
+ */
+#ifndef PAGER_H
+#define PAGER_H
+#include "../../interconnect/page-protocol.h"
+#include "page-map.h"
+#include "util.h"
+
+#define BUFFER_LIMIT_BYTES (128ull << 20) /* no more credit beyond this */
+#define WINDOW_PAGES 1024u                /* pages in flight from the plane */
+
+/* Verified pages on their way into the address spaces. */
+struct frame {
+	struct frame *previous, *next;
+	struct task *task;
+	uint32_t first, count;    /* page numbers */
+	uint16_t flags;           /* OP_DEMAND, OP_PUSH, OP_FILL */
+	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
+	unsigned char data[];     /* count pages */
+};
+
+struct source {
+	/* Asks for one page, at once; a source that has it at hand queues a frame before it returns. */
+	void (*request)(struct task *task, uint32_t page);
+	/* Queues more pages when the queue has run dry; false when it has none to offer now. */
+	bool (*refill)(void);
+	/* CRIU let the tasks go. */
+	void (*restored)(void);
+	/* Called once, when all was sent and every page is in place or dropped. */
+	void (*finished)(void);
+	/* Tells whoever provides the pages why it ends; best effort. */
+	void (*failed)(const char *reason);
+};
+
+struct pager {
+	const struct source *source;
+	struct task *tasks;
+	uint64_t mapped_pages;
+	bool map_sealed, all_sent, restored, finished, quit;
+	struct frame *queue_head, *queue_tail;
+	uint64_t buffered_bytes;
+	uint32_t outstanding;       /* requested pages that have not arrived */
+	uint64_t waiting_since_us;  /* start of the wait for the oldest of them, renewed by progress */
+	uint64_t last_fault_us;
+	struct op_counters counters;
+	uint64_t started_us;
+	uint64_t deadline_us;
+	int epoll;
+	int work_dir;
+	const char *container_cgroup;
+	int spaces_count;
+	uint32_t tasks_count;
+};
+extern struct pager pager;
+
+/* engine.c */
+typedef void ready_fn(void *subject, uint32_t events);
+struct watch {
+	ready_fn *ready;
+	void *subject;
+};
+void engine_watch(int fd, uint32_t events, struct watch *watch);
+void engine_rewatch(int fd, uint32_t events, struct watch *watch);
+void engine_close(int fd);
+void engine_signals(void); /* SIGTERM and SIGINT end the loop in order */
+void engine_run(void);
+/* When now_us() passes `at`, the loop looks again; call it for whatever is timed. */
+void engine_wake_at(uint64_t at_us);
+/* Calls once after that time; there is one such timer. */
+void engine_after(uint64_t us, void (*call)(void));
+void announce_ready(void);
+struct op_counters counters_now(void);
+
+/* install.c */
+enum put { PUT_DONE, PUT_LATER, PUT_NOT_REGISTERED };
+struct task *task_by_id(uint32_t id);
+struct task *task_open(uint32_t id); /* finds or adds; NULL beyond MAX_TASKS */
+struct frame *frame_new(struct task *task, uint32_t first, uint32_t count, uint16_t flags);
+/* Takes the frame; pages nobody waits for are counted as duplicates and freed. */
+void frame_queue(struct frame *frame, bool in_front);
+enum put frame_install(struct frame *frame);
+bool queue_install(void); /* some of the queue; true when there may be more to do at once */
+void page_dropped(struct task *task, uint32_t page);
+bool space_zero(struct space *space, uint64_t vaddr);
+void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes);
+bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes);
+void space_exited(struct space *space);
+
+/* uffd-events.c */
+void space_adopt(struct space *space);      /* watch its descriptor */
+bool spaces_drain(void);                    /* all unread events of all spaces; true if there were any */
+void spaces_sweep(void);                    /* frees the spaces whose task has exited */
+
+/* handshake.c */
+void handshake_listen(void);
+void handshake_accept(void);
+void handshake_close(void);
+bool handshake_seen(void);
+
+/* failure.c */
+_Noreturn void pager_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* page-session.c */
+void session_start(const char *address, const char *token_file, const char *images_dir);
+
+/* local-source.c */
+void local_start(const char *images_dir, const char *order_path, const char *record_path);
+
+/* order-file.c */
+struct order_entry {
+	struct task *task;
+	uint32_t page;
+};
+/* The pages of the file that the map knows; says on stderr at the end how many it did not. */
+struct order_entry *order_read(const char *path, size_t *count, size_t *foreign);
+void order_record_open(const char *path);
+void order_record(uint32_t task, uint64_t vaddr, uint64_t at_us);
+void order_record_close(void);
+#endif

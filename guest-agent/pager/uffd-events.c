@@ -1,0 +1,138 @@
+/*
+ * What the kernel tells about the address spaces: faults, and fork, remap, unmap, remove.
+ *
+ * Order is what keeps memory right. While an event is unread the kernel refuses COPY and ZEROPAGE with
+ * EAGAIN, so nothing is installed by a map that is stale. But once it is read the program goes on; a
+ * fault read in the same batch must therefore be answered after the events of that batch, or a page the
+ * program has just discarded would come back with its old content.
+ */
+#include "pager.h"
+#include "uffd-abi.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BATCH_MESSAGES 32
+#define DRAIN_ROUNDS 16 /* a program that faults without end must not starve the plane's connection */
+
+static void uffd_ready(void *subject, uint32_t events)
+{
+	/* The loop drains all spaces before anything else; readiness only has to end its sleep. */
+	(void)subject;
+	(void)events;
+}
+
+static struct watch uffd_watch = { uffd_ready, NULL };
+
+void space_adopt(struct space *space)
+{
+	if (++pager.spaces_count > (int)MAX_SPACES)
+		pager_fail("events: more than %u address spaces", MAX_SPACES);
+	engine_watch(space->uffd, EPOLLIN, &uffd_watch);
+}
+
+static void on_fault(struct space *space, uint64_t address)
+{
+	struct task *task = space->task;
+	uint64_t vaddr = address & ~(PAGE_BYTES - 1);
+	uint32_t page;
+	pager.last_fault_us = now_us();
+	/*
+	 * A page that the map has in place and that faults nevertheless was taken away by the kernel (a
+	 * child of MADV_WIPEONFORK): it is zero. ZEROPAGE says EEXIST where it only raced with our COPY.
+	 */
+	if (!space_find(space, vaddr, &page) || !bit_test(space->missing, page)) {
+		pager.counters.zero_faults += space_zero(space, vaddr);
+		return;
+	}
+	if (!task->frame_of[page] && !bit_test(task->requested, page)) {
+		bit_set(task->requested, page);
+		if (pager.outstanding++ == 0)
+			pager.waiting_since_us = now_us();
+		pager.counters.demand_faults++;
+		order_record(task->id, task_vaddr(task, page), now_us() - pager.started_us);
+		pager.source->request(task, page);
+	}
+	if (task->frame_of[page])
+		frame_install(task->frame_of[page]);
+}
+
+static void on_fork(struct space *parent, int uffd)
+{
+	space_adopt(space_fork(parent, uffd));
+}
+
+static void on_event(struct space *space, const struct uffd_msg *message)
+{
+	uint64_t start = message->arg.remove.start, end = message->arg.remove.end;
+	switch (message->event) {
+	case UFFD_EVENT_FORK:
+		on_fork(space, (int)message->arg.fork.ufd);
+		return;
+	case UFFD_EVENT_REMAP:
+		space->reshaped = true;
+		space_remap(space, message->arg.remap.from, message->arg.remap.to, message->arg.remap.len,
+			    page_dropped);
+		start = message->arg.remap.from;
+		end = start + message->arg.remap.len;
+		break;
+	case UFFD_EVENT_UNMAP:
+		space->reshaped = true;
+		space_drop(space, start, end, page_dropped);
+		break;
+	case UFFD_EVENT_REMOVE:
+		space_drop(space, start, end, page_dropped);
+		break;
+	default:
+		pager_fail("events: unknown userfaultfd event %#x", message->event);
+	}
+	/* A thread that waits for a page there would wait for ever: no COPY will wake that address. */
+	space_wake(space, start, end - start);
+}
+
+static bool space_drain(struct space *space)
+{
+	struct uffd_msg batch[BATCH_MESSAGES];
+	ssize_t got = read(space->uffd, batch, sizeof(batch));
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (got <= 0)
+		pager_fail("events: read of a userfaultfd of task %u: %s", space->task->id,
+			   got ? strerror(errno) : "closed");
+	size_t count = (size_t)got / sizeof(batch[0]);
+	for (size_t i = 0; i < count; i++)
+		if (batch[i].event != UFFD_EVENT_PAGEFAULT)
+			on_event(space, &batch[i]);
+	for (size_t i = 0; i < count && !space->gone; i++)
+		if (batch[i].event == UFFD_EVENT_PAGEFAULT)
+			on_fault(space, batch[i].arg.pagefault.address);
+	return true;
+}
+
+bool spaces_drain(void)
+{
+	bool any = false;
+	for (struct task *task = pager.tasks; task; task = task->next)
+		for (struct space *space = task->spaces; space; space = space->next)
+			for (int i = 0; i < DRAIN_ROUNDS && !space->gone && space_drain(space); i++)
+				any = true;
+	return any;
+}
+
+void spaces_sweep(void)
+{
+	for (struct task *task = pager.tasks; task; task = task->next)
+		for (struct space **link = &task->spaces; *link;) {
+			struct space *space = *link;
+			if (!space->gone) {
+				link = &space->next;
+				continue;
+			}
+			*link = space->next;
+			engine_close(space->uffd);
+			space_free(space);
+			pager.spaces_count--;
+		}
+}
