@@ -40,7 +40,7 @@ export interface PageServerDeps {
 }
 
 export interface SessionDeadlines {
-  /** A pager that said HELLO must follow it with CREDIT or anything else within so long. Default 10 s. */
+  /** From a connection to its HELLO; the server's own, not a session's. 10 s. */
   helloMs: number;
   /** From openSession to the first HELLO. Default 60 s. */
   connectMs: number;
@@ -48,9 +48,9 @@ export interface SessionDeadlines {
   resumeMs: number;
   /** From openSession to RESTORED. Default 120 s. */
   restoredMs: number;
-  /** No progress (nothing sent, nothing received) while pages are outstanding. Default 60 s. */
+  /** No progress (nothing sent, nothing received) for so long. Default 120 s. */
   idleMs: number;
-  /** After END, until DONE. Default 60 s. */
+  /** After END and RESTORED, until DONE. Default 60 s. */
   doneMs: number;
   /** A MARK's STATUS. Default 10 s. */
   statusMs: number;
@@ -68,7 +68,7 @@ export interface SessionOptions {
   faultsDryUpMs?: number;
   /** Recording goes on for so long after the first response. Default 500. */
   recordGraceMs?: number;
-  /** A push or fill frame is written only while fewer bytes than this wait in the socket. Default 256 KiB. */
+  /** A push or fill frame is written only while fewer bytes than this wait in the socket. Default 512 KiB. */
   queueBytes?: number;
 }
 

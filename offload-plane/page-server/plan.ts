@@ -1,0 +1,114 @@
+/**
+ * What a restore under a policy consists of: which pages CRIU installs from files, which the pager is
+ * responsible for, and the pagemaps that tell CRIU so. Pure: from the checkpoint's segments alone.
+ *
+ * Zero pages that CRIU may restore lazily, and those of shared memory, are in neither: such memory is
+ * zero when it is made, and the pager answers a fault on it in the guest. Other zero pages have to be
+ * written: they may hide the content of a privately mapped file (a program's .data, for one).
+ */
+import { PAGE_BYTES, type PageRange } from '../../interconnect/page-protocol.ts';
+import type { OrderLog, WorkingSet } from '../order-log/contract.ts';
+import type { CheckpointReader, PageTarget, Segment } from '../page-store/contract.ts';
+import type { Policy } from './contract.ts';
+import { PagemapFlag } from './criu-wire.ts';
+import { encodePagemapImage, type PagemapEntry } from './pagemap-image.ts';
+
+/** Pages that land in pages-<pagesId>.img at `offsetBytes`. */
+export interface FileRun {
+  pagesId: number;
+  offsetBytes: number;
+  target: PageTarget;
+  vaddr: bigint;
+  pageCount: number;
+}
+
+export interface RestorePlan {
+  effectivePolicy: Policy;
+  images: { name: string; bytes: Buffer }[];
+  files: FileRun[];
+  filePageCount: number;
+  /** Sorted by task and address. */
+  map: PageRange[];
+  mappedPageCount: number;
+}
+
+export function planRestore(
+  reader: CheckpointReader,
+  policy: Policy,
+  orderLog: OrderLog | undefined,
+): RestorePlan {
+  const usable = orderLog?.digest === reader.manifest.digest ? orderLog : undefined;
+  const needsLog = policy === 'ordered' || policy === 'prefill';
+  const effectivePolicy = needsLog && usable === undefined ? 'lazy' : policy;
+  const plan: RestorePlan = {
+    effectivePolicy,
+    images: [],
+    files: [],
+    filePageCount: 0,
+    map: [],
+    mappedPageCount: 0,
+  };
+  const byTarget = Map.groupBy(reader.segments(), (segment) => `${segment.kind}:${segment.id}`);
+  reader.targets().forEach((target, i) => {
+    const segments = byTarget.get(`${target.kind}:${target.id}`) ?? [];
+    planTarget(plan, target, i + 1, segments, usable?.workingSet);
+  });
+  return plan;
+}
+
+function planTarget(
+  plan: RestorePlan,
+  target: PageTarget,
+  pagesId: number,
+  segments: readonly Segment[],
+  workingSet: WorkingSet | undefined,
+): void {
+  const entries: PagemapEntry[] = [];
+  let offsetBytes = 0;
+  for (const segment of segments) {
+    for (const { vaddr, pageCount, how } of splitSegment(plan.effectivePolicy, segment, workingSet)) {
+      if (how === 'file') {
+        entries.push({ vaddr, pageCount, flags: PagemapFlag.PRESENT });
+        plan.files.push({ pagesId, offsetBytes, target, vaddr, pageCount });
+        plan.filePageCount += pageCount;
+        offsetBytes += pageCount * PAGE_BYTES;
+      } else {
+        entries.push({ vaddr, pageCount, flags: PagemapFlag.LAZY });
+        plan.map.push({ task: target.id, vaddr, pageCount });
+        plan.mappedPageCount += pageCount;
+      }
+    }
+  }
+  const name = target.kind === 'task' ? `pagemap-${target.id}.img` : `pagemap-shmem-${target.id}.img`;
+  plan.images.push({ name, bytes: encodePagemapImage(pagesId, entries) });
+}
+
+interface Part {
+  vaddr: bigint;
+  pageCount: number;
+  how: 'file' | 'map';
+}
+
+function splitSegment(policy: Policy, segment: Segment, workingSet: WorkingSet | undefined): Part[] {
+  const { vaddr, pageCount } = segment;
+  const lazy = segment.lazy && segment.kind === 'task';
+  if (segment.zero && (lazy || segment.kind === 'shmem')) return [];
+  if (!lazy || policy === 'eager') return [{ vaddr, pageCount, how: 'file' }];
+  if (policy !== 'prefill' || workingSet === undefined) return [{ vaddr, pageCount, how: 'map' }];
+  return splitByWorkingSet(segment, workingSet);
+}
+
+function splitByWorkingSet(segment: Segment, workingSet: WorkingSet): Part[] {
+  const parts: Part[] = [];
+  let last: Part | undefined;
+  for (let i = 0; i < segment.pageCount; i++) {
+    const vaddr = segment.vaddr + BigInt(i * PAGE_BYTES);
+    const how = workingSet.has(segment.id, vaddr) ? 'file' : 'map';
+    if (last?.how === how) last.pageCount++;
+    else {
+      last = { vaddr, pageCount: 1, how };
+      parts.push(last);
+    }
+  }
+  return parts;
+}

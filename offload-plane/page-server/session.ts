@@ -1,0 +1,442 @@
+/**
+ * One restore's page session: what the pager says moves it on, and its clocks end it. The pages
+ * themselves are PageSender's business.
+ */
+import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+import {
+  decodeCounters,
+  decodeRanges,
+  encodeFrame,
+  type FrameHeader,
+  FrameType,
+  MAX_ERROR_BYTES,
+  type PageRange,
+  type PagerCounters,
+} from '../../interconnect/page-protocol.ts';
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import type { OrderEntry } from '../order-log/contract.ts';
+import { addDigests } from '../page-store/digests.ts';
+import { Countdown } from './clock.ts';
+import type {
+  Clock,
+  PageServerLogger,
+  PageServerMetrics,
+  PageSession,
+  Policy,
+  RecordingState,
+  SessionCounters,
+  SessionEvents,
+  SessionOptions,
+  SessionResult,
+  SessionState,
+} from './contract.ts';
+import { violation } from './frame-reader.ts';
+import { MapState } from './map-state.ts';
+import { PageSender } from './page-sender.ts';
+import { planRestore, type RestorePlan } from './plan.ts';
+import { Recording } from './recording.ts';
+import { DEFAULT_DEADLINES, SessionTimers } from './session-timers.ts';
+import { checkMemory, toTargetRanges } from './verify-memory.ts';
+import type { Parcel } from './work.ts';
+
+const DEFAULT_QUEUE_BYTES = 512 * 1024;
+const DEFAULT_FAULTS_DRY_UP_MS = 1_000;
+const DEFAULT_RECORD_GRACE_MS = 500;
+const MAX_RESUMES = 8;
+const MAX_OPEN_MARKS = 64;
+
+export interface SessionDeps {
+  token: string;
+  clock: Clock;
+  logger: PageServerLogger | undefined;
+  metrics: PageServerMetrics;
+  /** Once, when the session is over in whatever way. */
+  onOver(): void;
+}
+
+interface Mark {
+  resolve(counters: PagerCounters): void;
+  reject(error: Error): void;
+  timer: { cancel(): void };
+}
+
+export class Session implements PageSession {
+  readonly token: string;
+  readonly guest: string;
+  readonly policy: Policy;
+  readonly events = new EventEmitter<SessionEvents>();
+  readonly done: Promise<SessionResult>;
+  readonly #deps: SessionDeps;
+  readonly #options: SessionOptions;
+  readonly #plan: RestorePlan;
+  readonly #map: MapState;
+  readonly #recording: Recording;
+  readonly #timers: SessionTimers;
+  readonly #faultsDryUp: Countdown;
+  readonly #counters: SessionCounters;
+  readonly #marks = new Map<bigint, Mark>();
+  readonly #settled = Promise.withResolvers<SessionResult>();
+  #state: SessionState = { phase: 'waiting' };
+  #stream: Duplex | undefined;
+  #sender: PageSender | undefined;
+  #restored = false;
+  #filling = false;
+  #allSent = false;
+  #missing: PageRange[] = [];
+  #missingPageCount = 0;
+  #resuming = false;
+  #markSequence = 0n;
+  #sentMapDigest = 0n;
+  #fileDigest = 0n;
+  #recordTimer: { cancel(): void } | undefined;
+
+  constructor(options: SessionOptions, deps: SessionDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.token = deps.token;
+    this.guest = options.guest;
+    this.policy = options.policy;
+    this.#plan = planRestore(options.reader, options.policy, options.orderLog);
+    this.#map = new MapState(this.#plan.map);
+    this.#recording = new Recording(options.reader, options.record);
+    this.#counters = emptyCounters(this.#plan);
+    this.done = this.#settled.promise;
+    this.done.catch(() => {}); // whoever waits is told; nobody has to wait
+    const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+    this.#timers = new SessionTimers(deps.clock, deadlines, this.token, (error) => this.#fail(error));
+    const dryUpMs = options.faultsDryUpMs ?? DEFAULT_FAULTS_DRY_UP_MS;
+    this.#faultsDryUp = new Countdown(deps.clock, dryUpMs, () => this.#driedUp());
+    this.#timers.begin('connect');
+    this.#timers.begin('restored');
+    if (this.effectivePolicy === 'ordered' || this.effectivePolicy === 'prefill') {
+      void options.reader.prefetch(toTargetRanges(options.orderLog?.runs ?? []));
+    }
+  }
+
+  get effectivePolicy(): Policy {
+    return this.#plan.effectivePolicy;
+  }
+
+  get state(): SessionState {
+    if (this.#state.phase !== 'connected') return this.#state;
+    return { phase: 'connected', restored: this.#restored, filling: this.#filling };
+  }
+
+  get recording(): RecordingState {
+    return this.#recording.state;
+  }
+
+  async pagemapImages(): Promise<{ name: string; bytes: Buffer }[]> {
+    return this.#plan.images;
+  }
+
+  counters(): SessionCounters {
+    return { ...this.#counters };
+  }
+
+  recordedOrder(): readonly OrderEntry[] {
+    return this.#recording.entries;
+  }
+
+  startFill(): void {
+    if (this.#isOver) return;
+    this.#filling = true;
+    this.#sender?.startFill();
+  }
+
+  markFirstResponse(): Promise<PagerCounters> {
+    if (this.#state.phase === 'done') return Promise.resolve(this.#state.result);
+    const sender = this.#sender;
+    if (sender === undefined || this.#marks.size >= MAX_OPEN_MARKS) {
+      return Promise.reject(
+        new OffloadError('invalid_state', `page session mark: no pager is connected (${this.#state.phase})`),
+      );
+    }
+    const graceMs = this.#options.recordGraceMs ?? DEFAULT_RECORD_GRACE_MS;
+    this.#recordTimer ??= this.#deps.clock.setTimer(() => void this.#recording.finish(), graceMs);
+    const sequence = ++this.#markSequence;
+    const answered = new Promise<PagerCounters>((resolve, reject) => {
+      const timer = this.#timers.once('status', () => this.#marks.delete(sequence) && reject);
+      this.#marks.set(sequence, { resolve, reject, timer });
+    });
+    sender.mark(sequence);
+    this.startFill();
+    return answered;
+  }
+
+  async close(reason = 'closed by the plane'): Promise<void> {
+    if (!this.#isOver) this.#fail(new OffloadError('invalid_state', `page session: ${reason}`), 'closed');
+    await this.#recording.finish();
+  }
+
+  /** Whether a HELLO may have this session now. */
+  accepts(resume: boolean): boolean {
+    if (this.#isOver) return false;
+    if (!resume) return this.#state.phase === 'waiting';
+    const connectedBefore = this.#state.phase === 'lost' || this.#state.phase === 'connected';
+    return connectedBefore && this.#counters.resumeCount < MAX_RESUMES;
+  }
+
+  /** Takes a pager's connection, whose HELLO was good. */
+  connect(stream: Duplex, resume: boolean): void {
+    const old = this.#stream;
+    this.#sender?.stop();
+    this.#sender = undefined;
+    this.#stream = stream;
+    old?.destroy();
+    this.#timers.end('connect');
+    this.#timers.end('resume');
+    this.#timers.begin('idle');
+    this.#state = { phase: 'connected', restored: this.#restored, filling: this.#filling };
+    this.#resuming = resume;
+    this.#allSent = false;
+    this.#missing = [];
+    this.#missingPageCount = 0;
+    if (resume) this.#counters.resumeCount++;
+    else this.#startSending(stream, true);
+    this.events.emit('connected');
+  }
+
+  /** The connection is gone. */
+  disconnected(stream: Duplex, cause: string): void {
+    if (stream !== this.#stream || this.#isOver) return;
+    this.#stream = undefined;
+    this.#sender?.stop();
+    this.#sender = undefined;
+    this.#state = { phase: 'lost', restored: this.#restored };
+    this.#deps.logger?.warn({ guest: this.guest, cause }, 'page session: connection lost');
+    this.#timers.end('idle');
+    this.#timers.begin('resume');
+  }
+
+  /** @throws {OffloadError} page_protocol_violation */
+  frame(stream: Duplex, header: FrameHeader, payload: Buffer): void {
+    if (stream !== this.#stream || this.#isOver) return;
+    this.#timers.touch('idle');
+    switch (header.type) {
+      case FrameType.CREDIT:
+        this.#creditFor(header.pageCount);
+        return;
+      case FrameType.FAULT:
+        this.#fault(header);
+        return;
+      case FrameType.RESTORED:
+        this.#onRestored();
+        return;
+      case FrameType.STATUS:
+        this.#status(header.value, decodeCounters(payload));
+        return;
+      case FrameType.DONE:
+        this.#finish(decodeCounters(payload));
+        return;
+      case FrameType.MISSING:
+        this.#addMissing(decodeRanges(payload));
+        return;
+      case FrameType.MISSING_END:
+        this.#missingEnd(stream);
+        return;
+      case FrameType.ERROR:
+        throw new OffloadError('guest_lost', `page session: the pager says: ${printable(payload)}`);
+      default:
+        throw violation(`frame type ${header.type} in the middle of a session`);
+    }
+  }
+
+  /** Ends the session for a reason found outside: a violation, a broken page. */
+  fail(error: unknown): void {
+    this.#fail(toOffloadError(error, 'page session'));
+  }
+
+  get #isOver(): boolean {
+    return this.#state.phase === 'done' || this.#state.phase === 'failed';
+  }
+
+  #startSending(stream: Duplex, fromStart: boolean): void {
+    const { reader, orderLog } = this.#options;
+    const sender = new PageSender(
+      {
+        stream,
+        reader,
+        plan: this.#plan,
+        map: this.#map,
+        pushRuns: this.effectivePolicy === 'ordered' ? (orderLog?.runs ?? []) : [],
+        queueBytes: this.#options.queueBytes ?? DEFAULT_QUEUE_BYTES,
+        onSent: (parcel) => this.#sent(parcel),
+        onEnd: () => this.#onAllSent(),
+        onError: (error) => this.fail(error),
+      },
+      !this.#restored,
+    );
+    this.#sender = sender;
+    if (fromStart) sender.sendMap();
+    if (this.#filling) sender.startFill();
+    sender.addCredit(this.#earlyCredit);
+    this.#earlyCredit = 0;
+  }
+
+  /** Credit that came with a RESUME, before its MISSING ranges. */
+  #earlyCredit = 0;
+
+  #creditFor(pageCount: number): void {
+    if (this.#sender === undefined) this.#earlyCredit += pageCount;
+    else this.#sender.addCredit(pageCount);
+  }
+
+  #fault(header: FrameHeader): void {
+    const arrivedMs = this.#deps.clock.nowMs();
+    const { task, vaddr } = header;
+    const index = this.#map.find(task, vaddr);
+    if (index < 0) throw violation(`fault of task ${task} at 0x${vaddr.toString(16)}, which is not mapped`);
+    if (this.#sender === undefined) throw violation('fault before the missing ranges of a resume');
+    const entry = { task, vaddr, timeUs: Number(header.value) };
+    // A page that was pushed is on its way already; the answer that crosses it does no harm. After END
+    // there are no more PAGES.
+    if (!this.#map.isDemanded(index) && !this.#allSent) {
+      const first = this.#map.markSent(index, true);
+      this.#sender.demand(task, vaddr, first);
+      this.#deps.metrics.faultAnswered?.((this.#deps.clock.nowMs() - arrivedMs) * 1000);
+    }
+    this.#counters.faultCount++;
+    this.#recording.add(entry);
+    if (this.#restored) this.#faultsDryUp.touch();
+    this.events.emit('fault', entry);
+  }
+
+  #onRestored(): void {
+    if (this.#restored) throw violation('RESTORED twice');
+    this.#restored = true;
+    this.#timers.end('restored');
+    this.#faultsDryUp.touch();
+    if (this.#allSent) this.#timers.begin('done');
+    this.events.emit('restored');
+  }
+
+  /** DONE is due once the tasks run as well; until then the restore's deadline holds. */
+  #onAllSent(): void {
+    this.#allSent = true;
+    if (this.#restored) this.#timers.begin('done');
+  }
+
+  #driedUp(): void {
+    if (this.#isOver) return;
+    this.startFill();
+    void this.#recording.finish();
+  }
+
+  #status(sequence: bigint, counters: PagerCounters): void {
+    const mark = this.#marks.get(sequence);
+    if (mark === undefined) throw violation(`STATUS for mark ${sequence}, which is not open`);
+    this.#marks.delete(sequence);
+    mark.timer.cancel();
+    mark.resolve(counters);
+  }
+
+  /** After a resume: what is still to come. Before DONE: what the program dropped. */
+  #addMissing(ranges: readonly PageRange[]): void {
+    for (const range of ranges) {
+      this.#missingPageCount += range.pageCount;
+      if (range.pageCount === 0 || this.#missingPageCount > this.#plan.mappedPageCount) {
+        throw violation(`more missing pages than the ${this.#plan.mappedPageCount} pages of the map`);
+      }
+      const lastPage = range.vaddr + BigInt((range.pageCount - 1) * 4096);
+      if (this.#map.find(range.task, range.vaddr) < 0 || this.#map.find(range.task, lastPage) < 0) {
+        throw violation(`missing range of task ${range.task} outside of the map`);
+      }
+    }
+    this.#missing.push(...ranges);
+  }
+
+  #missingEnd(stream: Duplex): void {
+    if (!this.#resuming) return; // the dropped pages, kept for DONE
+    this.#resuming = false;
+    if (!this.#map.resetTo(this.#missing)) throw violation('missing range outside of the map');
+    this.#missing = [];
+    this.#missingPageCount = 0;
+    this.#startSending(stream, false);
+  }
+
+  #sent(parcel: Parcel): void {
+    const { cause, pageCount } = parcel;
+    this.#timers.touch('idle');
+    this.#deps.metrics.pagesSent?.(cause, pageCount);
+    this.#counters[`${cause}Sent`] += pageCount;
+    // After a resume pages go out again that were counted before.
+    if (!parcel.first || this.#counters.resumeCount > 0) return;
+    const digest = this.#options.reader.memoryDigest([parcel]);
+    if (cause === 'file') this.#fileDigest = addDigests(this.#fileDigest, digest);
+    else this.#sentMapDigest = addDigests(this.#sentMapDigest, digest);
+  }
+
+  #finish(counters: PagerCounters): void {
+    const { reader } = this.#options;
+    const resumed = this.#counters.resumeCount > 0;
+    const checked = checkMemory({
+      reader,
+      plan: this.#plan,
+      counters,
+      sentMapDigest: resumed ? reader.memoryDigest(toTargetRanges(this.#plan.map)) : this.#sentMapDigest,
+      fileDigest: resumed ? reader.memoryDigest(this.#plan.files) : this.#fileDigest,
+      unsent: resumed ? [] : this.#map.unsentRanges(),
+      dropped: this.#missing,
+      resumed,
+    });
+    const result = { ...counters, ...checked, effectivePolicy: this.effectivePolicy };
+    this.#state = { phase: 'done', result };
+    this.#over('done');
+    for (const mark of this.#marks.values()) mark.resolve(counters);
+    this.#stream?.end();
+    this.#settled.resolve(result);
+    this.events.emit('done', result);
+    void this.#recording.finish();
+  }
+
+  #fail(error: OffloadError, outcome: 'failed' | 'closed' = 'failed'): void {
+    if (this.#isOver) return;
+    this.#state = { phase: 'failed', error };
+    this.#over(outcome);
+    this.#recording.abandon(error.message);
+    for (const mark of this.#marks.values()) mark.reject(error);
+    this.#abort(error.message);
+    this.#settled.reject(error);
+    this.events.emit('failed', error);
+  }
+
+  #over(outcome: 'done' | 'failed' | 'closed'): void {
+    this.#sender?.stop();
+    this.#timers.stop();
+    this.#faultsDryUp.stop();
+    if (outcome !== 'done') this.#recordTimer?.cancel();
+    for (const mark of this.#marks.values()) mark.timer.cancel();
+    this.#deps.metrics.sessionEnded?.(outcome, this.effectivePolicy);
+    this.#deps.onOver();
+  }
+
+  /** Tells the pager that the container has to be ended, and closes. */
+  #abort(reason: string): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed) return;
+    const payload = Buffer.from(reason).subarray(0, MAX_ERROR_BYTES);
+    stream.end(encodeFrame({ type: FrameType.ABORT }, payload));
+    const timer = setTimeout(() => stream.destroy(), 1_000);
+    stream.once('close', () => clearTimeout(timer));
+  }
+}
+
+function emptyCounters(plan: RestorePlan): SessionCounters {
+  return {
+    mappedPageCount: plan.mappedPageCount,
+    filePageCount: plan.filePageCount,
+    faultCount: 0,
+    demandSent: 0,
+    pushSent: 0,
+    fillSent: 0,
+    fileSent: 0,
+    resumeCount: 0,
+  };
+}
+
+/** A guest's text goes into a log: one line of printable characters. */
+function printable(payload: Buffer): string {
+  return payload.toString('latin1').replace(/[^\x20-\x7e]/g, '?') || 'nothing';
+}
