@@ -4,6 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import { createServer, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { boundWrites } from './bounded-writes.ts';
 
 interface VsockAddon {
   bind(port: number): number;
@@ -50,22 +52,26 @@ function check(status: number, operation: string): void {
 /** Accepts connections on a vsock port, each given to `onConnection` as a stream. */
 export async function listenVsock(
   port: number,
-  onConnection: (socket: Socket) => void,
+  onConnection: (stream: Duplex) => void,
 ): Promise<{ close(): void }> {
   const Pipe = await loadPipeConstructor();
   const server = new Pipe(PIPE_SERVER);
   check(server.open(addon.bind(port)), `listen on port ${port}`);
   server.onconnection = (status, client) => {
-    if (status === 0 && client) onConnection(new Socket({ handle: client } as never));
+    if (status === 0 && client) onConnection(streamOf(client));
   };
   check(server.listen(BACKLOG), `listen on port ${port}`);
   return { close: () => server.close() };
 }
 
 /** @throws when nobody listens there or the answer takes longer than 5 s. */
-export async function connectVsock(cid: number, port: number): Promise<Socket> {
+export async function connectVsock(cid: number, port: number): Promise<Duplex> {
   const Pipe = await loadPipeConstructor();
   const handle = new Pipe(PIPE_SOCKET);
   check(handle.open(addon.connect(cid, port, CONNECT_TIMEOUT_MS)), `connect to ${cid}:${port}`);
-  return new Socket({ handle, readable: true, writable: true } as never);
+  return streamOf(handle);
+}
+
+function streamOf(handle: PipeHandle): Duplex {
+  return boundWrites(new Socket({ handle, readable: true, writable: true, allowHalfOpen: true } as never));
 }

@@ -1,7 +1,7 @@
 /** The agent's API: fastify over HTTP/2 without TLS, on connections that the vsock listener hands in. */
 import http2 from 'node:http2';
-import type { Socket } from 'node:net';
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import type { Duplex } from 'node:stream';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyError } from 'fastify';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
@@ -15,7 +15,7 @@ const MAX_CONNECTIONS = 8;
 const MAX_STREAMS = 1024;
 
 export interface ApiServer {
-  accept(socket: Socket): void;
+  accept(socket: Duplex): void;
 }
 
 function createApp(server: { current?: http2.Http2Server }) {
@@ -31,9 +31,7 @@ function createApp(server: { current?: http2.Http2Server }) {
       );
       return server.current as never;
     },
-  })
-    .setValidatorCompiler(TypeBoxValidatorCompiler)
-    .withTypeProvider<TypeBoxTypeProvider>();
+  }).withTypeProvider<TypeBoxTypeProvider>();
 }
 export type App = ReturnType<typeof createApp>;
 
@@ -60,7 +58,7 @@ export async function createApiServer(agent: Agent): Promise<ApiServer> {
   streamRoutes(app, agent);
   await app.ready();
 
-  const connections = new Set<Socket>();
+  const connections = new Set<Duplex>();
   return {
     accept(socket) {
       if (connections.size >= MAX_CONNECTIONS) {

@@ -29,6 +29,21 @@ const MASKED_PATHS = [
 ];
 const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
+/**
+ * io_uring is refused, as Docker's default profile does: CRIU cannot dump a ring, and libuv opens some for
+ * epoll when it may (Node 24 does, whatever UV_USE_IO_URING says) and goes on without when it may not.
+ */
+const SECCOMP = {
+  defaultAction: 'SCMP_ACT_ALLOW',
+  syscalls: [
+    {
+      names: ['io_uring_setup', 'io_uring_enter', 'io_uring_register'],
+      action: 'SCMP_ACT_ERRNO',
+      errnoRet: 1,
+    },
+  ],
+};
+
 const MOUNTS = [
   { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
   {
@@ -88,6 +103,7 @@ export function ociSpec(spec: ContainerSpec, paths: ContainerPaths): object {
         { type: 'network', path: `/run/netns/${paths.networkNamespace}` },
       ],
       resources: { pids: { limit: 4096 }, ...memory },
+      seccomp: SECCOMP,
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
     },

@@ -21,7 +21,7 @@ export interface CheckpointJob {
   container: Container;
   guest: Guest;
   /** stop: the container ends once committed; resume: it runs on. */
-  then: 'stop' | 'resume';
+  after: 'stop' | 'resume';
   token: string;
   deadlineMs: number;
 }
@@ -45,9 +45,9 @@ export async function takeCheckpoint(
     const dump = await dumpPages(job, writer, deps.inbox);
     await fetchFiles(job, writer);
     const manifest = await writer.commit({ recipe: container.recipe, guest: guest.registration.name });
-    const { frozenMs } = await finish(job, job.then);
+    const { frozenMs } = await finish(job, job.after);
     frozen = false;
-    setPhase(container, job.then === 'resume' ? 'running' : 'stopped');
+    setPhase(container, job.after === 'resume' ? 'running' : 'stopped');
     return { manifest, frozenMs, dump };
   } catch (error) {
     await writer.abort();

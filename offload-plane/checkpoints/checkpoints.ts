@@ -90,7 +90,7 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     async create(request: {
       container: string;
       id: string;
-      then: 'stop' | 'resume';
+      after: 'stop' | 'resume';
     }): Promise<CheckpointView> {
       const container = containers.get(request.container);
       containers.expectPhase(container, 'checkpoint', 'running');

@@ -146,7 +146,7 @@ export function createContainers(deps: ContainersDeps) {
       spec: {
         hostname: request.name,
         command,
-        env: [...image.config.env, ...(request.env ?? [])],
+        env: mergeEnv(image.config.env, request.env ?? []),
         workingDir: image.config.workingDir || '/',
         user: image.config.user,
         address: addresses.take(),
@@ -248,6 +248,13 @@ export function createContainers(deps: ContainersDeps) {
   };
 }
 export type Containers = ReturnType<typeof createContainers>;
+
+/** A variable that is asked for takes the place of the image's of the same name. */
+function mergeEnv(base: readonly string[], wanted: readonly string[]): string[] {
+  const nameOf = (variable: string) => variable.slice(0, variable.indexOf('='));
+  const names = new Set(wanted.map(nameOf));
+  return [...base.filter((variable) => !names.has(nameOf(variable))), ...wanted];
+}
 
 /** @throws {OffloadError} invalid_state when it ends or is lost instead */
 function untilRunning(container: Container): Promise<void> {

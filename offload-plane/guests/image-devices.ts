@@ -4,7 +4,7 @@
  */
 
 import { OffloadError } from '../../platform/errors.ts';
-import { connectQmp } from '../../platform/qmp.ts';
+import { QmpClient } from '../../platform/qmp.ts';
 
 /** LUN 0 stays free; virtio-scsi would take 16384, this is a bound of ours. */
 const FIRST_LUN = 1;
@@ -20,7 +20,8 @@ export interface ImageDevices {
 }
 
 export async function createImageDevices(guest: string, qmpPath: string): Promise<ImageDevices> {
-  const qmp = await connectQmp(qmpPath, { timeoutMs: QMP_TIMEOUT_MS });
+  const qmp = await QmpClient.connect({ socketPath: qmpPath, timeoutMs: QMP_TIMEOUT_MS });
+  const lost = new Promise<void>((resolve) => qmp.once('close', () => resolve()));
   const attached = new Map<string, Promise<number>>();
   let nextLun = FIRST_LUN;
 
@@ -64,7 +65,7 @@ export async function createImageDevices(guest: string, qmpPath: string): Promis
       attaching.catch(() => attached.delete(digest));
       return attaching;
     },
-    lost: qmp.closed,
+    lost,
     close: async () => qmp.close(),
   };
 }

@@ -63,7 +63,7 @@ export const CheckpointBody = Type.Object(
   {
     container: Name,
     id: Name,
-    then: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
+    after: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
   },
   strict,
 );

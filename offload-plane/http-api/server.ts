@@ -1,6 +1,6 @@
 /** The plane's HTTP API: one plugin a resource, errors as application/problem+json (RFC 9457). */
 import swagger from '@fastify/swagger';
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyError } from 'fastify';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Logger } from '../logger.ts';
@@ -21,9 +21,7 @@ function createApp(logger: Logger) {
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     ajv: { customOptions: { removeAdditional: false } },
-  })
-    .setValidatorCompiler(TypeBoxValidatorCompiler)
-    .withTypeProvider<TypeBoxTypeProvider>();
+  }).withTypeProvider<TypeBoxTypeProvider>();
 }
 export type App = ReturnType<typeof createApp>;
 

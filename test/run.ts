@@ -1,0 +1,93 @@
+/**
+ * Runs the tests: every *.test.ts below test/, each file in a process of its own, and counts. The last
+ * line is `N passed, N failed, N skipped`; whoever reads it need not know uvu.
+ */
+import { globSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join, relative } from 'node:path';
+import { execa } from 'execa';
+
+export interface TestOptions {
+  filter: string | undefined;
+  unitOnly: boolean;
+}
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const ROOT = join(import.meta.dirname, '..');
+/** No file may take longer; those that boot guests under emulation are the slow ones. */
+const FILE_TIMEOUT_MS = 15 * 60_000;
+/** Tests that could not run for want of hardware say so with this line (see helpers/skip.ts). */
+const SKIPPED_LINE = /^skipped: .+$/gm;
+
+export async function runTests(options: TestOptions): Promise<boolean> {
+  const files = globSync('test/**/*.test.ts', { cwd: ROOT })
+    .filter((file) => !options.filter || file.includes(options.filter))
+    .sort();
+  const [guestFiles, unitFiles] = [files.filter(needsGuest), files.filter((file) => !needsGuest(file))];
+  const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  await inParallel(unitFiles, Math.max(1, cpus().length), (file) => runFile(file, total));
+  if (!options.unitOnly) for (const file of guestFiles) await runFile(file, total);
+  if (files.length === 0) console.log(`no test file matches ${options.filter}`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return total.failed === 0 && total.passed > 0;
+}
+
+const needsGuest = (file: string) => file.startsWith('test/e2e/');
+
+async function runFile(file: string, total: Count): Promise<void> {
+  const startMs = performance.now();
+  const result = await execa(process.execPath, [join(ROOT, file)], {
+    cwd: ROOT,
+    all: true,
+    reject: false,
+    timeout: FILE_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+    env: { FORCE_COLOR: '0' },
+  });
+  const count = countOf(result.all, result.failed);
+  total.passed += count.passed;
+  total.failed += count.failed;
+  total.skipped += count.skipped;
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  console.log(
+    `${count.failed > 0 ? 'FAIL' : 'ok  '} ${relative('test', file)}: ${describe(count)} (${seconds} s)`,
+  );
+  for (const reason of result.all.match(SKIPPED_LINE) ?? []) console.log(`     ${reason}`);
+  if (count.failed > 0) console.log(indent(result.all || String(result.shortMessage)));
+}
+
+function describe({ passed, failed, skipped }: Count): string {
+  return `${passed} passed${failed > 0 ? `, ${failed} FAILED` : ''}${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+/** uvu prints Total and Passed; a file that ends badly or says nothing counts as one failure. */
+function countOf(output: string, ended: boolean): Count {
+  const sum = (name: string) =>
+    [...output.matchAll(new RegExp(`^\\s*${name}:\\s+(\\d+)`, 'gm'))].reduce(
+      (all, match) => all + Number(match[1]),
+      0,
+    );
+  const [total, passed] = [sum('Total'), sum('Passed')];
+  const skipped = output.match(SKIPPED_LINE)?.length ?? 0;
+  const failed = Math.max(total - passed, ended || (total === 0 && skipped === 0) ? 1 : 0);
+  return { passed, failed, skipped };
+}
+
+const indent = (text: string) => text.replace(/^/gm, '     ');
+
+async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}

@@ -1,0 +1,64 @@
+/** `offload`: the testbed's commands and the plane's own, in one program. */
+import { Command, InvalidArgumentError } from 'commander';
+import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
+import { API_VERSION } from '../../offload-plane/http-api/server.ts';
+import { OffloadError } from '../../platform/errors.ts';
+
+function positiveInteger(value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('expected a positive whole number');
+  return Number(value);
+}
+
+function accelerator(value: string): 'kvm' | 'tcg' {
+  if (value !== 'kvm' && value !== 'tcg') throw new InvalidArgumentError('expected kvm or tcg');
+  return value;
+}
+
+const program = new Command('offload')
+  .description('A container control plane that runs off the host')
+  .version(API_VERSION)
+  .showHelpAfterError('(offload --help lists the commands)');
+
+program
+  .command('demo')
+  .description('boot guests, checkpoint warm containers, restore them under every policy, and compare')
+  .option('--json <file>', 'write all figures to a file')
+  .option('--repetitions <count>', 'restores of each policy', positiveInteger, 3)
+  .option('--memory-mib <mebibytes>', 'memory of each guest', positiveInteger, 2_048)
+  .option('--vcpus <count>', 'virtual CPUs of each guest', positiveInteger, 2)
+  .option('--accelerator <name>', 'kvm or tcg (default: what a trial boot finds)', accelerator)
+  .option(
+    '--store <directory>',
+    'directory that stands for the plane’s NVMe device (default: a temporary one)',
+  )
+  .action(async (flags) => {
+    const { runDemo } = await import('../demo/demo.ts');
+    const { json, store, ...rest } = flags;
+    await runDemo({
+      ...rest,
+      ...(json ? { jsonPath: json } : {}),
+      ...(store ? { storeDirectory: store } : {}),
+    });
+  });
+
+program
+  .command('test')
+  .description('run the tests')
+  .argument('[filter]', 'only files whose path contains this')
+  .option('--unit', 'only tests that need no guest')
+  .action(async (filter: string | undefined, flags: { unit?: boolean }) => {
+    const { runTests } = await import('../../test/run.ts');
+    process.exitCode = (await runTests({ filter, unitOnly: flags.unit === true })) ? 0 : 1;
+  });
+
+addPlaneCommands(program);
+
+try {
+  await program.parseAsync();
+  process.exit();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`offload: ${message}\n`);
+  if (!(error instanceof OffloadError) && process.env.OFFLOAD_DEBUG) console.error(error);
+  process.exit(1);
+}

@@ -1,0 +1,178 @@
+/**
+ * The main scenario: a container is warmed up in one guest, checkpointed, and restored into another under
+ * every policy, several times in turn. Run by the demo in full size and by test/e2e in a small one.
+ */
+import type { PlaneClient } from '../../offload-plane/cli/plane-client.ts';
+import type { Policy } from '../../offload-plane/page-server/contract.ts';
+import type { RestoreView } from '../../offload-plane/restores/restore.ts';
+import { pollUntil } from '../../platform/deadline.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import type { WarmUpFacts, Workload, WorkloadSize } from '../workloads/workload.ts';
+import { freePort } from './free-port.ts';
+import type { ContainerReport, RestoreReport } from './report.ts';
+
+export const POLICIES: readonly Policy[] = ['eager', 'lazy', 'ordered', 'prefill'];
+
+export interface WarmRestoreOptions {
+  plane: PlaneClient;
+  /** Where it is warmed up, and where it is restored. */
+  origin: string;
+  target: string;
+  workload: Workload;
+  size: WorkloadSize;
+  /** Distinguishes several runs on one plane. */
+  name: string;
+  repetitions: number;
+  /** Milliseconds on an unemulated machine are multiplied by this. */
+  deadlineScale: number;
+  onProgress: (text: string) => void;
+}
+
+const READY_DEADLINE_MS = 30_000;
+const RESPONSE_DEADLINE_MS = 10_000;
+const COMPLETE_DEADLINE_MS = 60_000;
+const POLL_INTERVAL_MS = 20;
+
+export async function runWarmRestore(options: WarmRestoreOptions): Promise<ContainerReport> {
+  const { plane, workload, name, onProgress } = options;
+  const facts = await warmUp(options);
+  onProgress('checkpointing');
+  const checkpoint = await plane.createCheckpoint({ container: name, id: name, after: 'stop' });
+  await plane.removeContainer(name);
+  onProgress('recording the order of first touches');
+  const recording = await restoreOnce(options, facts, 'lazy', 'record');
+  const restores: RestoreReport[] = [];
+  for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
+    for (const policy of POLICIES) {
+      onProgress(`restoring ${policy}, ${repetition} of ${options.repetitions}`);
+      restores.push(await restoreOnce(options, facts, policy, `${policy}-${repetition}`));
+    }
+  }
+  return {
+    name,
+    image: workload.image,
+    checkpoint: {
+      pageCount: checkpoint.pageCount,
+      zeroPageCount: checkpoint.zeroPageCount,
+      bytes: checkpoint.bytes,
+      frozenMs: checkpoint.frozenMs ?? 0,
+    },
+    recording,
+    restores,
+  };
+}
+
+/** Starts the container and asks it what the restored one will be asked, until it is warm. */
+async function warmUp(options: WarmRestoreOptions): Promise<WarmUpFacts> {
+  const { plane, workload, size, name, deadlineScale, onProgress } = options;
+  onProgress('starting');
+  const created = await plane.createContainer({
+    name,
+    guest: options.origin,
+    image: workload.image,
+    env: [...workload.containerEnv(size)],
+    ports: [{ containerPort: workload.containerPort }],
+  });
+  await plane.startContainer(name);
+  const endpoint = endpointOf(created.ports[0]);
+  await workload.waitReady(endpoint, READY_DEADLINE_MS * deadlineScale);
+  onProgress(`warming up with ${size.dataMiB} MiB`);
+  return await workload.warmUp(endpoint, size, {
+    onProgress: (fraction) =>
+      onProgress(`warming up with ${size.dataMiB} MiB: ${Math.round(fraction * 100)} %`),
+  });
+}
+
+/** One restore, measured from the request to a verified body, then followed to its last page and compared. */
+async function restoreOnce(
+  options: WarmRestoreOptions,
+  facts: WarmUpFacts,
+  policy: Policy,
+  suffix: string,
+): Promise<RestoreReport> {
+  const { plane, workload, deadlineScale } = options;
+  const name = `${options.name}-${suffix}`;
+  const hostPort = await freePort();
+  const startMs = performance.now();
+  const request = plane.restore({
+    checkpoint: options.name,
+    guest: options.target,
+    name,
+    policy,
+    ports: [{ containerPort: workload.containerPort, hostPort }],
+  });
+  const [restore, response] = await Promise.all([
+    request,
+    firstResponse(
+      workload,
+      { host: '127.0.0.1', port: hostPort },
+      facts,
+      RESPONSE_DEADLINE_MS * deadlineScale,
+      request,
+    ),
+  ]);
+  const ttfrMs = response.verifiedAtMs - startMs;
+  await untilComplete(plane, restore.id, COMPLETE_DEADLINE_MS * deadlineScale);
+  const view = await plane.compareMemory(restore.id);
+  await plane.removeContainer(name);
+  return reportOf(view, ttfrMs);
+}
+
+/** The port opens while the restore is being set up: until then connections are refused, and tried again. */
+async function firstResponse(
+  workload: Workload,
+  endpoint: { host: string; port: number },
+  facts: WarmUpFacts,
+  deadlineMs: number,
+  restore: Promise<unknown>,
+) {
+  let failure: unknown;
+  restore.catch((error: unknown) => {
+    failure = error;
+  });
+  return await pollUntil(
+    async () => {
+      if (failure) return Promise.reject(failure);
+      try {
+        return await workload.firstRequest(endpoint, facts, { deadlineMs });
+      } catch (error) {
+        if (error instanceof Error && error.message.includes('ECONNREFUSED')) return undefined;
+        throw error;
+      }
+    },
+    { timeoutMs: deadlineMs, intervalMs: 1, what: `first response of ${workload.name}` },
+  );
+}
+
+async function untilComplete(plane: PlaneClient, id: string, timeoutMs: number): Promise<void> {
+  await pollUntil(
+    async () => {
+      const view = await plane.inspectRestore(id);
+      if (view.phase === 'failed')
+        throw new OffloadError('runtime_failed', view.error?.message ?? 'restore failed');
+      return view.phase === 'complete' ? view : undefined;
+    },
+    { timeoutMs, intervalMs: POLL_INTERVAL_MS, what: `restore ${id}: all pages in place` },
+  );
+}
+
+function reportOf(view: RestoreView, ttfrMs: number): RestoreReport {
+  const { memory } = view;
+  return {
+    policy: view.policy,
+    ttfrMs,
+    faultCount: view.faultCount,
+    pushedPageCount: view.pushedPageCount,
+    pageCountAtResponse: view.pageCountAtResponse ?? 0,
+    totalPageCount: view.totalPageCount,
+    allInMs: view.completeMs ?? 0,
+    verified: true,
+    memoryVerified: view.pagesVerified === true && memory !== undefined && memory.pages > 0,
+    changedPageCount: memory?.changed ?? 0,
+  };
+}
+
+function endpointOf(port: { hostAddress: string; hostPort: number } | undefined) {
+  if (!port) throw new OffloadError('internal', 'create container: no port was published');
+  return { host: port.hostAddress, port: port.hostPort };
+}
