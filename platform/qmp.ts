@@ -119,8 +119,8 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
       this.#onLine(line);
     }
     this.#lineBytes += rest.length;
-    if (this.#lineBytes > maxLineBytes) return this.#end(`a line of more than ${maxLineBytes} bytes`);
     if (rest.length > 0) this.#chunks.push(rest);
+    if (this.#lineBytes > maxLineBytes) this.#end(`a line of more than ${maxLineBytes} bytes`);
   }
 
   #onLine(line: string): void {
@@ -128,15 +128,17 @@ export class QmpClient extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     try {
       reply = JSON.parse(line) as Reply;
     } catch {
-      return this.#end('a line that is not JSON');
+      this.#end('a line that is not JSON');
+      return;
     }
     if (reply.event) this.emit('event', { event: reply.event, data: reply.data ?? {} });
     const waiting = reply.id === undefined ? undefined : this.#waiting.get(reply.id);
     if (!waiting || reply.id === undefined) return;
     this.#waiting.delete(reply.id);
     clearTimeout(waiting.timer);
-    if (!reply.error) return waiting.resolve(reply.return);
-    waiting.reject(new OffloadError('internal', `QMP ${waiting.command}: ${reply.error.desc}`));
+    if (reply.error)
+      waiting.reject(new OffloadError('internal', `QMP ${waiting.command}: ${reply.error.desc}`));
+    else waiting.resolve(reply.return);
   }
 
   #lost(command: string, reason: string): OffloadError {
