@@ -70,7 +70,8 @@ enum op_type {
 	OP_STATUS = 20,    /* value: the MARK's sequence; payload: struct op_counters */
 	OP_DONE = 21,      /* payload: struct op_counters */
 	OP_ERROR = 22,     /* payload: text */
-	OP_MISSING = 23,   /* after HELLO with OP_RESUME: struct op_range[] still missing */
+	OP_MISSING = 23,   /* struct op_range[]; after HELLO with OP_RESUME: still missing; before DONE: the
+	                      pages that were dropped without ever having been in place */
 	OP_MISSING_END = 24
 };
 
@@ -109,6 +110,7 @@ _Static_assert(sizeof(struct op_counters) == 80, "counters are 80 bytes");
  * is in place, of XXH64(seed 0) of the 24 bytes { u64 page digest, u64 task, u64 vaddr }; a sum,
  * so that the order of arrival does not matter while each page counts exactly once. For FILE_PAGES the
  * pager does not know task and vaddr, so the plane adds those pages' part; memory_digest covers
- * OP_PAGES only.
+ * OP_PAGES only. Pages that were dropped are not in place: to have them left out of what is expected,
+ * the pager names them in OP_MISSING frames before OP_DONE.
  */
 #endif

@@ -54,7 +54,7 @@ export class PageSender {
   #poked = false;
   #stopped = false;
 
-  /** @param withFiles false on a resumed connection whose tasks run: CRIU needs no files any more. */
+  /** @param withFiles false on a resumed connection: the files were whole before, or there is no resume. */
   constructor(options: PageSenderOptions, withFiles: boolean) {
     this.#options = options;
     this.#files = withFiles ? new FileWork(options.plan.files) : undefined;

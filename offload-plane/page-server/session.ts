@@ -194,7 +194,7 @@ export class Session implements PageSession {
     this.#missing = [];
     this.#missingPageCount = 0;
     if (resume) this.#counters.resumeCount++;
-    else this.#startSending(stream, true);
+    else this.#startSending(stream, false);
     this.events.emit('connected');
   }
 
@@ -252,7 +252,8 @@ export class Session implements PageSession {
     return this.#state.phase === 'done' || this.#state.phase === 'failed';
   }
 
-  #startSending(stream: Duplex, fromStart: boolean): void {
+  /** A pager resumes only after map and files were whole, so neither is sent again. */
+  #startSending(stream: Duplex, resumed: boolean): void {
     const { reader, orderLog } = this.#options;
     const sender = new PageSender(
       {
@@ -266,10 +267,10 @@ export class Session implements PageSession {
         onEnd: () => this.#onAllSent(),
         onError: (error) => this.fail(error),
       },
-      !this.#restored,
+      !resumed,
     );
     this.#sender = sender;
-    if (fromStart) sender.sendMap();
+    if (!resumed) sender.sendMap();
     if (this.#filling) sender.startFill();
     sender.addCredit(this.#earlyCredit);
     this.#earlyCredit = 0;
@@ -304,7 +305,9 @@ export class Session implements PageSession {
   }
 
   #onRestored(): void {
-    if (this.#restored) throw violation('RESTORED twice');
+    // Said again after a resume: the first may have been lost with the connection.
+    if (this.#restored && this.#counters.resumeCount === 0) throw violation('RESTORED twice');
+    if (this.#restored) return;
     this.#restored = true;
     this.#timers.end('restored');
     this.#faultsDryUp.touch();
@@ -353,7 +356,7 @@ export class Session implements PageSession {
     if (!this.#map.resetTo(this.#missing)) throw violation('missing range outside of the map');
     this.#missing = [];
     this.#missingPageCount = 0;
-    this.#startSending(stream, false);
+    this.#startSending(stream, true);
   }
 
   #sent(parcel: Parcel): void {
@@ -379,7 +382,6 @@ export class Session implements PageSession {
       fileDigest: resumed ? reader.memoryDigest(this.#plan.files) : this.#fileDigest,
       unsent: resumed ? [] : this.#map.unsentRanges(),
       dropped: this.#missing,
-      resumed,
     });
     const result = { ...counters, ...checked, effectivePolicy: this.effectivePolicy };
     this.#state = { phase: 'done', result };

@@ -25,17 +25,13 @@ export interface MemoryCheck {
   unsent: readonly PageRange[];
   /** Pages the pager named as dropped: the program had unmapped or discarded them first. */
   dropped: readonly PageRange[];
-  /** Files were sent again on a new connection, so they may be counted more than once. */
-  resumed: boolean;
 }
 
 export function checkMemory(check: MemoryCheck): { memoryVerified: boolean; expectedDigest: bigint } {
   const { reader, counters, plan } = check;
   const mapDigest = addDigests(check.sentMapDigest, reader.memoryDigest(toTargetRanges(check.unsent)));
   const droppedDigest = reader.memoryDigest(toTargetRanges(check.dropped));
-  const filesWhole = check.resumed
-    ? counters.filePages >= plan.filePageCount
-    : counters.filePages === plan.filePageCount;
+  const filesWhole = counters.filePages === plan.filePageCount;
   const mapWhole =
     counters.memoryDigest === mapDigest ||
     counters.memoryDigest === subtractDigests(mapDigest, droppedDigest);
