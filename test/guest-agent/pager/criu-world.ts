@@ -1,0 +1,193 @@
+/**
+ * Real CRIU around the pager, without a guest: the guest image's root filesystem carries the CRIU that
+ * guests use, and a private mount and pid namespace makes it this machine's for the length of one command.
+ *
+ * What it takes on a machine that has neither CAP_SYS_RESOURCE nor a clean cgroup v2:
+ * - a root of its own by pivot_root: under a mere chroot CRIU meets mounts it cannot look up;
+ * - a fresh pid namespace for each restore, and a process that was dumped with a pid (1000) that CRIU's own
+ *   helpers do not take (ns_last_pid);
+ * - --manage-cgroups=ignore, and --network-lock skip as there is no nft in that root;
+ * - a process without descriptors from outside that root, in a session of its own.
+ * CRIU prints `Can't setup RLIMIT_NOFILE` and goes on.
+ */
+import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+
+const SOURCES = join(import.meta.dirname, '../../../guest-agent/pager');
+export const PAGER = join(SOURCES, process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager');
+export const MEMCHECK = join(SOURCES, 'build/offload-memcheck');
+const HEAP = join(SOURCES, 'build/test/heap');
+const STEP_TIMEOUT_MS = 60_000;
+
+const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+const rootfs = process.env.OFFLOAD_TEST_ROOTFS
+  ? [process.env.OFFLOAD_TEST_ROOTFS]
+  : globSync(join(cacheRoot, 'offload-plane/guest-image/*/rootfs'));
+const root = rootfs.find((path) => existsSync(join(path, 'usr/sbin/criu')));
+
+/** Why tests with real CRIU cannot run here; empty when they can. */
+export const criuMissing =
+  process.getuid?.() !== 0
+    ? 'needs root'
+    : root === undefined
+      ? 'no guest image with CRIU in the cache (build it first)'
+      : '';
+
+export async function buildPrograms(): Promise<void> {
+  const asan = process.env.PAGER_ASAN ? ['asan'] : [];
+  await execa('make', ['-s', '-C', SOURCES, 'all', 'heap', ...asan], { timeout: STEP_TIMEOUT_MS });
+}
+
+const ENTER = `
+mount --bind "$ROOT" "$DIR/root" && cd "$DIR/root" || exit 9
+mount -t tmpfs run run && mkdir run/test run/old && mount --bind "$DIR" run/test || exit 9
+mount -t proc proc proc && mount -t sysfs sys sys && mount -t tmpfs dev dev || exit 9
+for node in null zero random urandom; do touch dev/$node; mount --bind /dev/$node dev/$node || exit 9; done
+pivot_root . run/old && umount -l run/old || exit 9
+exec "$@"
+`;
+
+const DUMP = `
+echo 999 > /proc/sys/kernel/ns_last_pid
+/run/test/bin/heap /run/test/heap.sock "$1" "$2" </dev/null &
+until [ -S /run/test/heap.sock ]; do read -r -t 0.02 line; done
+exec criu dump -t $! -D /run/test/images -v2 -o dump.log --manage-cgroups=ignore --network-lock skip </dev/null
+`;
+
+/* The first process of the namespace: lives until its standard input is closed, and all go with it. */
+const RESTORE = `
+rm -f /run/test/heap.sock
+criu restore -d -D "$1" -W /run/test/work -v2 -o restore.log --manage-cgroups=ignore --network-lock skip \\
+  $2 </dev/null >/dev/null 2>&1
+echo "restored $?"
+read -r line
+`;
+
+function inside(directory: string, script: string, ...args: string[]) {
+  return execa(
+    'unshare',
+    ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', 'sh', '-c', ENTER, 'enter'].concat(
+      ['bash', '-c', script, 'script'],
+      args,
+    ),
+    {
+      env: { ROOT: root ?? '', DIR: directory, PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+      timeout: STEP_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      reject: false,
+      stdin: 'pipe',
+    },
+  );
+}
+
+export interface Checkpoint {
+  directory: string;
+  images: string;
+  work: string;
+}
+
+const made: string[] = [];
+
+/** Everything made here goes, whatever became of the tests. */
+export function removeAll(): void {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
+}
+process.on('exit', removeAll);
+
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pager-test-'));
+  made.push(directory);
+  return directory;
+}
+
+/** A heap program of so many MiB, dumped by CRIU and gone. */
+export async function checkpointHeap(mib: number, threadCount: number): Promise<Checkpoint> {
+  const directory = scratchDirectory();
+  for (const name of ['root', 'images', 'work', 'bin']) mkdirSync(join(directory, name));
+  copyFileSync(HEAP, join(directory, 'bin/heap'));
+  const { exitCode, stderr } = await inside(directory, DUMP, String(mib), String(threadCount));
+  if (exitCode !== 0) throw new Error(`criu dump of the heap: exit ${exitCode}: ${stderr}`);
+  return { directory, images: join(directory, 'images'), work: join(directory, 'work') };
+}
+
+export interface RunningPager {
+  /** Settles when the pager has printed `ready`, or fails with what it said instead. */
+  ready: Promise<void>;
+  ended: Promise<{ exitCode: number | undefined; stderr: string }>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export function startPager(args: readonly string[]): RunningPager {
+  const subprocess = execa(PAGER, args, { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL' });
+  const lines = createInterface({ input: subprocess.stdout });
+  const ready = new Promise<void>((resolve, reject) => {
+    lines.once('line', (line) => (line === 'ready' ? resolve() : reject(new Error(line))));
+    lines.once('close', () => reject(new Error('the pager ended before it was ready')));
+  });
+  ready.catch(() => {});
+  const ended = subprocess.then(({ exitCode, stderr }) => ({ exitCode, stderr }));
+  return { ready, ended, kill: (signal) => subprocess.kill(signal) };
+}
+
+export const localArgs = (checkpoint: Checkpoint, ...more: string[]) => [
+  '--images-dir',
+  checkpoint.images,
+  '--work-dir',
+  checkpoint.work,
+  ...more,
+];
+
+export interface Restored {
+  exitCode: number;
+  /** Sends a command to the heap program; the answer is undefined when it died over it. */
+  ask(command: string): Promise<string | undefined>;
+  end(): Promise<void>;
+}
+
+/** `criu restore --lazy-pages`, in a namespace that lives until end(). */
+export async function restore(checkpoint: Checkpoint, images = checkpoint.images): Promise<Restored> {
+  const imagesInside = images.replace(checkpoint.directory, '/run/test');
+  const subprocess = inside(checkpoint.directory, RESTORE, imagesInside, '--lazy-pages');
+  const line = await new Promise<string>((resolve) => {
+    const lines = createInterface({ input: subprocess.stdout! });
+    lines.once('line', resolve);
+    lines.once('close', () => resolve('restored 1'));
+  });
+  return {
+    exitCode: Number(line.split(' ')[1]),
+    ask: (command) => ask(join(checkpoint.directory, 'heap.sock'), command),
+    end: async () => {
+      subprocess.stdin!.end();
+      await subprocess;
+    },
+  };
+}
+
+function ask(path: string, command: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => socket.write(`${command}\n`));
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+      if (answer.endsWith('\n')) socket.end();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(answer.trim() || undefined));
+  });
+}
+
+/** The numbers of the pager's closing line. */
+export function countersOf(stderr: string): Record<string, number> {
+  const line = stderr.split('\n').find((text) => text.includes(': done ')) ?? '';
+  return Object.fromEntries([...line.matchAll(/(\w+)=(\d+)/g)].map((match) => [match[1], Number(match[2])]));
+}
+
+export function writeScratch(directory: string, name: string, content: string | Buffer): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}

@@ -1,0 +1,161 @@
+import { copyFileSync, cpSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  buildPrograms,
+  type Checkpoint,
+  checkpointHeap,
+  countersOf,
+  criuMissing,
+  localArgs,
+  removeAll,
+  restore,
+  scratchDirectory,
+  startPager,
+  writeScratch,
+} from './criu-world.ts';
+
+const HEAP_MIB = 48;
+const THREAD_COUNT = 4;
+let checkpoint: Checkpoint;
+
+function criuTest(title: string, body: () => Promise<void>): void {
+  if (criuMissing === '') test(title, body);
+  else console.log(`skipped: ${title}: ${criuMissing}`);
+}
+
+test.before(async () => {
+  await buildPrograms();
+  if (criuMissing === '') checkpoint = await checkpointHeap(HEAP_MIB, THREAD_COUNT);
+});
+test.after(removeAll);
+
+/** Restores, gives the commands one after the other, and returns the answers and the pager's counters. */
+async function serve(pagerArgs: readonly string[], commands: readonly string[]) {
+  const pager = startPager(pagerArgs);
+  await pager.ready;
+  const restored = await restore(checkpoint);
+  const answers: (string | undefined)[] = [];
+  try {
+    assert.is(restored.exitCode, 0);
+    for (const command of commands) answers.push(await restored.ask(command));
+    const { exitCode, stderr } = await pager.ended;
+    assert.is(exitCode, 0, stderr);
+    return { answers, counters: countersOf(stderr), stderr };
+  } finally {
+    await restored.end();
+  }
+}
+
+criuTest('a restore served by the pager alone has every word of a heap that four threads walk', async () => {
+  const { answers, counters } = await serve(localArgs(checkpoint), ['walk', 'walk']);
+  assert.equal(answers, ['ok', 'ok']);
+  assert.ok(counters.installed! >= (HEAP_MIB * 256 * 15) / 16);
+  assert.is(counters.dropped, 0);
+});
+
+criuTest('a child forked while pages are still missing has its memory whole, and so has its parent', async () => {
+  const record = join(scratchDirectory(), 'order');
+  /* While an order is recorded nothing is filled behind the program's back. */
+  const { answers } = await serve(localArgs(checkpoint, '--record', record), ['touch 50 3', 'fork', 'walk']);
+  assert.equal(answers, ['ok', 'parent ok child ok', 'ok']);
+});
+
+criuTest('memory that is discarded, moved and unmapped while pages are missing stays right', async () => {
+  const record = join(scratchDirectory(), 'order');
+  const commands = ['touch 50 4', 'discard', 'remap', 'unmap', 'walk', 'fork'];
+  const { answers, counters } = await serve(localArgs(checkpoint, '--record', record), commands);
+  assert.equal(answers, ['ok', 'ok', 'ok', 'ok', 'ok', 'parent ok child ok']);
+  assert.ok(counters.dropped! > (HEAP_MIB * 256) / 8, 'the discarded and the unmapped eighth');
+});
+
+criuTest('reshaping races against the fill without a wrong word', async () => {
+  const { answers } = await serve(localArgs(checkpoint), ['discard', 'remap', 'unmap', 'walk']);
+  assert.equal(answers, ['ok', 'ok', 'ok', 'ok']);
+});
+
+criuTest('served in recorded order, the same work has at most a tenth of the faults', async () => {
+  const directory = scratchDirectory();
+  const record = join(directory, 'order');
+  const first = await serve(localArgs(checkpoint, '--record', record), ['touch 1500 7']);
+  assert.equal(first.answers, ['ok']);
+  const lines = readFileSync(record, 'utf8').trim().split('\n');
+  assert.is(lines[0], 'offload-order 1');
+  assert.is(lines.length - 1, first.counters.demand_faults);
+  assert.ok(first.counters.demand_faults! > 1000);
+
+  /* Recording keeps the fill away again, so that what is not a fault is the order's doing. */
+  const again = join(directory, 'again');
+  const second = await serve(localArgs(checkpoint, '--order', record, '--record', again), ['touch 1500 7']);
+  assert.equal(second.answers, ['ok']);
+  console.log(`recorded ${first.counters.demand_faults} faults, in order ${second.counters.demand_faults}`);
+  assert.ok(second.counters.demand_faults! * 10 <= first.counters.demand_faults!);
+});
+
+criuTest('lines of an order that the images do not know are ignored and counted', async () => {
+  const order = writeScratch(scratchDirectory(), 'order', 'offload-order 1\n77 1000 1\n1000 1000 2\n');
+  const { answers, stderr } = await serve(localArgs(checkpoint, '--order', order), ['walk']);
+  assert.equal(answers, ['ok']);
+  assert.match(stderr, '2 pages are not in these images, ignored');
+});
+
+criuTest('a truncated pages file is refused before the socket listens', async () => {
+  const directory = scratchDirectory();
+  cpSync(checkpoint.images, join(directory, 'images'), { recursive: true });
+  const pages = join(directory, 'images/pages-1.img');
+  truncateSync(pages, statSync(pages).size - 4096);
+  const pager = startPager(['--images-dir', join(directory, 'images'), '--work-dir', directory]);
+  const { exitCode, stderr } = await pager.ended;
+  assert.is(exitCode, 1);
+  assert.match(stderr, /pages-1\.img is truncated: \d+ bytes, its pagemap needs \d+ bytes/);
+  assert.not(existsSync(join(directory, 'lazy-pages.socket')));
+});
+
+criuTest('a malformed pagemap is refused with one line', async () => {
+  const directory = scratchDirectory();
+  const good = readFileSync(join(checkpoint.images, 'pagemap-1000.img'));
+  copyFileSync(join(checkpoint.images, 'pages-1.img'), join(directory, 'pages-1.img'));
+  for (const bad of [good.subarray(0, 6), good.subarray(0, good.length - 3), Buffer.alloc(64, 0xff)]) {
+    writeScratch(directory, 'pagemap-1000.img', bad);
+    const pager = startPager(['--images-dir', directory, '--work-dir', directory]);
+    const { exitCode, stderr } = await pager.ended;
+    assert.is(exitCode, 1);
+    assert.is(stderr.split('\n').length, 1, stderr);
+    assert.match(stderr, /pagemap-1000\.img/);
+  }
+});
+
+criuTest('a pager ended by SIGTERM before all is in place leaves no page that reads as zero', async () => {
+  const record = join(scratchDirectory(), 'order');
+  const pager = startPager(localArgs(checkpoint, '--record', record));
+  await pager.ready;
+  const restored = await restore(checkpoint);
+  assert.is(await restored.ask('touch 10 1'), 'ok');
+  pager.kill('SIGTERM');
+  assert.is((await pager.ended).exitCode, 1);
+  assert.is(await restored.ask('walk'), undefined, 'killed by SIGBUS instead of an answer');
+  await restored.end();
+});
+
+test('wrong use is told in one line with exit code 2', async () => {
+  const directory = scratchDirectory();
+  const uses = [
+    [],
+    ['--nonsense'],
+    ['--work-dir', directory],
+    ['--work-dir', '/nonexistent', '--images-dir', directory],
+    ['--work-dir', directory, '--connect', 'unix:/x'],
+    ['--work-dir', directory, '--images-dir', directory, '--deadline-ms', 'soon'],
+    ['--work-dir', directory, '--images-dir', directory, 'more'],
+    ['--work-dir', directory, '--connect', 'tcp:1', '--token-file', writeScratch(directory, 't', Buffer.alloc(32))],
+    ['--work-dir', directory, '--connect', 'unix:/x', '--token-file', '/nonexistent'],
+  ];
+  for (const args of uses) {
+    const { exitCode, stderr } = await startPager(args).ended;
+    assert.is(exitCode, 2, args.join(' '));
+    assert.is(stderr.split('\n').length, 1, stderr);
+  }
+});
+
+test.run();
