@@ -71,7 +71,7 @@ class AcknowledgedStream extends Duplex {
   #ended = false;
 
   constructor(connection: Duplex, options: AcceptDumpOptions) {
-    super();
+    super({ allowHalfOpen: false });
     this.#connection = connection;
     this.#maxWindowBytes = options.maxWindowBytes ?? MAX_WINDOW_BYTES;
     const idleDeadlineMs = options.idleDeadlineMs ?? 60_000;

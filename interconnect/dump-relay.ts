@@ -19,9 +19,12 @@ export interface RelayDumpOptions {
   idleDeadlineMs?: number;
 }
 
+/** What the plane gets to close its side, once everything has arrived. */
+const CLOSE_GRACE_MS = 2_000;
+
 /**
- * Relays until CRIU is done and the plane has acknowledged everything. Both streams are closed then,
- * and destroyed when it fails.
+ * Relays until CRIU is done and the plane has acknowledged everything. Both streams are closing
+ * then, and destroyed when it fails.
  * @throws {OffloadError} deadline_exceeded, page_protocol_violation, internal (a side went away)
  */
 export function relayDump(
@@ -165,7 +168,9 @@ class DumpRelay {
     if (!this.#criuEnded || this.#acknowledgedBytes < this.#sentBytes) return;
     this.#plane.end();
     this.#criu.end();
-    if (this.#planeEnded) this.#finish(undefined);
+    const timer = setTimeout(() => this.#plane.destroy(), CLOSE_GRACE_MS);
+    this.#plane.once('close', () => clearTimeout(timer));
+    this.#finish(undefined);
   }
 
   #guarded(step: () => void): void {

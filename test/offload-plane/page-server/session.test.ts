@@ -15,6 +15,7 @@ import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import type { CheckpointReader } from '../../../offload-plane/page-store/contract.ts';
 import { pollUntil } from '../../../platform/deadline.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { rejection } from '../../helpers/rejection.ts';
 import {
   HEAP,
   HEAP_PAGES,
@@ -308,15 +309,12 @@ test('a lost pager that does not come back fails the session', async () => {
     pager.hello(session.token);
     await pager.frame(FrameType.MAP_END);
     pager.stream.destroy();
-    const error = await session.done.then(assert.unreachable, (e) => e);
+    const error = await rejection(session.done);
     assert.is(error.code, 'guest_lost');
     assert.match(error.message, /did not come back within 30 ms/);
     assert.is(session.recording.phase, 'abandoned');
     const silent = local.openSession({ guest: 'g1', reader, policy: 'lazy', record: false, deadlines });
-    assert.match(
-      (await silent.done.then(assert.unreachable, (e) => e)).message,
-      /did not connect within 30 ms/,
-    );
+    assert.match((await rejection(silent.done)).message, /did not connect within 30 ms/);
     await local.close();
   });
 });
@@ -462,7 +460,7 @@ test('a frame that breaks the rules ends the session with ABORT', async () => {
       pager.credit(10);
       await pager.frame(FrameType.FILES_END);
       pager.send(header);
-      const error = await session.done.then(assert.unreachable, (e) => e);
+      const error = await rejection(session.done);
       assert.instance(error, OffloadError);
       assert.match(error.message, text);
       await pager.frame(FrameType.ABORT);

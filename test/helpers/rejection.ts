@@ -1,0 +1,12 @@
+/** What a promise was rejected with; a promise that resolves fails the test. */
+import { OffloadError } from '../../platform/errors.ts';
+
+export async function rejection(promise: Promise<unknown>): Promise<OffloadError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof OffloadError) return error;
+    throw new Error(`expected an OffloadError, got ${String(error)}`, { cause: error });
+  }
+  throw new Error('expected a rejection');
+}
