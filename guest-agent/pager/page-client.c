@@ -36,9 +36,9 @@ static void parse_address(const char *text)
 {
 	uint64_t cid, port;
 	char *copy = need(strdup(text)), *rest = strchr(copy, ':');
-	if (rest && !strncmp(text, "unix:", 5) && strlen(text + 5) < sizeof(client.address.un.sun_path)) {
+	if (rest && !strncmp(text, "unix:", 5) && strlen(rest) <= sizeof(client.address.un.sun_path)) {
 		client.address.un.sun_family = AF_UNIX;
-		strcpy(client.address.un.sun_path, text + 5);
+		memcpy(client.address.un.sun_path, rest + 1, strlen(rest)); /* with the final zero */
 		client.address_bytes = sizeof(client.address.un);
 	} else if (rest && !strncmp(text, "vsock:", 6) && (rest = strchr(copy + 6, ':'))) {
 		*rest = 0;
