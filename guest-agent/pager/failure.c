@@ -96,13 +96,14 @@ _Noreturn void pager_fail(const char *format, ...)
 	if (failing) /* failed while failing: what could be killed or poisoned has been */
 		_exit(1);
 	failing = true;
+	const struct source *source = pager.source;
 	if (pager.finished) /* nothing is missing any more, so nobody has to die */
 		_exit(1);
 	/* First the connection: a CRIU that is not done yet kills its tasks when it finds it closed. */
 	handshake_close();
 	if (!pager.container_cgroup || !cgroup_kill(pager.container_cgroup))
 		poison_all();
-	if (pager.source)
-		pager.source->failed(reason);
+	if (source)
+		source->failed(reason);
 	_exit(1);
 }

@@ -41,32 +41,38 @@ static void request(struct task *task, uint32_t page)
 					.page_count = 1, .value = now_us() - pager.started_us }, NULL, 0);
 }
 
-/* One range for each run that no frame holds and that somebody waits for. */
-static void send_missing(void)
+typedef bool choose_fn(const struct task *task, uint32_t page);
+
+static bool is_missing(const struct task *task, uint32_t page)
 {
-	static struct op_range ranges[OP_MAX_PAYLOAD_BYTES / sizeof(struct op_range) / 8];
-	size_t count = 0;
+	return !task->frame_of[page] && task_wants(task, page);
+}
+
+/* Only once nothing is missing: whatever was never in place was dropped. */
+static bool is_dropped(const struct task *task, uint32_t page) { return !bit_test(task->counted, page); }
+
+/* MISSING frames, one range for each run of chosen pages. */
+static void send_ranges(choose_fn *chosen)
+{
+	static struct op_range ranges[1024];
+	uint32_t count = 0;
 	for (struct task *task = pager.tasks; task; task = task->next)
-		for (uint32_t page = 0; page < task->page_count;) {
-			uint32_t after = page;
-			uint64_t vaddr = task_vaddr(task, page);
-			while (after < task->page_count && !task->frame_of[after] && task_wants(task, after) &&
-			       task_vaddr(task, after) == vaddr + (after - page) * PAGE_BYTES)
+		for (uint32_t page = 0, after; page < task->page_count; page = after) {
+			const struct run *run = task_run(task, page);
+			for (after = page; after < run->first + run->count && chosen(task, after);)
 				after++;
 			if (after == page) {
-				page++;
+				after++;
 				continue;
 			}
-			ranges[count++] = (struct op_range){ task->id, after - page, vaddr };
-			page = after;
+			ranges[count++] = (struct op_range){ task->id, after - page, task_vaddr(task, page) };
 			if (count == sizeof(ranges) / sizeof(ranges[0])) {
 				client_send((struct op_header){ .type = OP_MISSING }, ranges, sizeof(ranges));
 				count = 0;
 			}
 		}
 	if (count)
-		client_send((struct op_header){ .type = OP_MISSING }, ranges, (uint32_t)(count * sizeof(ranges[0])));
-	client_send((struct op_header){ .type = OP_MISSING_END }, NULL, 0);
+		client_send((struct op_header){ .type = OP_MISSING }, ranges, count * (uint32_t)sizeof(ranges[0]));
 }
 
 static void request_again(void)
@@ -89,8 +95,10 @@ static void connected(bool again)
 	client_send((struct op_header){ .type = OP_HELLO, .flags = again ? OP_RESUME : 0, .value = OP_VERSION },
 		    session.token, OP_TOKEN_BYTES);
 	session.owed_pages = 0;
-	if (again)
-		send_missing();
+	if (again) {
+		send_ranges(is_missing);
+		client_send((struct op_header){ .type = OP_MISSING_END }, NULL, 0);
+	}
 	client_send((struct op_header){ .type = OP_CREDIT, .page_count = WINDOW_PAGES }, NULL, 0);
 	if (!again)
 		return;
@@ -251,6 +259,7 @@ static void give_up_waiting(void) { pager.quit = true; }
 /* Stays to answer marks until the plane hangs up, at most as long as a deadline. */
 static void finished(void)
 {
+	send_ranges(is_dropped);
 	send_counters(OP_DONE, 0);
 	client_flush();
 	engine_after(pager.deadline_us, give_up_waiting);
