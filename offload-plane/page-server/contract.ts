@@ -81,7 +81,7 @@ export type SessionState =
 
 export interface SessionEvents {
   connected: [];
-  /** FILES_END and MAP_END are on their way: CRIU may be started once the pager says its files are whole. */
+  /** CRIU let the tasks go. Never comes when the pager has nothing to do (`eager`): it is done before. */
   restored: [];
   fault: [OrderEntry];
   done: [SessionResult];
