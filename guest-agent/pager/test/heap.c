@@ -1,13 +1,15 @@
 /*
- * A program to checkpoint: `heap SOCKET MIB THREADS` has a heap whose every word follows from its number,
- * some idle threads, and takes commands on a Unix socket, one a line, each answered by one line. It leaves
+ * A program to checkpoint: `heap SOCKET MIB THREADS CHILDREN` has a heap whose every word follows from its number,
+ * some idle threads, some child processes and a zombie, and takes commands on a Unix socket, one a line, each answered by one line. It leaves
  * its session and its standard files, so that CRIU finds nothing that reaches outside.
  *   walk          every word of the heap, by all threads at once: `ok`, or `wrong COUNT page FIRST`
  *   touch N SEED  N pages chosen by SEED
+ *   family        every child process walks while the parent does
  *   fork          a child walks while the parent does
  *   discard       madvise(DONTNEED) of the second eighth: it has to read as zero from then on
  *   remap         mremap of the third eighth to another place, where it has to have its content
  *   unmap         munmap of the fourth eighth
+ *   where         the heap's address
  *   quit
  */
 #include <pthread.h>
@@ -133,6 +135,50 @@ static void *idle(void *argument)
 	return argument;
 }
 
+#define MAX_CHILDREN 16
+static struct { int commands, results; } children[MAX_CHILDREN];
+static int child_count;
+
+static void child_serve(int commands, int results)
+{
+	char byte;
+	while (read(commands, &byte, 1) == 1) {
+		byte = (char)walk();
+		if (write(results, &byte, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static void spawn(void)
+{
+	for (int i = 0; i < child_count; i++) {
+		int commands[2], results[2];
+		if (pipe(commands) || pipe(results))
+			exit(1);
+		if (!fork())
+			child_serve(commands[0], results[1]);
+		close(commands[0]);
+		close(results[1]);
+		children[i].commands = commands[1];
+		children[i].results = results[0];
+	}
+	if (child_count && !fork())
+		_exit(0); /* nobody waits for it: a zombie */
+}
+
+static void family_walk(void)
+{
+	char byte = 0;
+	int bad = 0;
+	for (int i = 0; i < child_count; i++)
+		bad += write(children[i].commands, &byte, 1) != 1;
+	bad += walk();
+	for (int i = 0; i < child_count; i++)
+		bad += read(children[i].results, &byte, 1) != 1 || byte;
+	fprintf(client, bad ? "wrong\n" : "ok\n");
+}
+
 static void serve(char *line)
 {
 	unsigned long long count, seed;
@@ -141,6 +187,8 @@ static void serve(char *line)
 		answer();
 	} else if (sscanf(line, "touch %llu %llu", &count, &seed) == 2)
 		touch(count, seed);
+	else if (!strncmp(line, "family", 6))
+		family_walk();
 	else if (!strncmp(line, "fork", 4))
 		fork_walk();
 	else if (!strncmp(line, "discard", 7))
@@ -149,6 +197,8 @@ static void serve(char *line)
 		reshape(MOVED, 2);
 	else if (!strncmp(line, "unmap", 5))
 		reshape(UNMAPPED, 3);
+	else if (!strncmp(line, "where", 5))
+		fprintf(client, "%p\n", (void *)heap);
 	else if (!strncmp(line, "quit", 4))
 		exit(0);
 	else
@@ -180,13 +230,17 @@ static void leave_session(void)
 int main(int argc, char **argv)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", argv[1]);
 	page_count = strtoull(argv[2], NULL, 10) * 256;
 	thread_count = atoi(argv[3]);
+	child_count = atoi(argv[4]);
+	if (child_count > MAX_CHILDREN)
+		return 2;
 	leave_session();
 	warm();
+	spawn();
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 8))
 		return 1;

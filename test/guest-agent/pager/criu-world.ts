@@ -7,10 +7,22 @@
  * - a fresh pid namespace for each restore, and a process that was dumped with a pid (1000) that CRIU's own
  *   helpers do not take (ns_last_pid);
  * - --manage-cgroups=ignore, and --network-lock skip as there is no nft in that root;
+ * - a shell as first process of the namespace: were it CRIU, zombies would become CRIU's children, and its
+ *   wait for the dumped tasks takes such a child for a bug;
  * - a process without descriptors from outside that root, in a session of its own.
  * CRIU prints `Can't setup RLIMIT_NOFILE` and goes on.
  */
-import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,9 +30,12 @@ import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 
 const SOURCES = join(import.meta.dirname, '../../../guest-agent/pager');
-export const PAGER = join(SOURCES, process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager');
+export const PAGER = join(
+  SOURCES,
+  process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager',
+);
 export const MEMCHECK = join(SOURCES, 'build/offload-memcheck');
-const HEAP = join(SOURCES, 'build/test/heap');
+export const HEAP = join(SOURCES, 'build/test/heap');
 const STEP_TIMEOUT_MS = 60_000;
 
 const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
@@ -53,35 +68,46 @@ exec "$@"
 
 const DUMP = `
 echo 999 > /proc/sys/kernel/ns_last_pid
-/run/test/bin/heap /run/test/heap.sock "$1" "$2" </dev/null &
+/run/test/bin/heap /run/test/heap.sock "$1" "$2" "$3" </dev/null &
 until [ -S /run/test/heap.sock ]; do read -r -t 0.02 line; done
-exec criu dump -t $! -D /run/test/images -v2 -o dump.log --manage-cgroups=ignore --network-lock skip </dev/null
+criu dump -t $! -D /run/test/images -v2 -o dump.log --manage-cgroups=ignore --network-lock skip </dev/null
+exit $?
 `;
 
 /* The first process of the namespace: lives until its standard input is closed, and all go with it. */
 const RESTORE = `
 rm -f /run/test/heap.sock
-criu restore -d -D "$1" -W /run/test/work -v2 -o restore.log --manage-cgroups=ignore --network-lock skip \\
-  $2 </dev/null >/dev/null 2>&1
+criu restore -d --lazy-pages -D /run/test/images -W /run/test/work -v2 -o restore.log --manage-cgroups=ignore --network-lock skip \\
+  </dev/null >/dev/null 2>&1
 echo "restored $?"
 read -r line
 `;
 
-function inside(directory: string, script: string, ...args: string[]) {
-  return execa(
-    'unshare',
-    ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private', 'sh', '-c', ENTER, 'enter'].concat(
-      ['bash', '-c', script, 'script'],
-      args,
-    ),
-    {
-      env: { ROOT: root ?? '', DIR: directory, PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-      timeout: STEP_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-      reject: false,
-      stdin: 'pipe',
-    },
-  );
+const UNSHARE = `
+[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9
+exec unshare --mount --pid --fork --kill-child --propagation private sh -c "$ENTER" enter bash -c "$SCRIPT" script "$@"
+`;
+
+function inside(directory: string, script: string, args: readonly string[], cgroup = '') {
+  const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return execa('sh', ['-c', UNSHARE, 'inside', ...args], {
+    env: { ROOT: root ?? '', DIR: directory, CGROUP: cgroup, ENTER, SCRIPT: script, PATH },
+    timeout: STEP_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+    reject: false,
+    stdin: 'pipe',
+  });
+}
+
+/** A cgroup v2 directory of our own, or undefined where there is no such hierarchy. */
+export function makeCgroup(): { path: string; remove(): void } | undefined {
+  const mount = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .find((line) => line.split(' ')[2] === 'cgroup2');
+  if (mount === undefined) return undefined;
+  const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}`);
+  mkdirSync(path);
+  return { path, remove: () => rmdirSync(path) };
 }
 
 export interface Checkpoint {
@@ -105,11 +131,11 @@ export function scratchDirectory(): string {
 }
 
 /** A heap program of so many MiB, dumped by CRIU and gone. */
-export async function checkpointHeap(mib: number, threadCount: number): Promise<Checkpoint> {
+export async function checkpointHeap(mib: number, threadCount: number, childCount = 0): Promise<Checkpoint> {
   const directory = scratchDirectory();
   for (const name of ['root', 'images', 'work', 'bin']) mkdirSync(join(directory, name));
   copyFileSync(HEAP, join(directory, 'bin/heap'));
-  const { exitCode, stderr } = await inside(directory, DUMP, String(mib), String(threadCount));
+  const { exitCode, stderr } = await inside(directory, DUMP, [mib, threadCount, childCount].map(String));
   if (exitCode !== 0) throw new Error(`criu dump of the heap: exit ${exitCode}: ${stderr}`);
   return { directory, images: join(directory, 'images'), work: join(directory, 'work') };
 }
@@ -143,15 +169,13 @@ export const localArgs = (checkpoint: Checkpoint, ...more: string[]) => [
 
 export interface Restored {
   exitCode: number;
-  /** Sends a command to the heap program; the answer is undefined when it died over it. */
   ask(command: string): Promise<string | undefined>;
   end(): Promise<void>;
 }
 
 /** `criu restore --lazy-pages`, in a namespace that lives until end(). */
-export async function restore(checkpoint: Checkpoint, images = checkpoint.images): Promise<Restored> {
-  const imagesInside = images.replace(checkpoint.directory, '/run/test');
-  const subprocess = inside(checkpoint.directory, RESTORE, imagesInside, '--lazy-pages');
+export async function restore(checkpoint: Checkpoint, cgroup?: string): Promise<Restored> {
+  const subprocess = inside(checkpoint.directory, RESTORE, [], cgroup);
   const line = await new Promise<string>((resolve) => {
     const lines = createInterface({ input: subprocess.stdout! });
     lines.once('line', resolve);
@@ -167,7 +191,8 @@ export async function restore(checkpoint: Checkpoint, images = checkpoint.images
   };
 }
 
-function ask(path: string, command: string): Promise<string | undefined> {
+/** One command to a heap program; undefined when it died over it. */
+export function ask(path: string, command: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(path, () => socket.write(`${command}\n`));
     let answer = '';

@@ -138,7 +138,9 @@ export class FakePlane {
   }
 
   missing(): PageRange[] {
-    return this.frames.filter((frame) => frame.type === FrameType.MISSING).flatMap((f) => decodeRanges(f.payload));
+    return this.frames
+      .filter((frame) => frame.type === FrameType.MISSING)
+      .flatMap((f) => decodeRanges(f.payload));
   }
 
   /** The digest of all pages of the map, as the header file defines it. */

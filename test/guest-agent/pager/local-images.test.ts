@@ -32,10 +32,10 @@ test.before(async () => {
 test.after(removeAll);
 
 /** Restores, gives the commands one after the other, and returns the answers and the pager's counters. */
-async function serve(pagerArgs: readonly string[], commands: readonly string[]) {
+async function serve(pagerArgs: readonly string[], commands: readonly string[], from = checkpoint) {
   const pager = startPager(pagerArgs);
   await pager.ready;
-  const restored = await restore(checkpoint);
+  const restored = await restore(from);
   const answers: (string | undefined)[] = [];
   try {
     assert.is(restored.exitCode, 0);
@@ -55,12 +55,19 @@ criuTest('a restore served by the pager alone has every word of a heap that four
   assert.is(counters.dropped, 0);
 });
 
-criuTest('a child forked while pages are still missing has its memory whole, and so has its parent', async () => {
-  const record = join(scratchDirectory(), 'order');
-  /* While an order is recorded nothing is filled behind the program's back. */
-  const { answers } = await serve(localArgs(checkpoint, '--record', record), ['touch 50 3', 'fork', 'walk']);
-  assert.equal(answers, ['ok', 'parent ok child ok', 'ok']);
-});
+criuTest(
+  'a child forked while pages are still missing has its memory whole, and so has its parent',
+  async () => {
+    const record = join(scratchDirectory(), 'order');
+    /* While an order is recorded nothing is filled behind the program's back. */
+    const { answers } = await serve(localArgs(checkpoint, '--record', record), [
+      'touch 50 3',
+      'fork',
+      'walk',
+    ]);
+    assert.equal(answers, ['ok', 'parent ok child ok', 'ok']);
+  },
+);
 
 criuTest('memory that is discarded, moved and unmapped while pages are missing stays right', async () => {
   const record = join(scratchDirectory(), 'order');
@@ -73,6 +80,13 @@ criuTest('memory that is discarded, moved and unmapped while pages are missing s
 criuTest('reshaping races against the fill without a wrong word', async () => {
   const { answers } = await serve(localArgs(checkpoint), ['discard', 'remap', 'unmap', 'walk']);
   assert.equal(answers, ['ok', 'ok', 'ok', 'ok']);
+});
+
+criuTest('several tasks, and a zombie among them, are served at once', async () => {
+  const family = await checkpointHeap(8, 2, 3);
+  const { answers, counters } = await serve(localArgs(family), ['family', 'family']);
+  assert.equal(answers, ['ok', 'ok']);
+  assert.ok(counters.installed! >= (4 * 8 * 256 * 15) / 16, 'four tasks, each with the heap');
 });
 
 criuTest('served in recorded order, the same work has at most a tenth of the faults', async () => {
@@ -148,7 +162,14 @@ test('wrong use is told in one line with exit code 2', async () => {
     ['--work-dir', directory, '--connect', 'unix:/x'],
     ['--work-dir', directory, '--images-dir', directory, '--deadline-ms', 'soon'],
     ['--work-dir', directory, '--images-dir', directory, 'more'],
-    ['--work-dir', directory, '--connect', 'tcp:1', '--token-file', writeScratch(directory, 't', Buffer.alloc(32))],
+    [
+      '--work-dir',
+      directory,
+      '--connect',
+      'tcp:1',
+      '--token-file',
+      writeScratch(directory, 't', Buffer.alloc(32)),
+    ],
     ['--work-dir', directory, '--connect', 'unix:/x', '--token-file', '/nonexistent'],
   ];
   for (const args of uses) {

@@ -16,6 +16,7 @@ import {
   type Checkpoint,
   checkpointHeap,
   criuMissing,
+  makeCgroup,
   type Restored,
   type RunningPager,
   removeAll,
@@ -147,59 +148,69 @@ sessionTest('pages that were discarded and unmapped are named before DONE', asyn
   assert.is((await pager.ended).exitCode, 0);
 });
 
-sessionTest('a cut connection is resumed with what is missing, and open faults are asked again', async (world) => {
-  const { plane, pager } = world;
-  const pushed = plane.ranges.filter((_, i) => i % 2 === 0);
-  plane.sendMap();
-  plane.sendAll(pushed, PageFlag.PUSH);
-  const restored = await world.restore();
-  await plane.received(FrameType.RESTORED);
-  plane.frames.length = 0;
-  plane.onFault = () => {};
-  const walk = restored.ask('walk');
-  await plane.received(FrameType.FAULT);
-  plane.frames.length = 0;
-  plane.cut();
-  await plane.received(FrameType.MISSING_END);
-  const hello = plane.frames[0]!;
-  assert.is(hello.type, FrameType.HELLO);
-  assert.is(hello.flags, HELLO_RESUME);
-  const missingCount = plane.missing().reduce((sum, range) => sum + range.pageCount, 0);
-  const pushedCount = pushed.reduce((sum, range) => sum + range.pageCount, 0);
-  assert.ok(missingCount <= plane.pageCount - pushedCount, 'CRIU itself may have faulted on a few');
-  assert.ok(missingCount > plane.pageCount - pushedCount - 32);
-  await plane.received(FrameType.FAULT);
-  plane.sendAll(plane.missing(), PageFlag.FILL);
-  plane.send({ type: FrameType.END });
-  assert.is(await walk, 'ok');
-  assert.is((await plane.done()).memoryDigest, plane.memoryDigest());
-  plane.cut();
-  assert.is((await pager.ended).exitCode, 0);
-});
+sessionTest(
+  'a cut connection is resumed with what is missing, and open faults are asked again',
+  async (world) => {
+    const { plane, pager } = world;
+    const pushed = plane.ranges.filter((_, i) => i % 2 === 0);
+    plane.sendMap();
+    plane.sendAll(pushed, PageFlag.PUSH);
+    const restored = await world.restore();
+    await plane.received(FrameType.RESTORED);
+    plane.frames.length = 0;
+    plane.onFault = () => {};
+    const walk = restored.ask('walk');
+    await plane.received(FrameType.FAULT);
+    plane.frames.length = 0;
+    plane.cut();
+    await plane.received(FrameType.MISSING_END);
+    const hello = plane.frames[0]!;
+    assert.is(hello.type, FrameType.HELLO);
+    assert.is(hello.flags, HELLO_RESUME);
+    const missingCount = plane.missing().reduce((sum, range) => sum + range.pageCount, 0);
+    const pushedCount = pushed.reduce((sum, range) => sum + range.pageCount, 0);
+    assert.ok(missingCount <= plane.pageCount - pushedCount, 'CRIU itself may have faulted on a few');
+    assert.ok(missingCount > plane.pageCount - pushedCount - 32);
+    await plane.received(FrameType.FAULT);
+    plane.sendAll(plane.missing(), PageFlag.FILL);
+    plane.send({ type: FrameType.END });
+    assert.is(await walk, 'ok');
+    assert.is((await plane.done()).memoryDigest, plane.memoryDigest());
+    plane.cut();
+    assert.is((await pager.ended).exitCode, 0);
+  },
+);
 
-sessionTest('file pages land in the images directory before it is ready', async ({ plane, pager, images }) => {
-  const payload = Buffer.concat([Buffer.alloc(PAGE_BYTES, 1), Buffer.alloc(PAGE_BYTES, 2)]);
-  const frame = (vaddr: bigint) =>
-    plane.send({ type: FrameType.FILE_PAGES, task: 3, vaddr, pageCount: 2, value: frameDigest(payload) }, payload);
-  frame(0n);
-  frame(BigInt(2 * PAGE_BYTES));
-  plane.send({ type: FrameType.MAP_END });
-  plane.send({ type: FrameType.FILES_END, value: 4n });
-  await pager.ready;
-  assert.equal(readFileSync(join(images, 'pages-3.img')), Buffer.concat([payload, payload]));
-  plane.send({ type: FrameType.END });
-  const counters = await plane.done();
-  assert.is(counters.filePages, 4);
-  plane.cut();
-  assert.is((await pager.ended).exitCode, 0);
-});
+sessionTest(
+  'file pages land in the images directory before it is ready',
+  async ({ plane, pager, images }) => {
+    const payload = Buffer.concat([Buffer.alloc(PAGE_BYTES, 1), Buffer.alloc(PAGE_BYTES, 2)]);
+    const frame = (vaddr: bigint) =>
+      plane.send(
+        { type: FrameType.FILE_PAGES, task: 3, vaddr, pageCount: 2, value: frameDigest(payload) },
+        payload,
+      );
+    frame(0n);
+    frame(BigInt(2 * PAGE_BYTES));
+    plane.send({ type: FrameType.MAP_END });
+    plane.send({ type: FrameType.FILES_END, value: 4n });
+    await pager.ready;
+    assert.equal(readFileSync(join(images, 'pages-3.img')), Buffer.concat([payload, payload]));
+    plane.send({ type: FrameType.END });
+    const counters = await plane.done();
+    assert.is(counters.filePages, 4);
+    plane.cut();
+    assert.is((await pager.ended).exitCode, 0);
+  },
+);
 
 /** Each: what the plane does wrong while the heap waits for a page, and what the pager says about it. */
 const misdeeds: [string, RegExp, (plane: FakePlane, vaddr: bigint) => void][] = [
   [
     'a page whose digest is wrong',
     /digest mismatch/,
-    (plane, vaddr) => plane.sendPages(vaddr, 1, PageFlag.DEMAND, (payload) => payload.writeUInt8(payload[5]! ^ 1, 5)),
+    (plane, vaddr) =>
+      plane.sendPages(vaddr, 1, PageFlag.DEMAND, (payload) => payload.writeUInt8(payload[5]! ^ 1, 5)),
   ],
   ['a frame of unknown type', /unknown frame type 99/, (plane) => plane.send({ type: 99 as never })],
   [
@@ -220,7 +231,11 @@ const misdeeds: [string, RegExp, (plane: FakePlane, vaddr: bigint) => void][] = 
       plane.send({ type: FrameType.PAGES, task: 1000, vaddr: 4096n, pageCount: 1, flags: 1, value }, payload);
     },
   ],
-  ['ABORT', /aborted by the plane: because/, (plane) => plane.send({ type: FrameType.ABORT }, Buffer.from('because'))],
+  [
+    'ABORT',
+    /aborted by the plane: because/,
+    (plane) => plane.send({ type: FrameType.ABORT }, Buffer.from('because')),
+  ],
 ];
 for (const [name, message, misdeed] of misdeeds) {
   sessionTest(`${name} ends the container, and no page reads as zero`, async (world) => {
@@ -238,6 +253,27 @@ for (const [name, message, misdeed] of misdeeds) {
     assert.match(error.payload.toString(), message);
   });
 }
+
+const cgroup = criuMissing === '' ? makeCgroup() : undefined;
+test.after(() => cgroup?.remove());
+if (cgroup === undefined) console.log('skipped: a named container cgroup is killed: no cgroup v2 here');
+else
+  sessionTest(
+    'where a container cgroup is named, all in it are killed before the pager ends',
+    async ({ plane, pager }) => {
+      plane.sendMap();
+      await pager.ready;
+      const restored = await restore(checkpoint, cgroup.path);
+      await plane.received(FrameType.RESTORED);
+      plane.onFault = () => plane.send({ type: FrameType.ABORT }, Buffer.from('enough'));
+      assert.is(await restored.ask('walk'), undefined);
+      assert.is((await pager.ended).exitCode, 1);
+      assert.match(readFileSync(join(cgroup.path, 'cgroup.events'), 'utf8'), 'populated 0');
+      await restored.end();
+    },
+    '--container-cgroup',
+    cgroup.path,
+  );
 
 sessionTest(
   'a plane that is gone for longer than the deadline ends the container',
