@@ -77,7 +77,7 @@ exit $?
 /* The first process of the namespace: lives until its standard input is closed, and all go with it. */
 const RESTORE = `
 rm -f /run/test/heap.sock
-criu restore -d --lazy-pages -D /run/test/images -W /run/test/work -v2 -o restore.log --manage-cgroups=ignore --network-lock skip \\
+criu restore -d --lazy-pages -D /run/test/images -W /run/test/work -v2 -o restore.log --manage-cgroups=ignore \\
   </dev/null >/dev/null 2>&1
 echo "restored $?"
 read -r line

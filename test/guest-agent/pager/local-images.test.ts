@@ -84,7 +84,7 @@ criuTest('reshaping races against the fill without a wrong word', async () => {
 
 criuTest('several tasks, and a zombie among them, are served at once', async () => {
   const family = await checkpointHeap(8, 2, 3);
-  const { answers, counters } = await serve(localArgs(family), ['family', 'family']);
+  const { answers, counters } = await serve(localArgs(family), ['family', 'family'], family);
   assert.equal(answers, ['ok', 'ok']);
   assert.ok(counters.installed! >= (4 * 8 * 256 * 15) / 16, 'four tasks, each with the heap');
 });
