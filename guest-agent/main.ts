@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { AGENT_PORT } from '../interconnect/page-protocol.ts';
 import { createAgent } from './agent.ts';
 import { createApiServer } from './api/server.ts';
+import { restrainHugePages } from './huge-pages.ts';
 import { guestPaths } from './paths.ts';
 import { runProgram } from './run-program.ts';
 import { connectVsock, HOST_CID, listenVsock } from './vsock.ts';
@@ -11,6 +12,7 @@ const CREATE_TIMEOUT_MS = 60_000;
 
 process.on('unhandledRejection', (reason) => console.error('agent: unhandled rejection:', reason));
 
+await restrainHugePages();
 await mkdir(guestPaths.runDirectory, { recursive: true });
 await mkdir(guestPaths.dataDirectory, { recursive: true });
 const agent = await createAgent({

@@ -7,7 +7,7 @@ import { createGuests, type Guests } from './guests/guests.ts';
 import { type ImageStore, openImageStore } from './images/image-store.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { createPageServer } from './page-server/page-server.ts';
+import { createPageServer } from './page-server/server.ts';
 import type { PageStore } from './page-store/contract.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';

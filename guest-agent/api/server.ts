@@ -13,6 +13,12 @@ const MAX_BODY_BYTES = 1024 * 1024;
 /** One plane, one connection; a few more while an old one is dying. */
 const MAX_CONNECTIONS = 8;
 const MAX_STREAMS = 1024;
+/**
+ * What the plane may send unasked, a stream and a connection. Larger than HTTP/2's 64 KiB, which would hold
+ * an upload to one window a round trip; the other way the defaults stay (see agent-client.ts).
+ */
+const STREAM_WINDOW_BYTES = 2 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
 
 export interface ApiServer {
   accept(socket: Duplex): void;
@@ -26,9 +32,10 @@ function createApp(server: { current?: http2.Http2Server }) {
     ajv: { customOptions: { removeAdditional: false } },
     serverFactory: (handler) => {
       server.current = http2.createServer(
-        { settings: { maxConcurrentStreams: MAX_STREAMS } },
+        { settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES } },
         handler as never,
       );
+      server.current.on('session', (session) => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
       return server.current as never;
     },
   }).withTypeProvider<TypeBoxTypeProvider>();

@@ -22,6 +22,7 @@ export function followEvents(agent: AgentClient, onEvent: (event: AgentEvent) =>
     };
     if (stopped) stop();
     for await (const line of createInterface({ input: stream })) {
+      if (line === '') continue;
       const event: unknown = line.length <= MAX_LINE_BYTES ? JSON.parse(line) : undefined;
       if (!Value.Check(AgentEvent, event)) throw new Error('an event outside the schema');
       onEvent(event);

@@ -1,7 +1,7 @@
 /** The plane's HTTP API: one plugin a resource, errors as application/problem+json (RFC 9457). */
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyError } from 'fastify';
+import fastify, { type FastifyError, LogController } from 'fastify';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Plane } from '../plane.ts';
@@ -17,7 +17,7 @@ export const API_VERSION = '0.1.0';
 function createApp(logger: Logger) {
   return fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     ajv: { customOptions: { removeAdditional: false } },

@@ -166,6 +166,8 @@ export function createRestores(deps: RestoresDeps) {
       if (restore.life.phase !== 'running') return;
       restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
       metrics.restoreComplete(restore.policy, completeMs, result);
+      const { memoryDigest, expectedDigest, ...counts } = result;
+      logger.info({ restore: restore.id, completeMs, ...counts }, 'restore complete');
     } catch (error) {
       await fail(restore, error);
     }

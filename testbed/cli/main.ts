@@ -33,9 +33,10 @@ program
   )
   .action(async (flags) => {
     const { runDemo } = await import('../demo/demo.ts');
-    const { json, store, ...rest } = flags;
+    const { json, store, memoryMib: memoryMiB, ...rest } = flags;
     await runDemo({
       ...rest,
+      memoryMiB,
       ...(json ? { jsonPath: json } : {}),
       ...(store ? { storeDirectory: store } : {}),
     });

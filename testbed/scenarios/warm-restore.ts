@@ -77,9 +77,13 @@ async function warmUp(options: WarmRestoreOptions): Promise<WarmUpFacts> {
   const endpoint = endpointOf(created.ports[0]);
   await workload.waitReady(endpoint, READY_DEADLINE_MS * deadlineScale);
   onProgress(`warming up with ${size.dataMiB} MiB`);
+  let shownTenths = 0;
   return await workload.warmUp(endpoint, size, {
-    onProgress: (fraction) =>
-      onProgress(`warming up with ${size.dataMiB} MiB: ${Math.round(fraction * 100)} %`),
+    onProgress(doneRatio) {
+      const tenths = Math.floor(doneRatio * 10);
+      if (tenths > shownTenths) onProgress(`warming up with ${size.dataMiB} MiB: ${tenths * 10} %`);
+      shownTenths = Math.max(tenths, shownTenths);
+    },
   });
 }
 

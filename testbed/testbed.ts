@@ -1,0 +1,139 @@
+/** A whole testbed: guests, and a plane in a process of its own that manages them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createPlaneClient, type PlaneClient } from '../offload-plane/cli/plane-client.ts';
+import { pollUntil } from '../platform/deadline.ts';
+import { OffloadError } from '../platform/errors.ts';
+import { describeEnd, lastLines, type RunningProcess } from '../platform/processes.ts';
+import { buildDemoImages } from './images/build-demo-images.ts';
+import type { Accelerator } from './qemu/argv.ts';
+import { type Guest, startGuest } from './qemu/guest.ts';
+import {
+  type PreparedTestbed,
+  prepareTestbed,
+  projectDirectory,
+  removeOnEndSignals,
+} from './qemu/prepare.ts';
+
+export interface TestbedOptions {
+  guests: readonly { name: string; memoryMiB: number; vcpus: number }[];
+  accelerator?: Accelerator;
+  /** Stands for the plane's NVMe device; a temporary directory on disk unless given. */
+  storeDirectory?: string;
+  /** More flags for the plane. */
+  planeArgs?: readonly string[];
+  onProgress: (text: string) => void;
+}
+
+export interface Testbed {
+  plane: PlaneClient;
+  guests: readonly Guest[];
+  deadlineScale: number;
+  qemuVersion: string;
+  planeSocket: string;
+  planeLogPath: string;
+  planeProcess: RunningProcess;
+  /** Builds the demo's images where they are not cached, and imports them into the plane. */
+  importDemoImages(onProgress: (text: string) => void): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The first context identifiers are taken: 0 hypervisor, 1 loopback, 2 host (vsock(7)). */
+const FIRST_CID = 3;
+const PLANE_START_TIMEOUT_MS = 30_000;
+
+export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
+  const prepared = await prepareTestbed({
+    progress: options.onProgress,
+    ...(options.accelerator ? { accelerator: options.accelerator } : {}),
+  });
+  const { run, verdict, tools } = prepared;
+  const guests: Guest[] = [];
+  const stop = async () => {
+    forgetSignals();
+    await Promise.allSettled(guests.map((guest) => guest.stop()));
+    await run.remove();
+  };
+  const forgetSignals = removeOnEndSignals(stop);
+  try {
+    const names = options.guests.map((guest) => guest.name).join(', ');
+    options.onProgress(`booting ${names} with ${verdict.accelerator}`);
+    const [started] = await Promise.all([
+      startPlane(prepared, options),
+      bootGuests(prepared, options, guests),
+    ]);
+    const { client, process: planeProcess, socketPath, logPath } = started;
+    options.onProgress('registering guests with the plane');
+    await Promise.all(guests.map((guest) => client.registerGuest(registrationOf(guest))));
+    return {
+      plane: client,
+      guests,
+      deadlineScale: verdict.deadlineScale,
+      qemuVersion: tools.qemuVersion,
+      planeSocket: socketPath,
+      planeLogPath: logPath,
+      planeProcess,
+      async importDemoImages(onProgress) {
+        const layouts = await buildDemoImages({ onProgress: ({ message }) => onProgress(message) });
+        for (const [name, path] of Object.entries(layouts)) {
+          onProgress(`importing ${name}`);
+          await client.importImage({ path, name });
+        }
+      },
+      async stop() {
+        await client.close();
+        await stop();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** At once; those that came up are in `guests` even when another failed. */
+async function bootGuests(
+  prepared: PreparedTestbed,
+  options: TestbedOptions,
+  guests: Guest[],
+): Promise<void> {
+  const boots = options.guests.map(async (guest, index) => {
+    guests[index] = await startGuest({ ...guest, cid: FIRST_CID + index }, prepared.guestDeps);
+  });
+  const failed = (await Promise.allSettled(boots)).find((boot) => boot.status === 'rejected');
+  if (!failed) return;
+  // Indices of guests that did not come up are holes.
+  guests.splice(0, guests.length, ...guests.filter(Boolean));
+  throw failed.reason;
+}
+
+function registrationOf(guest: Guest) {
+  const { name, vsockPath, planeQmpPath, accelerator, memoryMiB, vcpus } = guest;
+  return { name, vsockPath, qmpPath: planeQmpPath, accelerator, memoryMiB, vcpus };
+}
+
+async function startPlane({ run }: PreparedTestbed, options: TestbedOptions) {
+  const socketPath = run.file('plane.sock');
+  const logPath = run.file('plane.log');
+  const store = options.storeDirectory ?? join(run.scratchPath, 'store');
+  const args = [join(projectDirectory, 'offload-plane/main.ts'), '--socket', socketPath, '--store', store];
+  const process_ = run.startChild('plane', process.execPath, [...args, ...(options.planeArgs ?? [])], {
+    logPath,
+  });
+  let end: string | undefined;
+  void process_.exited.then((how) => {
+    end = describeEnd(how);
+  });
+  const client = createPlaneClient(socketPath);
+  await pollUntil(
+    async () => {
+      if (end) return true;
+      return existsSync(socketPath) ? client.guests().then(() => true) : undefined;
+    },
+    { timeoutMs: PLANE_START_TIMEOUT_MS, intervalMs: 10, what: 'start plane' },
+  );
+  if (end) {
+    throw new OffloadError('internal', `start plane: ${end}: ${lastLines(readFileSync(logPath, 'utf8'), 3)}`);
+  }
+  return { client, process: process_, socketPath, logPath };
+}
