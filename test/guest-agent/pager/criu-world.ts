@@ -27,6 +27,7 @@ import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import { execa } from 'execa';
 
 const SOURCES = join(import.meta.dirname, '../../../guest-agent/pager');
@@ -100,14 +101,27 @@ function inside(directory: string, script: string, args: readonly string[], cgro
 }
 
 /** A cgroup v2 directory of our own, or undefined where there is no such hierarchy. */
-export function makeCgroup(): { path: string; remove(): void } | undefined {
+export function makeCgroup(): { path: string; remove(): Promise<void> } | undefined {
   const mount = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .find((line) => line.split(' ')[2] === 'cgroup2');
   if (mount === undefined) return undefined;
   const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}`);
   mkdirSync(path);
-  return { path, remove: () => rmdirSync(path) };
+  return { path, remove: () => removeCgroup(path) };
+}
+
+/** Busy as long as a killed process is not quite gone. */
+async function removeCgroup(path: string): Promise<void> {
+  const untilMs = performance.now() + 5_000;
+  for (;;) {
+    try {
+      return rmdirSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || performance.now() > untilMs) throw error;
+      await setImmediate();
+    }
+  }
 }
 
 export interface Checkpoint {
@@ -120,7 +134,8 @@ const made: string[] = [];
 
 /** Everything made here goes, whatever became of the tests. */
 export function removeAll(): void {
-  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
+  for (const directory of made.splice(0))
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
 }
 process.on('exit', removeAll);
 
@@ -176,6 +191,7 @@ export interface Restored {
 /** `criu restore --lazy-pages`, in a namespace that lives until end(). */
 export async function restore(checkpoint: Checkpoint, cgroup?: string): Promise<Restored> {
   const subprocess = inside(checkpoint.directory, RESTORE, [], cgroup);
+  subprocess.stdin!.on('error', () => {}); // its reader may have been killed
   const line = await new Promise<string>((resolve) => {
     const lines = createInterface({ input: subprocess.stdout! });
     lines.once('line', resolve);
