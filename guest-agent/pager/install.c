@@ -9,7 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define INSTALL_BATCH_FRAMES 8
+#define INSTALL_BATCH_PAGES 64 /* some 70 us: how long a fault may stand behind installs */
 
 struct task *task_by_id(uint32_t id)
 {
@@ -218,12 +218,13 @@ enum put frame_install(struct frame *frame)
 bool queue_install(void)
 {
 	struct frame *next;
-	int budget = INSTALL_BATCH_FRAMES;
+	uint32_t pages = 0;
 	for (struct frame *frame = pager.queue_head; frame; frame = next) {
 		next = frame->next;
+		pages += frame->count;
 		switch (frame_install(frame)) {
 		case PUT_DONE:
-			if (--budget == 0)
+			if (pages >= INSTALL_BATCH_PAGES)
 				return true;
 			break;
 		case PUT_LATER:

@@ -93,8 +93,8 @@ static bool refill(void)
 			engine_wake_at(pager.last_fault_us + RECORD_QUIET_US);
 			return i > 0;
 		}
-		if (!refill_rest())
-			return i > 0;
+		/* One frame at a time: a fault must not stand behind a long read. */
+		return refill_rest() || i > 0;
 	}
 	return true;
 }

@@ -11,7 +11,7 @@
 
 #define RETRY_US 100000
 #define OUT_LIMIT_BYTES (16u << 20) /* the ranges of a resume; faults and credits are a few hundred bytes */
-#define IN_BYTES (512u << 10)       /* read in one turn; then faults and installs have theirs */
+#define IN_BYTES (320u << 10)       /* read in one turn: more than a frame, hardly more than one install batch */
 
 static struct {
 	union {
