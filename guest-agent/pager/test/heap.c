@@ -244,6 +244,10 @@ int main(int argc, char **argv)
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 8))
 		return 1;
+	/* The socket's name is there before it listens; this one is not. */
+	char ready[sizeof(address.sun_path) + 8];
+	snprintf(ready, sizeof(ready), "%s.ready", argv[1]);
+	close(creat(ready, 0600));
 	for (;;) {
 		char line[128];
 		int fd = accept(listener, NULL, NULL);

@@ -26,7 +26,7 @@ let heapStart = 0n;
 test.before(async () => {
   await buildPrograms();
   const socket = join(directory, 'heap.sock');
-  const listening = waitForFile(directory, socket);
+  const listening = waitForFile(directory, `${socket}.ready`);
   const heap = execa(HEAP, [socket, '4', '1', '0'], { reject: false, cancelSignal: abort.signal });
   pid = heap.pid!;
   await listening;
