@@ -153,7 +153,7 @@ export const MemoryComparison = Type.Object(
     softDirtyChanged: Type.Integer(),
     unmapped: Type.Integer(),
     zeroed: Type.Integer(),
-    firstChanged: Type.Optional(Type.String()),
+    firstChanged: Type.Union([Type.String(), Type.Null()]),
   },
   strict,
 );

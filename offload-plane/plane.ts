@@ -29,6 +29,7 @@ export interface Timeouts {
   restoreMs: number;
   dumpIdleMs: number;
   faultsDryUpMs: number;
+  recordGraceMs: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
@@ -38,6 +39,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   restoreMs: 30_000,
   dumpIdleMs: 60_000,
   faultsDryUpMs: 200,
+  recordGraceMs: 500,
 };
 
 export interface PlaneDeps {
@@ -111,6 +113,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     nowMs,
     deadlineMs: timeouts.restoreMs,
     faultsDryUpMs: timeouts.faultsDryUpMs,
+    recordGraceMs: timeouts.recordGraceMs,
   });
   return {
     guests,

@@ -40,7 +40,7 @@ export interface Guest {
 }
 
 /** How long health's fixed work takes on a processor of today, unemulated. */
-const REFERENCE_WORK_MS = 5;
+const REFERENCE_WORK_MS = 0.6;
 const MAX_DEADLINE_SCALE = 30;
 const DIAL_TIMEOUT_MS = 5_000;
 const HEALTH_TIMEOUT_MS = 30_000;

@@ -153,16 +153,29 @@ export class Session implements PageSession {
         new OffloadError('invalid_state', `page session mark: no pager is connected (${this.#state.phase})`),
       );
     }
-    const graceMs = this.#options.recordGraceMs ?? DEFAULT_RECORD_GRACE_MS;
-    this.#recordTimer ??= this.#deps.clock.setTimer(() => void this.#recording.finish(), graceMs);
     const sequence = ++this.#markSequence;
     const answered = new Promise<PagerCounters>((resolve, reject) => {
       const timer = this.#timers.once('status', () => this.#marks.delete(sequence) && reject);
       this.#marks.set(sequence, { resolve, reject, timer });
     });
     sender.mark(sequence);
-    this.startFill();
+    this.#fillAfterResponse();
     return answered;
+  }
+
+  /** A recording goes on for a grace time, and a page that the fill has brought would not be recorded. */
+  #fillAfterResponse(): void {
+    if (this.#recording.state.phase !== 'recording') {
+      this.startFill();
+      return;
+    }
+    const graceMs = this.#options.recordGraceMs ?? DEFAULT_RECORD_GRACE_MS;
+    this.#recordTimer ??= this.#deps.clock.setTimer(() => this.#endRecording(), graceMs);
+  }
+
+  #endRecording(): void {
+    void this.#recording.finish();
+    this.startFill();
   }
 
   async close(reason = 'closed by the plane'): Promise<void> {
@@ -322,9 +335,7 @@ export class Session implements PageSession {
   }
 
   #driedUp(): void {
-    if (this.#isOver) return;
-    this.startFill();
-    void this.#recording.finish();
+    if (!this.#isOver) this.#endRecording();
   }
 
   #status(sequence: bigint, counters: PagerCounters): void {

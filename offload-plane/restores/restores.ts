@@ -41,6 +41,7 @@ export interface RestoresDeps {
   /** Unscaled; multiplied by the guest's deadlineScale. */
   deadlineMs: number;
   faultsDryUpMs: number;
+  recordGraceMs: number;
 }
 
 /** Finished restores that are remembered. */
@@ -85,6 +86,7 @@ export function createRestores(deps: RestoresDeps) {
       ...(orderLog ? { orderLog } : {}),
       record: request.record ?? orderLog === undefined,
       faultsDryUpMs: deps.faultsDryUpMs * guest.deadlineScale,
+      recordGraceMs: deps.recordGraceMs * guest.deadlineScale,
       deadlines: { restoredMs: deadlineFor(guest), connectMs: deadlineFor(guest) },
     });
     sequence += 1;

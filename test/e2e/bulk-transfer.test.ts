@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
+import { type Endpoint, WORKLOADS } from '../../testbed/workloads/workloads.ts';
+
+const test = suite<{ testbed: Testbed; endpoint: Endpoint }>('bulk through a published port');
+const GIBIBYTE = 1024 * 1024 * 1024;
+/** The plane may hold so much more than before while bulk waits for a slow reader. */
+const HELD_BYTES_MAX = 64 * 1024 * 1024;
+const CHUNK = Buffer.alloc(256 * 1024, 'offload');
+
+test.before(async (context) => {
+  const { node } = WORKLOADS;
+  context.testbed = await startTestbed({
+    guests: [{ name: 'only', memoryMiB: 1_024, vcpus: 2 }],
+    onProgress: () => {},
+  });
+  const { plane, deadlineScale } = context.testbed;
+  await context.testbed.importDemoImages(() => {});
+  const { ports } = await plane.createContainer({
+    name: 'bulk',
+    guest: 'only',
+    image: 'node',
+    env: node.containerEnv(node.smallSize),
+    ports: [{ containerPort: node.containerPort }],
+  });
+  await plane.startContainer('bulk');
+  context.endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
+  await node.waitReady(context.endpoint, 30_000 * deadlineScale);
+});
+test.after(async ({ testbed }) => await testbed?.stop());
+
+async function planeMemoryBytes(testbed: Testbed): Promise<number> {
+  const text = await testbed.plane.metrics();
+  return Number(/^process_resident_memory_bytes (\d+)/m.exec(text)?.[1]);
+}
+
+test('1 GiB leaves the guest without a stall, though the reader stops for a while, and calls go on beside it', async ({
+  testbed,
+  endpoint,
+}) => {
+  const call = request({ ...endpoint, path: `/stream?bytes=${GIBIBYTE}`, agent: false });
+  call.end();
+  const [response] = (await once(call, 'response')) as [IncomingMessage];
+  const before = await planeMemoryBytes(testbed);
+  // Nobody reads: what is under way has to wait in the guest, and the agent's calls must not wait for it.
+  for (let round = 0; round < 20; round += 1) await testbed.plane.containerStats('bulk');
+  const held = (await planeMemoryBytes(testbed)) - before;
+  assert.ok(held < HELD_BYTES_MAX, `the plane held ${held} bytes for a reader that did not read`);
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) bytes += chunk.length;
+  assert.is(bytes, GIBIBYTE);
+});
+
+test('1 GiB enters the guest and arrives as it was sent', async ({ endpoint }) => {
+  const call = request({ ...endpoint, path: '/sink', method: 'POST', agent: false });
+  const answered = once(call, 'response') as Promise<[IncomingMessage]>;
+  let sum = 0;
+  const source = Readable.from(
+    (function* () {
+      for (let sent = 0; sent < GIBIBYTE; sent += CHUNK.length) {
+        sum = crc32(CHUNK, sum);
+        yield CHUNK;
+      }
+    })(),
+  );
+  await pipeline(source, call);
+  const [response] = await answered;
+  const body = JSON.parse((await response.toArray()).join('')) as { bytes: number; crc32: number | string };
+  assert.is(body.bytes, GIBIBYTE);
+  assert.is(Number(body.crc32), sum);
+});
+
+test.run();

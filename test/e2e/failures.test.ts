@@ -1,0 +1,202 @@
+import { mkdtempSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pollUntil } from '../../platform/deadline.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
+import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
+
+interface Context {
+  testbed: Testbed;
+  store: string;
+}
+const test = suite<Context>('what goes wrong in guests');
+const GUEST = { memoryMiB: 768, vcpus: 2 };
+/** Enough for a small Redis, too little for two. */
+const QUOTA_BYTES = 24 * 1024 * 1024;
+const { redis } = WORKLOADS;
+
+test.before(async (context) => {
+  context.store = mkdtempSync(join(tmpdir(), 'offload-store-'));
+  context.testbed = await startTestbed({
+    guests: [
+      { name: 'origin', ...GUEST },
+      { name: 'target', ...GUEST },
+    ],
+    storeDirectory: context.store,
+    planeArgs: ['--store-quota-bytes', String(QUOTA_BYTES)],
+    onProgress: () => {},
+  });
+  await context.testbed.importDemoImages(() => {});
+});
+test.after(async ({ testbed, store }) => {
+  await testbed?.stop();
+  if (store) await rm(store, { recursive: true, force: true });
+});
+
+async function refusal(promise: Promise<unknown>): Promise<OffloadError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.instance(error, OffloadError);
+    assert.not.match((error as Error).message, /\n/);
+    return error as OffloadError;
+  }
+  throw new Error('it was not refused');
+}
+
+async function startRedis({ testbed }: Context, name: string, dataMiB: number, guest = 'origin') {
+  const { plane, deadlineScale } = testbed;
+  const ports = [{ containerPort: redis.containerPort }];
+  const { ports: published } = await plane.createContainer({ name, guest, image: 'redis', ports });
+  await plane.startContainer(name);
+  const endpoint = { host: '127.0.0.1', port: published[0]!.hostPort };
+  const deadlineMs = 30_000 * deadlineScale;
+  await redis.waitReady(endpoint, deadlineMs);
+  const facts = await redis.warmUp(endpoint, { dataMiB }, { deadlineMs });
+  return { endpoint, facts, deadlineMs };
+}
+
+test('a checkpoint of a container that does not run is refused, and names its state', async ({ testbed }) => {
+  await testbed.plane.createContainer({ name: 'idle', guest: 'origin', image: 'redis' });
+  const error = await refusal(
+    testbed.plane.createCheckpoint({ container: 'idle', id: 'idle', after: 'stop' }),
+  );
+  assert.is(error.code, 'invalid_state');
+  assert.match(error.message, /checkpoint container idle: it is created/);
+  await testbed.plane.removeContainer('idle');
+});
+
+test('a program that does not exist ends the creation with one line, and nothing is left', async ({
+  testbed,
+}) => {
+  const { plane } = testbed;
+  const error = await refusal(
+    plane.createContainer({ name: 'typo', guest: 'origin', image: 'redis', command: ['/no/such/program'] }),
+  );
+  assert.match(error.message, /typo/);
+  assert.equal(await plane.containers(), []);
+  await plane.createContainer({ name: 'typo', guest: 'origin', image: 'redis' });
+  await plane.removeContainer('typo');
+});
+
+test('a container that ends by itself is seen, with its exit code', async ({ testbed }) => {
+  const { plane, deadlineScale } = testbed;
+  await plane.createContainer({
+    name: 'short',
+    guest: 'origin',
+    image: 'redis',
+    command: ['/bin/sh', '-c', 'echo said; exit 7'],
+  });
+  await plane.startContainer('short');
+  const stopped = await pollUntil(
+    async () => {
+      const view = await plane.inspectContainer('short');
+      return view.phase === 'stopped' ? view : undefined;
+    },
+    { timeoutMs: 10_000 * deadlineScale, intervalMs: 20, what: 'exit of short' },
+  );
+  assert.is(stopped.exitCode, 7);
+  assert.match(await plane.containerLogs('short'), /stdout F said/);
+  await plane.removeContainer('short');
+});
+
+test('a checkpoint that would pass the store’s quota ends with no_space, and the container runs on', async (context) => {
+  const { plane } = context.testbed;
+  const { endpoint, facts, deadlineMs } = await startRedis(context, 'big', 48);
+  const error = await refusal(plane.createCheckpoint({ container: 'big', id: 'big', after: 'stop' }));
+  assert.is(error.code, 'no_space');
+  assert.match(error.message, /bytes/);
+  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  assert.is((await plane.inspectContainer('big')).phase, 'running');
+  assert.equal(await plane.checkpoints(), []);
+  assert.equal(await readdir(join(context.store, 'incoming')), []);
+  await plane.removeContainer('big');
+});
+
+test('a half-written checkpoint is refused by name', async (context) => {
+  await mkdir(join(context.store, 'checkpoints', 'half'), { recursive: true });
+  const error = await refusal(
+    context.testbed.plane.restore({ checkpoint: 'half', guest: 'target', name: 'never' }),
+  );
+  assert.is(error.code, 'incomplete_checkpoint');
+  assert.match(error.message, /half/);
+  assert.equal(await context.testbed.plane.containers(), []);
+  await rm(join(context.store, 'checkpoints', 'half'), { recursive: true });
+});
+
+test('a name that is taken is refused, and its owner is unharmed', async (context) => {
+  const { plane } = context.testbed;
+  const { endpoint, facts, deadlineMs } = await startRedis(context, 'owner', 2);
+  const error = await refusal(plane.createContainer({ name: 'owner', guest: 'target', image: 'redis' }));
+  assert.is(error.code, 'already_exists');
+  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  await plane.removeContainer('owner');
+});
+
+test('a guest that dies in the middle of a restore ends it with one line, and its container is gone', async (context) => {
+  const { plane, guests, deadlineScale } = context.testbed;
+  const { deadlineMs } = await startRedis(context, 'mobile', 8);
+  await plane.createCheckpoint({ container: 'mobile', id: 'mobile', after: 'stop' });
+  await plane.removeContainer('mobile');
+  const restoring = refusal(plane.restore({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
+  await pollUntil(async () => (await plane.containers()).find(({ name }) => name === 'doomed'), {
+    timeoutMs: deadlineMs,
+    intervalMs: 2,
+    what: 'restore under way',
+  });
+  const target = guests.find(({ name }) => name === 'target')!;
+  process.kill(target.pid, 'SIGKILL');
+  const error = await restoring;
+  assert.is(error.code, 'guest_lost');
+  assert.match(error.message, /target/);
+  await pollUntil(async () => ((await plane.containers()).length === 0 ? true : undefined), {
+    timeoutMs: 10_000 * deadlineScale,
+    intervalMs: 20,
+    what: 'doomed container gone',
+  });
+  assert.is((await plane.guests()).find(({ name }) => name === 'target')!.phase, 'lost');
+  const refused = await refusal(plane.restore({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
+  assert.is(refused.code, 'guest_lost');
+});
+
+test('what is left of that checkpoint restores in the other guest', async ({ testbed }) => {
+  const { plane, deadlineScale } = testbed;
+  const restore = await plane.restore({ checkpoint: 'mobile', guest: 'origin', name: 'survivor' });
+  const complete = await pollUntil(
+    async () => {
+      const view = await plane.inspectRestore(restore.id);
+      return view.phase === 'complete' ? view : undefined;
+    },
+    { timeoutMs: 30_000 * deadlineScale, intervalMs: 50, what: 'survivor complete' },
+  );
+  assert.is(complete.pagesVerified, true);
+  await plane.removeContainer('survivor');
+});
+
+test('a guest that dies in the middle of a checkpoint leaves nothing of it in the store', async (context) => {
+  const { plane, guests } = context.testbed;
+  await startRedis(context, 'last', 8);
+  const checkpointing = refusal(plane.createCheckpoint({ container: 'last', id: 'last', after: 'stop' }));
+  await pollUntil(
+    async () => ((await plane.inspectContainer('last')).phase === 'checkpointing' ? true : undefined),
+    {
+      timeoutMs: 10_000,
+      intervalMs: 2,
+      what: 'checkpoint under way',
+    },
+  );
+  process.kill(guests.find(({ name }) => name === 'origin')!.pid, 'SIGKILL');
+  await checkpointing;
+  assert.is((await plane.inspectContainer('last')).phase, 'lost');
+  assert.equal(await readdir(join(context.store, 'incoming')), []);
+  assert.equal(
+    (await plane.checkpoints()).map(({ id }) => id),
+    ['mobile'],
+  );
+});
+
+test.run();

@@ -1,0 +1,129 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pollUntil } from '../../platform/deadline.ts';
+import { freePort } from '../../testbed/scenarios/free-port.ts';
+import type { ContainerReport, RestoreReport } from '../../testbed/scenarios/report.ts';
+import { POLICIES, runWarmRestore } from '../../testbed/scenarios/warm-restore.ts';
+import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
+import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
+
+const test = suite<{ testbed: Testbed }>('a warm container restored in another guest');
+const GUEST = { memoryMiB: 1_024, vcpus: 2 };
+
+test.before(async (context) => {
+  context.testbed = await startTestbed({
+    guests: [
+      { name: 'origin', ...GUEST },
+      { name: 'target', ...GUEST },
+    ],
+    onProgress: () => {},
+  });
+  await context.testbed.importDemoImages(() => {});
+});
+test.after(async ({ testbed }) => await testbed?.stop());
+
+function runSmall(testbed: Testbed, workload: 'redis' | 'node'): Promise<ContainerReport> {
+  return runWarmRestore({
+    plane: testbed.plane,
+    origin: 'origin',
+    target: 'target',
+    workload: WORKLOADS[workload],
+    size: WORKLOADS[workload].smallSize,
+    name: workload,
+    repetitions: 1,
+    deadlineScale: testbed.deadlineScale,
+    onProgress: () => {},
+  });
+}
+
+const byPolicy = (report: ContainerReport, policy: string) =>
+  report.restores.find((restore) => restore.policy === policy) as RestoreReport;
+
+for (const name of ['redis', 'node'] as const) {
+  test(`${name} answers with the right body under every policy, and its memory is the checkpoint's`, async ({
+    testbed,
+  }) => {
+    const report = await runSmall(testbed, name);
+    assert.equal(
+      report.restores.map((restore) => restore.policy),
+      POLICIES,
+    );
+    for (const restore of [report.recording, ...report.restores]) {
+      assert.ok(restore.verified, `${restore.policy}: body`);
+      assert.ok(restore.memoryVerified, `${restore.policy}: memory`);
+      assert.ok(restore.ttfrMs > 0 && restore.allInMs > 0);
+    }
+    assert.ok(report.checkpoint.frozenMs > 0);
+    assert.ok(report.checkpoint.bytes < report.checkpoint.pageCount * 4096 * 1.1);
+    const lazy = byPolicy(report, 'lazy');
+    assert.ok(lazy.faultCount > 0, 'lazy faults');
+    assert.is(byPolicy(report, 'eager').faultCount, 0);
+    for (const policy of ['ordered', 'prefill']) {
+      const { faultCount } = byPolicy(report, policy);
+      assert.ok(
+        faultCount <= lazy.faultCount / 10,
+        `${policy}: ${faultCount} faults, lazy ${lazy.faultCount}`,
+      );
+    }
+    assert.ok(byPolicy(report, 'ordered').pushedPageCount > 0);
+    assert.is(byPolicy(report, 'prefill').pushedPageCount, 0);
+  });
+}
+
+test('a lazily restored container answers long before its memory is there', async ({ testbed }) => {
+  const views = await testbed.plane.restores();
+  const lazy = views.filter((view) => view.policy === 'lazy');
+  assert.ok(lazy.length > 0);
+  for (const view of lazy) assert.ok((view.pageCountAtResponse ?? 0) < view.totalPageCount / 2);
+});
+
+test('a container that was checkpointed without being stopped runs on, and is restored beside itself', async ({
+  testbed,
+}) => {
+  const { plane, deadlineScale } = testbed;
+  const { redis } = WORKLOADS;
+  const hostPort = await freePort();
+  await plane.createContainer({
+    name: 'runs-on',
+    guest: 'origin',
+    image: 'redis',
+    ports: [{ containerPort: redis.containerPort, hostPort }],
+  });
+  await plane.startContainer('runs-on');
+  const endpoint = { host: '127.0.0.1', port: hostPort };
+  const deadlineMs = 30_000 * deadlineScale;
+  await redis.waitReady(endpoint, deadlineMs);
+  const facts = await redis.warmUp(endpoint, { dataMiB: 4 }, { deadlineMs });
+  const checkpoint = await plane.createCheckpoint({ container: 'runs-on', id: 'runs-on', after: 'resume' });
+  assert.ok((checkpoint.frozenMs ?? 0) > 0);
+  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  assert.is((await plane.inspectContainer('runs-on')).phase, 'running');
+
+  const restore = await plane.restore({ checkpoint: 'runs-on', guest: 'target', name: 'twin' });
+  await pollUntil(
+    async () => ((await plane.inspectRestore(restore.id)).phase === 'complete' ? true : undefined),
+    {
+      timeoutMs: deadlineMs,
+      intervalMs: 50,
+      what: 'all pages of the twin',
+    },
+  );
+  const twin = await plane.inspectContainer('twin');
+  await redis.verifyAll({ host: '127.0.0.1', port: twin.ports[0]!.hostPort }, facts, { deadlineMs });
+  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  const stats = await plane.containerStats('twin');
+  assert.ok(stats.memoryBytes > 4 * 1024 * 1024);
+  assert.ok(stats.pidCount >= 1);
+  await plane.removeContainer('twin');
+  await plane.removeContainer('runs-on');
+  assert.equal(await plane.containers(), []);
+});
+
+test('the plane tells what it did as Prometheus metrics', async ({ testbed }) => {
+  const text = await testbed.plane.metrics();
+  assert.match(text, /^offload_checkpoints_total [1-9]/m);
+  assert.match(text, /^offload_restore_first_response_seconds_count\{policy="ordered"\} [1-9]/m);
+  assert.match(text, /^offload_guests 2$/m);
+});
+
+test.run();
