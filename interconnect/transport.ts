@@ -49,7 +49,7 @@ async function readAnswer(socket: Socket, port: number): Promise<void> {
       if (socket.readableEnded || socket.destroyed) {
         throw new OffloadError('guest_lost', `dial guest port ${port}: nobody listens there`);
       }
-      await Promise.race([once(socket, 'readable'), once(socket, 'end'), once(socket, 'close')]);
+      await moreToRead(socket);
       continue;
     }
     answer += byte.toString('latin1');
@@ -60,6 +60,18 @@ async function readAnswer(socket: Socket, port: number): Promise<void> {
       'guest_lost',
       `dial guest port ${port}: answered ${JSON.stringify(answer.trim())}`,
     );
+  }
+}
+
+/** Bytes, the end or the close, whichever comes first; leaves no listener behind. */
+async function moreToRead(socket: Socket): Promise<void> {
+  const settled = new AbortController();
+  const { signal } = settled;
+  const events = ['readable', 'end', 'close'].map((event) => once(socket, event, { signal }));
+  try {
+    await Promise.race(events);
+  } finally {
+    settled.abort();
   }
 }
 
