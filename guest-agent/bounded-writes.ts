@@ -21,7 +21,10 @@ class BoundedWrites extends Duplex {
     });
     socket.on('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.destroy());
+    // After a clean end there may be bytes that nobody has read yet; this stream ends by itself then.
+    socket.on('close', () => {
+      if (!socket.readableEnded) this.destroy();
+    });
   }
 
   override _read(): void {

@@ -21,7 +21,8 @@ export async function unpackImages(
   const fed = pipeline(source, extract);
   fed.catch(() => undefined);
   for await (const entry of extract) {
-    const { name, size = 0 } = entry.header;
+    const { name, size = 0, type } = entry.header;
+    if (type !== 'file') throw new OffloadError('invalid_request', `images tar: ${name} is no plain file`);
     await pipeline(entry, createWriteStream(targetOf(name, size, targets)));
   }
   await fed;

@@ -2,7 +2,10 @@
  * conmon, the container monitor podman and CRI-O use: one small process a container that holds its stdio,
  * writes its log, reaps it and leaves its exit code as a file, so that a container outlives the agent.
  */
+import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { execa } from 'execa';
+import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { ContainerPaths } from '../paths.ts';
 import { CRUN, crunGlobalArgs } from './crun.ts';
@@ -18,6 +21,8 @@ export interface ConmonOptions {
   /** CRIU's images: restore instead of create. */
   restoreFrom?: string;
   timeoutMs: number;
+  /** Default: Debian's. */
+  program?: string;
 }
 
 export function conmonArgs(options: ConmonOptions): string[] {
@@ -64,23 +69,46 @@ export function conmonArgs(options: ConmonOptions): string[] {
  * @throws {OffloadError} runtime_failed with crun's message, deadline_exceeded
  */
 export async function runConmon(options: ConmonOptions): Promise<number> {
-  const child = execa(CONMON, conmonArgs(options), {
+  const verb = options.restoreFrom ? 'restore' : 'create';
+  const child = execa(options.program ?? CONMON, conmonArgs(options), {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     env: { _OCI_SYNCPIPE: '3' },
     reject: false,
-    timeout: options.timeoutMs,
-    killSignal: 'SIGKILL',
     // conmon forks itself away; its parent's pipes stay open in the monitor, so only fd 3 is waited for.
     buffer: { stderr: false, fd3: false },
   });
   child.stderr?.resume();
-  const verdict = await readVerdict(child.stdio[3] as NodeJS.ReadableStream, options.id);
-  child.stderr?.destroy();
-  if (verdict.data > 0) return verdict.data;
-  throw new OffloadError(
-    'runtime_failed',
-    `crun ${options.restoreFrom ? 'restore' : 'create'} ${options.id}: ${verdict.message ?? `exit code ${-verdict.data}`}`,
-  );
+  const pipe = child.stdio[3] as Readable;
+  try {
+    const verdict = await withDeadline(
+      readVerdict(pipe, options.id),
+      options.timeoutMs,
+      `crun ${verb} ${options.id}`,
+    );
+    if (verdict.data > 0) return verdict.data;
+    const reason = verdict.message ?? `exit code ${-verdict.data}`;
+    throw new OffloadError('runtime_failed', `crun ${verb} ${options.id}: ${reason}`);
+  } catch (error) {
+    if (error instanceof OffloadError && error.code === 'deadline_exceeded') {
+      child.kill('SIGKILL');
+      await killMonitor(options.paths.conmonPidFile);
+    }
+    throw error;
+  } finally {
+    pipe.destroy();
+    child.stderr?.destroy();
+  }
+}
+
+/** The monitor leads a session of its own (setsid); crun and CRIU below it go with it. */
+async function killMonitor(pidFile: string): Promise<void> {
+  const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
+  if (!Number.isInteger(pid) || pid <= 1) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It ended meanwhile.
+  }
 }
 
 interface Verdict {
@@ -91,7 +119,7 @@ interface Verdict {
 const MAX_VERDICT_BYTES = 64 * 1024;
 
 /** conmon's sync pipe: one JSON line, `{"data": pid}` or `{"data": -exit, "message": "…"}`. */
-async function readVerdict(pipe: NodeJS.ReadableStream, id: string): Promise<Verdict> {
+async function readVerdict(pipe: Readable, id: string): Promise<Verdict> {
   let text = '';
   for await (const chunk of pipe) {
     text += chunk.toString();

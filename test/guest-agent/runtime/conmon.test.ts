@@ -1,0 +1,117 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { containerPaths } from '../../../guest-agent/paths.ts';
+import { conmonArgs, runConmon } from '../../../guest-agent/runtime/conmon.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
+
+const root = tempDirectory('conmon');
+
+/** A conmon that is the given script; $PIDFILE is where the monitor's pid goes. */
+function fake(script: string) {
+  const directory = mkdtempSync(join(root, 'case-'));
+  const program = join(directory, 'conmon');
+  const paths = containerPaths(
+    { runDirectory: directory, dataDirectory: join(directory, 'data'), programDirectory: '', cgroupRoot: '' },
+    'web',
+  );
+  mkdirSync(paths.bundle, { recursive: true });
+  writeFileSync(program, `#!/bin/sh\nPIDFILE=${paths.conmonPidFile}\nDIR=${directory}\n${script}\n`);
+  chmodSync(program, 0o755);
+  return {
+    directory,
+    paths,
+    options: {
+      id: 'web',
+      paths,
+      crunRoot: join(directory, 'crun'),
+      exitDirectory: join(directory, 'exits'),
+      timeoutMs: 20_000,
+      program,
+    },
+  };
+}
+
+const valueOf = (args: string[], flag: string) => args[args.indexOf(flag) + 1];
+
+test('the arguments name the container, its bundle, its log and where its exit code goes', () => {
+  const { options, paths } = fake('');
+  const args = conmonArgs(options);
+  assert.is(valueOf(args, '--cid'), 'web');
+  assert.is(valueOf(args, '--bundle'), paths.bundle);
+  assert.is(valueOf(args, '--runtime'), '/usr/bin/crun');
+  assert.is(valueOf(args, '--exit-dir'), options.exitDirectory);
+  assert.is(valueOf(args, '--log-path'), `k8s-file:${paths.log}`);
+  assert.is(valueOf(args, '--conmon-pidfile'), paths.conmonPidFile);
+  const runtimeArgs = args.filter((_, index) => args[index - 1] === '--runtime-arg');
+  assert.equal(runtimeArgs, ['--root', options.crunRoot, '--cgroup-manager', 'cgroupfs']);
+  assert.not(args.includes('--restore'));
+});
+
+test('a restore names its images and closes connections', () => {
+  const args = conmonArgs({ ...fake('').options, restoreFrom: '/images' });
+  assert.is(valueOf(args, '--restore'), '/images');
+  assert.ok(args.includes('--tcp-close'));
+});
+
+test("conmon's verdict is the container's pid, though the monitor lives on", async () => {
+  const { options, paths } = fake(`
+    setsid sh -c 'echo $$ > "$0"; echo "{\\"data\\": 4242}" >&3; exec sleep 600' "$PIDFILE" &
+    exit 0`);
+  assert.is(await runConmon(options), 4242);
+  const pid = Number(readFileSync(paths.conmonPidFile, 'utf8'));
+  process.kill(pid, 0);
+  process.kill(-pid, 'SIGKILL');
+});
+
+test("a failure carries crun's message in one line", async () => {
+  const { options } = fake(`printf '%s\\n' '{"data": -1, "message": "crun: open /dev:\\nNo such file"}' >&3`);
+  const error = await rejection(runConmon(options));
+  assert.is(error.code, 'runtime_failed');
+  assert.is(error.message, 'crun create web: crun: open /dev: No such file');
+  const { options: restoring } = fake(`printf '%s' '{"data": -3}' >&3`);
+  const silent = await rejection(runConmon({ ...restoring, restoreFrom: '/images' }));
+  assert.is(silent.message, 'crun restore web: exit code 3');
+});
+
+test('a conmon that ends without a verdict, or with nonsense, or is missing, says so', async () => {
+  const without = await rejection(runConmon(fake('exit 1').options));
+  assert.is(without.message, 'conmon web: ended without a verdict ()');
+  const nonsense = await rejection(runConmon(fake('echo what >&3').options));
+  assert.is(nonsense.message, 'conmon web: ended without a verdict (what )');
+  const { options } = fake('');
+  const missing = await rejection(runConmon({ ...options, program: '/nonexistent/conmon' }));
+  assert.is(missing.code, 'runtime_failed');
+});
+
+test('a runtime that hangs behind a monitor that forked away ends at the deadline, and is killed', async () => {
+  const { options, paths, directory } = fake(`
+    setsid sh -c 'echo $$ > "$0"; sleep 600 & echo $! > "$1"; wait' "$PIDFILE" "$DIR/crun.pid" &
+    exit 0`);
+  const running = runConmon({ ...options, timeoutMs: 400 });
+  running.catch(() => undefined);
+  const read = (path: string) => (existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0);
+  const crunPid = join(directory, 'crun.pid');
+  await until('the fake runtime', () => read(crunPid) > 0 && read(paths.conmonPidFile) > 0);
+  const error = await rejection(running);
+  assert.is(error.code, 'deadline_exceeded');
+  assert.is(error.message, 'crun create web: no answer within 400 ms');
+  const isGone = (pid: number) => /^State:\s+Z/m.test(statusOf(pid)) || statusOf(pid) === '';
+  await until(
+    'monitor and runtime are gone',
+    () => isGone(read(crunPid)) && isGone(read(paths.conmonPidFile)),
+  );
+});
+
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+test.run();

@@ -1,0 +1,26 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { dumpConfig, restoreConfig } from '../../../guest-agent/runtime/criu-config.ts';
+
+const linesOf = (text: string) => text.trimEnd().split('\n');
+
+test('a dump goes to the page server and never asks for lazy pages', () => {
+  const lines = linesOf(dumpConfig({ address: '127.0.0.1', port: 4711 }));
+  assert.equal(lines.slice(-3), ['page-server', 'address 127.0.0.1', 'port 4711']);
+  assert.ok(lines.includes('tcp-close'));
+  assert.not(lines.includes('lazy-pages'));
+});
+
+test('a restore asks for lazy pages only where a pager brings them, and for no page server', () => {
+  assert.ok(linesOf(restoreConfig({ lazyPages: true })).includes('lazy-pages'));
+  assert.not(linesOf(restoreConfig({ lazyPages: false })).includes('lazy-pages'));
+  assert.not(restoreConfig({ lazyPages: true }).includes('page-server'));
+});
+
+test('an action script is named when there is one', () => {
+  const text = restoreConfig({ lazyPages: true, actionScript: '/hold' });
+  assert.ok(linesOf(text).includes('action-script /hold'));
+  assert.ok(text.endsWith('\n'), 'CRIU reads whole lines');
+});
+
+test.run();
