@@ -19,6 +19,8 @@ export interface AgentDeps {
   dialPlane: (port: number) => Promise<Duplex>;
   nowMs: () => number;
   createTimeoutMs: number;
+  /** Default: Debian's. */
+  conmonProgram?: string;
 }
 
 export interface Agent {
@@ -41,6 +43,7 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     networks: createNetworks(run),
     rootfs: createRootfs({ run, paths }),
     createTimeoutMs: deps.createTimeoutMs,
+    ...(deps.conmonProgram ? { conmonProgram: deps.conmonProgram } : {}),
   });
   await containers.watchExits();
   return {

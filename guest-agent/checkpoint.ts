@@ -29,6 +29,12 @@ export interface CheckpointDeps {
   nowMs: () => number;
 }
 
+/**
+ * Unacknowledged bytes of a dump. What fits into the Unix socket behind the vsock daemon (some 200 KiB)
+ * never makes the daemon fall back on its own buffer, and that is where it stalls.
+ */
+const DUMP_WINDOW_BYTES = 128 * 1024;
+
 interface Lease {
   timer: NodeJS.Timeout;
 }
@@ -43,7 +49,14 @@ export function createCheckpoints(deps: CheckpointDeps) {
     endLease(id);
     if (container.life.phase !== 'checkpointing') return 0;
     const { pid, frozenAtMs } = container.life;
-    await crun.resume(id);
+    try {
+      await crun.resume(id);
+    } catch (error) {
+      // It stands still for all that is known: such a container can still be ended.
+      if (container.life.phase === 'checkpointing') container.life = { phase: 'paused', pid };
+      throw error;
+    }
+    if (container.life.phase !== 'checkpointing') return 0;
     const frozenMs = nowMs() - frozenAtMs;
     container.life = { phase: 'running', pid };
     events.emit({ container: id, event: 'resumed' });
@@ -108,15 +121,21 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const frozenAtMs = nowMs();
       container.life = { phase: 'checkpointing', pid, frozenAtMs };
       leases.set(id, { timer: setTimeout(() => void resume(container).catch(() => undefined), deadlineMs) });
+      let frozen = false;
       try {
         await crun.pause(id);
+        frozen = true;
         await dump(container, token, deadlineMs);
         const dumpMs = nowMs() - frozenAtMs;
         const rootfsDiffFileCount = await packRootfsDiff(id);
         const imageFiles = (await readdir(containers.paths(id).dumpImages)).filter((name) => isImage(name));
+        // What was packed after the lease ended is of a container that runs again.
+        containers.expectPhase(container, 'keep frozen', 'checkpointing');
         return { dumpMs, imageFiles, rootfsDiffFileCount };
       } catch (error) {
-        await resume(container);
+        if (!frozen && container.life.phase === 'checkpointing') container.life = { phase: 'running', pid };
+        endLease(id);
+        await resume(container).catch(() => undefined);
         throw toOffloadError(error, `checkpoint container ${id}`);
       }
     },
@@ -169,6 +188,7 @@ async function openRelay(options: {
     criu = socket;
     const relaying = relayDump(socket, plane, {
       token: Buffer.from(options.token, 'hex'),
+      windowBytes: DUMP_WINDOW_BYTES,
       idleDeadlineMs: options.deadlineMs,
     });
     relaying.catch(() => socket.destroy());

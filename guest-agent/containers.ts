@@ -37,6 +37,8 @@ export interface ContainersDeps {
   rootfs: Rootfs;
   events: EventLog;
   createTimeoutMs: number;
+  /** Default: Debian's. */
+  conmonProgram?: string;
 }
 
 const EXIT_TIMEOUT_MS = 30_000;
@@ -60,11 +62,15 @@ export function createContainers(deps: ContainersDeps) {
     );
   }
 
+  /** @throws {OffloadError} already_exists */
+  function expectFree(id: string, operation: string): void {
+    if (!containers.has(id)) return;
+    throw new OffloadError('already_exists', `${operation} container ${id}: the name is taken`);
+  }
+
   /** Everything a bundle needs before crun runs; on failure nothing is left. */
   async function prepare(spec: ContainerSpec, life: Life): Promise<Container> {
-    if (containers.has(spec.id)) {
-      throw new OffloadError('already_exists', `create container ${spec.id}: the name is taken`);
-    }
+    expectFree(spec.id, 'create');
     const container: Container = { spec, life, waiters: new Set() };
     containers.set(spec.id, container);
     const own = containerPaths(paths, spec.id);
@@ -88,6 +94,8 @@ export function createContainers(deps: ContainersDeps) {
     const { id, address, rootfsLun } = container.spec;
     const own = containerPaths(paths, id);
     await crun.deleteForced(id).catch(() => undefined);
+    // A restore that was cut off has left tasks that crun does not know of.
+    await writeFile(join(own.cgroup, 'cgroup.kill'), '1', { flag: 'r+' }).catch(() => undefined);
     await container.pager?.stop();
     await networks.detach(own.networkNamespace, address);
     await rootfs.unmount(id, rootfsLun, own);
@@ -98,7 +106,7 @@ export function createContainers(deps: ContainersDeps) {
 
   function exited(id: string, exitCode: number): void {
     const container = containers.get(id);
-    if (!container || container.life.phase === 'stopped' || container.life.phase === 'restoring') return;
+    if (!container || container.life.phase === 'stopped' || isBeingMade(container.life)) return;
     container.life = { phase: 'stopped', exitCode };
     for (const wake of container.waiters) wake();
     container.waiters.clear();
@@ -111,15 +119,28 @@ export function createContainers(deps: ContainersDeps) {
     if (text !== undefined && text !== '') exited(id, Number(text));
   }
 
+  /** The phase after conmon's verdict; a container that has ended by then is found to have. */
+  async function settle(
+    container: Container,
+    phase: 'created' | 'running' | 'paused',
+    pid: number,
+  ): Promise<void> {
+    container.life = { phase, pid };
+    await readExit(container.spec.id);
+  }
+
   return {
     get,
     expectPhase,
+    expectFree,
     prepare,
     discard,
+    settle,
     paths: (id: string) => containerPaths(paths, id),
     async watchExits(): Promise<void> {
       await mkdir(exitDirectory(paths), { recursive: true });
-      watch(exitDirectory(paths), (_event, name) => {
+      // What keeps the agent alive is its listener.
+      watch(exitDirectory(paths), { persistent: false }, (_event, name) => {
         if (name) void readExit(name);
       });
     },
@@ -129,8 +150,8 @@ export function createContainers(deps: ContainersDeps) {
       const container = await prepare(spec, { phase: 'created', pid: 0 });
       try {
         const pid = await conmon(spec.id);
-        container.life = { phase: 'created', pid };
         events.emit({ container: spec.id, event: 'created' });
+        await settle(container, 'created', pid);
         return stateOf(container);
       } catch (error) {
         await discard(container);
@@ -149,6 +170,20 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(id);
       expectPhase(container, 'kill', 'created', 'running', 'paused');
       await crun.kill(id, signal);
+      return stateOf(container);
+    },
+    async pause(id: string): Promise<ContainerState> {
+      const container = get(id);
+      expectPhase(container, 'pause', 'running');
+      await crun.pause(id);
+      if (container.life.phase === 'running') container.life = { phase: 'paused', pid: container.life.pid };
+      return stateOf(container);
+    },
+    async resume(id: string): Promise<ContainerState> {
+      const container = get(id);
+      expectPhase(container, 'resume', 'paused');
+      await crun.resume(id);
+      if (container.life.phase === 'paused') container.life = { phase: 'running', pid: container.life.pid };
       return stateOf(container);
     },
     /** Resolves once the container's exit was seen. */
@@ -179,10 +214,16 @@ export function createContainers(deps: ContainersDeps) {
       exitDirectory: exitDirectory(paths),
       timeoutMs,
       ...(restoreFrom ? { restoreFrom } : {}),
+      ...(deps.conmonProgram ? { program: deps.conmonProgram } : {}),
     });
   }
 }
 export type Containers = ReturnType<typeof createContainers>;
+
+/** conmon has not given its verdict; settle() looks for an exit once it has. */
+function isBeingMade(life: Life): boolean {
+  return life.phase === 'restoring' || (life.phase === 'created' && life.pid === 0);
+}
 
 export function stateOf(container: Container): ContainerState {
   const { life, spec } = container;

@@ -67,9 +67,11 @@ export function startPager(options: PagerOptions): PagerProcess {
       else resolve();
     });
   });
-  ready.catch(() => undefined);
+  const readyInTime = withDeadline(ready, options.deadlineMs, 'start pager');
+  // Whoever waits for it may come later.
+  readyInTime.catch(() => undefined);
   return {
-    ready: withDeadline(ready, options.deadlineMs, 'start pager'),
+    ready: readyInTime,
     async stop() {
       child.kill('SIGTERM');
       await withDeadline(ended, STOP_TIMEOUT_MS, 'stop pager').catch(() => child.kill('SIGKILL'));

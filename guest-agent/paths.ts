@@ -35,6 +35,7 @@ export function containerPaths(paths: AgentPaths, id: string) {
     restoreImages: join(bundle, 'images'),
     restoreRootfsDiff: join(data, 'restore-rootfs-diff.tar'),
     tokenFile: join(bundle, 'token'),
+    holdScript: join(bundle, 'hold.sh'),
     log: join(data, 'container.log'),
     upper: join(data, 'upper'),
     work: join(data, 'work'),

@@ -2,6 +2,7 @@
  * The guest's half of a restore. The pager starts first and fetches while everything else is being made;
  * CRIU starts once its own pages are in place; from then on pager and container are on their own.
  */
+import { writeFileSync } from 'node:fs';
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { RestoreRequest, RestoreResult } from '../interconnect/agent-api.ts';
@@ -29,21 +30,27 @@ export function createRestores(deps: RestoreDeps) {
   async function start(
     request: RestoreRequest,
     container: Container,
+    pager: PagerProcess,
     startMs: number,
   ): Promise<RestoreResult> {
     const { id } = request.spec;
     const own = containers.paths(id);
     const preparedMs = nowMs() - startMs;
-    await writeFile(own.criuConfig, restoreConfig({ lazyPages: request.lazyPages }));
-    await container.pager?.ready;
+    if (request.hold) await writeFile(own.holdScript, holdScript(own.cgroup), { mode: 0o700 });
+    const { lazyPages, hold } = request;
+    await writeFile(
+      own.criuConfig,
+      restoreConfig({ lazyPages, ...(hold ? { actionScript: own.holdScript } : {}) }),
+    );
+    await pager.ready;
     const pagerReadyMs = nowMs() - startMs;
     const pid = await containers
       .conmon(id, own.restoreImages, request.deadlineMs)
       .catch(async (error: unknown) => {
         throw await criuFailure(`restore container ${id}`, `${own.bundle}/restore.log`, error);
       });
-    container.life = { phase: 'running', pid };
     events.emit({ container: id, event: 'restored' });
+    await containers.settle(container, hold ? 'paused' : 'running', pid);
     return { preparedMs, pagerReadyMs, runningMs: nowMs() - startMs };
   }
 
@@ -91,6 +98,7 @@ export function createRestores(deps: RestoreDeps) {
       const startMs = nowMs();
       const { id } = request.spec;
       const own = containers.paths(id);
+      containers.expectFree(id, 'restore');
       if (!(await exists(own.restoreImages))) {
         throw new OffloadError('invalid_state', `restore container ${id}: its images were not sent first`);
       }
@@ -98,16 +106,19 @@ export function createRestores(deps: RestoreDeps) {
       let container: Container | undefined;
       const pager = launchPager(request, (failure) => {
         if (container) container.pager = undefined;
+        // A pager that was killed has closed its userfaultfds: what is missing would read as zero from now on.
+        if (failure !== undefined) killCgroup(own.cgroup);
         if (failure !== undefined) console.error(JSON.stringify({ container: id, pager: failure }));
       });
       try {
         await applyRootfsDiff(id);
         container = await containers.prepare(request.spec, { phase: 'restoring' });
         container.pager = pager;
-        return await start(request, container, startMs);
+        return await start(request, container, pager, startMs);
       } catch (error) {
         await pager.stop();
         if (container) await containers.discard(container);
+        else for (const path of [own.data, own.bundle]) await rm(path, { recursive: true, force: true });
         throw toOffloadError(error, `restore container ${id}`);
       } finally {
         await rm(own.tokenFile, { force: true });
@@ -117,6 +128,20 @@ export function createRestores(deps: RestoreDeps) {
   };
 }
 export type Restores = ReturnType<typeof createRestores>;
+
+/** CRIU runs it at each stage; before it lets the tasks go, their cgroup is frozen (criu(8), --action-script). */
+function holdScript(cgroup: string): string {
+  return `#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" != pre-resume ] || echo 1 >${cgroup}/cgroup.freeze\n`;
+}
+
+/** At once, before anything else gets a turn. */
+function killCgroup(cgroup: string): void {
+  try {
+    writeFileSync(`${cgroup}/cgroup.kill`, '1');
+  } catch {
+    // There is none yet, or no more.
+  }
+}
 
 function exists(path: string): Promise<boolean> {
   return stat(path).then(

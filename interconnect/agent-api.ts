@@ -132,6 +132,8 @@ export const RestoreRequest = Type.Object(
     token: Token,
     /** Whether CRIU leaves pages to the pager (every policy but eager). */
     lazyPages: Type.Boolean(),
+    /** The container is paused before it has run a single instruction. */
+    hold: Type.Boolean(),
     deadlineMs: Type.Integer({ minimum: 1 }),
   },
   strict,
@@ -184,6 +186,13 @@ export const agentCalls = {
     method: 'POST',
     path: '/v1/containers/:id/kill',
     body: Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' }) }, strict),
+    response: ContainerState,
+  },
+  pauseContainer: { method: 'POST', path: '/v1/containers/:id/pause', body: Empty, response: ContainerState },
+  resumeContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/resume',
+    body: Empty,
     response: ContainerState,
   },
   deleteContainer: { method: 'DELETE', path: '/v1/containers/:id', response: Empty },

@@ -1,7 +1,7 @@
 /** The plane's entry: flags to config, config to parts; real parts are made here and nowhere else. */
 import { randomBytes } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { OffloadError } from '../platform/errors.ts';
 import { createHttpApi } from './http-api/server.ts';
 import { createLogger } from './logger.ts';
@@ -26,7 +26,11 @@ const flags = new Command('offload-plane')
   .requiredOption('--store <directory>', 'directory that stands for the dedicated NVMe device')
   .option('--store-quota-bytes <bytes>', 'all checkpoints together (default: no limit)', positiveInteger)
   .option('--publish-address <address>', 'address that published ports listen on', '127.0.0.1')
-  .option('--log-level <level>', 'trace, debug, info, warn, error or silent', 'info')
+  .addOption(
+    new Option('--log-level <level>', 'how much is logged')
+      .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+      .default('info'),
+  )
   .parse()
   .opts<Flags>();
 

@@ -77,12 +77,12 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     onDump: (socket, guest) => void inbox.accept(socket, guest, timeouts.dumpIdleMs),
     onEvent(event, guest) {
       containers.onAgentEvent(event, guest);
-      if (event.event === 'exited') void restores.onContainerGone(event.container);
+      if (event.event === 'exited') void restores.onContainerGone(event.container, guest);
     },
     onLost(guest) {
       logger.warn({ guest }, 'guest lost');
       for (const { name, guest: home } of containers.list()) {
-        if (home === guest) void restores.onContainerGone(name);
+        if (home === guest) void restores.onContainerGone(name, guest);
       }
       containers.onGuestLost(guest);
     },

@@ -1,5 +1,6 @@
 /** Calls about checkpoints and restores. */
 import { agentCalls, agentStreams } from '../../interconnect/agent-api.ts';
+import { OffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
 import { isImage } from '../checkpoint.ts';
 import { packImages } from '../image-tar.ts';
@@ -31,6 +32,15 @@ export function checkpointRoutes(app: App, agent: Agent): void {
   app.post(
     agentCalls.restoreContainer.path,
     { schema: { params: IdParams, body: agentCalls.restoreContainer.body } },
-    (request) => restores.restore(request.body),
+    async (request) => {
+      const { id } = request.params;
+      if (id !== request.body.spec.id) {
+        throw new OffloadError(
+          'invalid_request',
+          `restore container ${id}: its spec is of ${request.body.spec.id}`,
+        );
+      }
+      return restores.restore(request.body);
+    },
   );
 }

@@ -19,13 +19,21 @@ export function containerRoutes(app: App, agent: Agent): void {
   app.get(agentCalls.inspectContainer.path, { schema: { params: IdParams } }, (request) =>
     containers.inspect(request.params.id),
   );
-  app.post(agentCalls.startContainer.path, { schema: { params: IdParams } }, (request) =>
-    containers.start(request.params.id),
+  app.post(
+    agentCalls.startContainer.path,
+    { schema: { params: IdParams, body: agentCalls.startContainer.body } },
+    (request) => containers.start(request.params.id),
   );
   app.post(
     agentCalls.killContainer.path,
     { schema: { params: IdParams, body: agentCalls.killContainer.body } },
     (request) => containers.kill(request.params.id, request.body.signal),
+  );
+  app.post(agentCalls.pauseContainer.path, { schema: { params: IdParams } }, (request) =>
+    containers.pause(request.params.id),
+  );
+  app.post(agentCalls.resumeContainer.path, { schema: { params: IdParams } }, (request) =>
+    containers.resume(request.params.id),
   );
   app.delete(agentCalls.deleteContainer.path, { schema: { params: IdParams } }, async (request) => {
     await containers.remove(request.params.id);

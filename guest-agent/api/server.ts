@@ -50,7 +50,10 @@ export async function createApiServer(agent: Agent): Promise<ApiServer> {
     app.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
   }
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = error.validation
+    // fastify's own refusals (a body that does not fit, a broken JSON) are the caller's errors.
+    const refused =
+      !(error instanceof OffloadError) && error.statusCode !== undefined && error.statusCode < 500;
+    const known = refused
       ? new OffloadError('invalid_request', `${request.method} ${request.url}: ${error.message}`)
       : toOffloadError(error, `${request.method} ${request.url}`);
     void reply.code(known.status).send({ code: known.code, message: known.message });

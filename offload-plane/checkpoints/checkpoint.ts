@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
+import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
 import { setPhase } from '../containers/container.ts';
@@ -38,20 +39,26 @@ export async function takeCheckpoint(
   deps: { store: PageStore; inbox: DumpInbox },
 ): Promise<CheckpointOutcome> {
   const { id, container, guest } = job;
-  const writer = await deps.store.begin(id);
+  // Before anything is waited for: another checkpoint of the container is refused from here on.
   setPhase(container, 'checkpointing');
-  let frozen = true;
+  let writer: CheckpointWriter | undefined;
+  let frozen = false;
   try {
+    writer = await deps.store.begin(id);
+    frozen = true;
     const dump = await dumpPages(job, writer, deps.inbox);
     await fetchFiles(job, writer);
     const manifest = await writer.commit({ recipe: container.recipe, guest: guest.registration.name });
     const { frozenMs } = await finish(job, job.after);
     frozen = false;
-    setPhase(container, job.after === 'resume' ? 'running' : 'stopped');
+    // The news of its end may have come before the answer.
+    if (container.phase === 'checkpointing') {
+      setPhase(container, job.after === 'resume' ? 'running' : 'stopped');
+    }
     return { manifest, frozenMs, dump };
   } catch (error) {
-    await writer.abort();
-    if (frozen) await finish(job, 'resume').catch(() => undefined);
+    const resumed = frozen ? finish(job, 'resume').catch(() => undefined) : undefined;
+    await Promise.all([writer?.abort(), resumed]);
     if (container.phase === 'checkpointing') setPhase(container, guest.lost ? 'lost' : 'running');
     throw toOffloadError(error, `checkpoint container ${container.name}`);
   }
@@ -79,11 +86,21 @@ async function dumpPages(
   );
   try {
     // A refused dump (no space, a bad frame) says why better than CRIU, which only sees its peer go.
-    const [dump] = await Promise.all([received, called]);
+    const both = Promise.all([received, called]);
+    const [dump] = await withDeadline(
+      both,
+      deadlineMs,
+      `checkpoint container ${container.name}: take its pages`,
+    );
     return dump;
   } catch (error) {
     arrival.drop();
     await called.catch(() => undefined);
+    // It may still be open when the agent has failed, or was cut off by its deadline.
+    void arrival.stream.then(
+      (stream) => stream.destroy(),
+      () => undefined,
+    );
     throw await received.then(
       () => error,
       (reason: unknown) => (reason instanceof OffloadError && reason.code === 'no_space' ? reason : error),
@@ -99,18 +116,26 @@ async function fetchFiles(job: CheckpointJob, writer: CheckpointWriter): Promise
     path: agentPath(path, { id: job.container.name }),
     timeoutMs: job.deadlineMs,
   });
+  const timer = setTimeout(() => {
+    stream.destroy(
+      new OffloadError('deadline_exceeded', `checkpoint files: not all within ${job.deadlineMs} ms`),
+    );
+  }, job.deadlineMs);
   const extract = tar.extract();
   const fed = pipeline(stream, extract);
   fed.catch(() => undefined);
-  for await (const entry of extract) {
-    const { name } = entry.header;
-    const source = Readable.from(entry as AsyncIterable<Buffer>);
-    if (name === 'rootfs-diff.tar') await writer.addRootfsDiff(source);
-    else if (name.startsWith('images/')) await writer.addImage(name.slice('images/'.length), source);
-    else
-      throw new OffloadError('guest_lost', `checkpoint ${job.id}: the guest sent an unexpected file ${name}`);
+  try {
+    for await (const entry of extract) await storeFile(job, writer, entry.header.name, Readable.from(entry));
+    await fed;
+  } finally {
+    clearTimeout(timer);
   }
-  await fed;
+}
+
+async function storeFile(job: CheckpointJob, writer: CheckpointWriter, name: string, source: Readable) {
+  if (name === 'rootfs-diff.tar') return writer.addRootfsDiff(source);
+  if (name.startsWith('images/')) return writer.addImage(name.slice('images/'.length), source);
+  throw new OffloadError('guest_lost', `checkpoint ${job.id}: the guest sent an unexpected file ${name}`);
 }
 
 function finish(job: CheckpointJob, action: 'stop' | 'resume'): Promise<{ frozenMs: number }> {

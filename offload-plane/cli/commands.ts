@@ -1,4 +1,5 @@
 /** The CLI's verbs on a running plane; each one call of its HTTP API. */
+import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OffloadError } from '../../platform/errors.ts';
 import type { Policy } from '../page-server/contract.ts';
@@ -75,7 +76,7 @@ export function addPlaneCommands(program: Command): void {
     .option('--name <name>', 'name of the image')
     .option('--tag <tag>', 'which image of a layout that holds several')
     .action((path: string, flags: { name?: string; tag?: string }) =>
-      withPlane((plane) => plane.importImage({ path, ...flags })),
+      withPlane((plane) => plane.importImage({ path: resolve(path), ...flags })),
     );
 }
 
@@ -118,6 +119,16 @@ function addContainerCommands(program: Command, withPlane: WithPlane): void {
     .action((name: string, { signal }: { signal: string }) =>
       withPlane((plane) => plane.killContainer(name, signal)),
     );
+  program
+    .command('pause')
+    .description('pause a running container')
+    .argument('<container>')
+    .action((name: string) => withPlane((plane) => plane.pauseContainer(name)));
+  program
+    .command('resume')
+    .description('resume a paused container')
+    .argument('<container>')
+    .action((name: string) => withPlane((plane) => plane.resumeContainer(name)));
   program
     .command('rm')
     .description('end and delete a container')
@@ -167,15 +178,17 @@ function addCheckpointCommands(program: Command, withPlane: WithPlane): void {
       parsePort,
     )
     .option('--record', 'record the order of first touches anew')
+    .option('--hold', 'leave the container paused before its first instruction')
     .action((checkpoint: string, flags) =>
       withPlane((plane) => {
-        const { name, guest, policy, publish, record } = flags;
+        const { name, guest, policy, publish, record, hold } = flags;
         return plane.restore({
           checkpoint,
           name,
           guest,
           policy,
           record,
+          hold,
           ...(publish ? { ports: publish } : {}),
         });
       }),

@@ -59,6 +59,8 @@ export function createPlaneClient(socketPath: string) {
     startContainer: (name: string) => post<ContainerView>(`/v1/containers/${id(name)}/start`),
     killContainer: (name: string, signal: string) =>
       post<ContainerView>(`/v1/containers/${id(name)}/kill`, { signal }),
+    pauseContainer: (name: string) => post<ContainerView>(`/v1/containers/${id(name)}/pause`),
+    resumeContainer: (name: string) => post<ContainerView>(`/v1/containers/${id(name)}/resume`),
     removeContainer: (name: string) => remove(`/v1/containers/${id(name)}`),
     containerStats: (name: string) => get<ContainerStats>(`/v1/containers/${id(name)}/stats`),
     containerLogs: (name: string) => send('GET', `/v1/containers/${id(name)}/logs`),
@@ -80,7 +82,7 @@ export type PlaneClient = ReturnType<typeof createPlaneClient>;
 function problem(text: string, operation: string, status: number): OffloadError {
   try {
     const { title, detail } = JSON.parse(text) as { title: string; detail: string };
-    if (title in ERROR_STATUS) return new OffloadError(title as ErrorCode, detail);
+    if (Object.hasOwn(ERROR_STATUS, title)) return new OffloadError(title as ErrorCode, detail);
   } catch {
     // No problem+json: said below.
   }

@@ -73,6 +73,7 @@ export function createContainers(deps: ContainersDeps) {
     if (containers.has(name)) {
       throw new OffloadError('already_exists', `create container ${name}: the name is taken`);
     }
+    expectFreeAddress(name, guest, recipe.spec.address);
     const container: Container = {
       name,
       guest: guest.registration.name,
@@ -90,6 +91,21 @@ export function createContainers(deps: ContainersDeps) {
       dismiss(container);
       throw error;
     }
+  }
+
+  /** A checkpoint keeps its container's address, and a guest can have it once only. */
+  function expectFreeAddress(name: string, guest: Guest, address: string): void {
+    const holder = [...containers.values()].find(
+      (other) =>
+        other.guest === guest.registration.name &&
+        other.recipe.spec.address === address &&
+        other.phase !== 'lost',
+    );
+    if (!holder) return;
+    throw new OffloadError(
+      'invalid_state',
+      `create container ${name}: container ${holder.name} of guest ${holder.guest} has its address ${address}`,
+    );
   }
 
   function publish(container: Container, guest: Guest, port: PortRequest): Promise<PortForward> {
@@ -125,7 +141,10 @@ export function createContainers(deps: ContainersDeps) {
     container.forwards = [];
     setPhase(container, 'stopped');
     containers.delete(container.name);
-    const { address } = container.recipe.spec;
+    releaseAddress(container.recipe.spec.address);
+  }
+
+  function releaseAddress(address: string): void {
     const shared = [...containers.values()].some((other) => other.recipe.spec.address === address);
     if (!shared) addresses.release(address);
   }
@@ -144,7 +163,8 @@ export function createContainers(deps: ContainersDeps) {
       imageDigest: image.digest,
       containerPorts: (request.ports ?? []).map((port) => port.containerPort),
       spec: {
-        hostname: request.name,
+        // A container's name may have what a host's name may not.
+        hostname: request.name.replaceAll('_', '-'),
         command,
         env: mergeEnv(image.config.env, request.env ?? []),
         workingDir: image.config.workingDir || '/',
@@ -171,7 +191,12 @@ export function createContainers(deps: ContainersDeps) {
       const guest = guests.get(request.guest);
       expectAlive(guest, `create container ${request.name}`);
       const recipe = await recipeOf(request);
-      const container = await admit(request.name, guest, recipe, request.ports ?? [], 'created');
+      const container = await admit(request.name, guest, recipe, request.ports ?? [], 'created').catch(
+        (error: unknown) => {
+          releaseAddress(recipe.spec.address);
+          throw error;
+        },
+      );
       try {
         const rootfsLun = await this.attachImage(guest, recipe.imageDigest);
         const spec = { ...recipe.spec, id: request.name, rootfsLun };
@@ -187,7 +212,8 @@ export function createContainers(deps: ContainersDeps) {
       expectPhase(container, 'start', 'created');
       const guest = guests.get(container.guest);
       await guest.agent.call('startContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
-      setPhase(container, 'running');
+      // The news of its end may have come before the answer.
+      if (container.phase === 'created') setPhase(container, 'running');
       return viewOf(container);
     },
     async kill(name: string, signal: string): Promise<ContainerView> {
@@ -201,15 +227,30 @@ export function createContainers(deps: ContainersDeps) {
       );
       return viewOf(container);
     },
+    async pause(name: string): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'pause', 'running');
+      const guest = guests.get(container.guest);
+      await guest.agent.call('pauseContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      setPhase(container, 'paused');
+      return viewOf(container);
+    },
+    async resume(name: string): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'resume', 'paused');
+      const guest = guests.get(container.guest);
+      await guest.agent.call('resumeContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      setPhase(container, 'running');
+      return viewOf(container);
+    },
     async remove(name: string): Promise<void> {
       const container = get(name);
       expectPhase(container, 'delete', 'created', 'running', 'paused', 'stopped', 'lost');
       const guest = guests.find(container.guest);
       if (guest && !guest.lost) {
-        await guest.agent.call('deleteContainer', undefined, {
-          params: { id: name },
-          timeoutMs: timeoutFor(guest),
-        });
+        await guest.agent
+          .call('deleteContainer', undefined, { params: { id: name }, timeoutMs: timeoutFor(guest) })
+          .catch(ignoreNotFound);
       }
       dismiss(container);
     },
@@ -248,6 +289,11 @@ export function createContainers(deps: ContainersDeps) {
   };
 }
 export type Containers = ReturnType<typeof createContainers>;
+
+/** A guest that was started anew knows nothing of its containers: then there is nothing to delete. */
+function ignoreNotFound(error: unknown): void {
+  if (!(error instanceof OffloadError && error.code === 'not_found')) throw error;
+}
 
 /** A variable that is asked for takes the place of the image's of the same name. */
 function mergeEnv(base: readonly string[], wanted: readonly string[]): string[] {

@@ -63,7 +63,11 @@ async function carry(client: Socket, options: PortForwardOptions): Promise<void>
   if (client.destroyed) return;
   const container = await options.dial();
   container.once('data', options.onFirstResponse);
-  container.on('error', () => client.destroy());
+  // A reset, not an end: what broke must not be taken for a whole answer.
+  container.on('error', () => client.resetAndDestroy());
+  container.once('close', () => {
+    if (!container.readableEnded) client.resetAndDestroy();
+  });
   joinStreams(client, container);
 }
 

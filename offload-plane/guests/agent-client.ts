@@ -95,10 +95,7 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
       if (code !== 200) throw agentError(guest, `${method} ${path}`, code, answer);
       return answer;
     } catch (error) {
-      if (error instanceof OffloadError) throw error;
-      throw new OffloadError('guest_lost', `${method} ${path}: guest ${guest}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw asGuestLost(error as Error, guest, `${method} ${path}`);
     } finally {
       stream.destroy();
     }
@@ -123,7 +120,9 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
     },
     async stream({ method, path, contentType, timeoutMs }) {
       const { stream, status, stopTimer } = open(method, path, contentType, timeoutMs);
-      const code = await status;
+      const code = await status.catch((error: Error) => {
+        throw asGuestLost(error, guest, `${method} ${path}`);
+      });
       stopTimer();
       if (code === 200) return stream;
       const answer = await readAnswer(stream, `${method} ${path}`).catch(() => undefined);
@@ -137,18 +136,26 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
   };
 }
 
+function asGuestLost(error: Error, guest: string, what: string): OffloadError {
+  if (error instanceof OffloadError) return error;
+  return new OffloadError('guest_lost', `${what}: guest ${guest}: ${error.message}`, { cause: error });
+}
+
 function startPings(session: http2.ClientHttp2Session, timeoutMs: number): NodeJS.Timeout {
   let lastAnswerMs = performance.now();
-  const timer = setInterval(() => {
-    if (session.destroyed) return;
-    if (performance.now() - lastAnswerMs > timeoutMs) {
-      session.destroy(new Error(`no PING answered within ${timeoutMs} ms`));
-      return;
-    }
-    session.ping((error) => {
-      if (!error) lastAnswerMs = performance.now();
-    });
-  }, PING_INTERVAL_MS);
+  const timer = setInterval(
+    () => {
+      if (session.destroyed) return;
+      if (performance.now() - lastAnswerMs > timeoutMs) {
+        session.destroy(new Error(`no PING answered within ${timeoutMs} ms`));
+        return;
+      }
+      session.ping((error) => {
+        if (!error) lastAnswerMs = performance.now();
+      });
+    },
+    Math.min(PING_INTERVAL_MS, timeoutMs / 4),
+  );
   timer.unref();
   return timer;
 }
@@ -174,7 +181,7 @@ async function readAnswer(stream: Readable, what: string): Promise<unknown> {
 /** The agent's own error, when it is one of our codes; anything else is the guest's fault. */
 function agentError(guest: string, what: string, status: number, answer: unknown): OffloadError {
   const { code, message } = (answer ?? {}) as { code?: string; message?: string };
-  if (typeof code === 'string' && code in ERROR_STATUS && typeof message === 'string') {
+  if (typeof code === 'string' && Object.hasOwn(ERROR_STATUS, code) && typeof message === 'string') {
     return new OffloadError(code as ErrorCode, message.slice(0, 1_000));
   }
   return new OffloadError('guest_lost', `${what}: guest ${guest} answered with status ${status}`);

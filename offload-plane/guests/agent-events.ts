@@ -1,5 +1,5 @@
 /** Follows an agent's event stream; lines are checked before anyone sees them. */
-import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { Value } from 'typebox/value';
 import { AgentEvent, agentStreams } from '../../interconnect/agent-api.ts';
 import type { AgentClient } from './agent-client.ts';
@@ -13,22 +13,43 @@ export function followEvents(agent: AgentClient, onEvent: (event: AgentEvent) =>
   let stop = () => {
     stopped = true;
   };
-  void (async () => {
+  async function followOnce(since: number): Promise<number> {
     const { method, path } = agentStreams.events;
-    const stream = await agent.stream({ method, path, timeoutMs: OPEN_TIMEOUT_MS });
+    const stream = await agent.stream({ method, path: `${path}?since=${since}`, timeoutMs: OPEN_TIMEOUT_MS });
     stop = () => {
       stopped = true;
       stream.destroy();
     };
     if (stopped) stop();
-    for await (const line of createInterface({ input: stream })) {
+    let last = since;
+    for await (const line of boundedLines(stream)) {
       if (line === '') continue;
-      const event: unknown = line.length <= MAX_LINE_BYTES ? JSON.parse(line) : undefined;
+      const event: unknown = JSON.parse(line);
       if (!Value.Check(AgentEvent, event)) throw new Error('an event outside the schema');
+      last = event.sequence;
       onEvent(event);
+    }
+    return last;
+  }
+  void (async () => {
+    // The agent cuts off a reader that falls behind; one that was given nothing at all is not asked again.
+    for (let since = 0, last = await followOnce(0); !stopped; last = await followOnce(since)) {
+      if (last <= since) throw new Error('the event stream ended');
+      since = last;
     }
   })().catch(() => {
     if (!stopped) agent.close();
   });
   return () => stop();
+}
+
+/** What a guest sends without a newline is held up to the limit and no further. */
+async function* boundedLines(stream: Readable): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const lines = (rest + chunk.toString('utf8')).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_LINE_BYTES) throw new Error(`an event of over ${MAX_LINE_BYTES} bytes`);
+    yield* lines;
+  }
 }

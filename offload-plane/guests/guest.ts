@@ -64,8 +64,17 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
   const closeListeners = () => {
     for (const listener of listeners) listener.close();
   };
+  let agent: AgentClient | undefined;
   try {
-    const agent = await connectAgent(registration, deps.connectTimeoutMs);
+    agent = await connectAgent(registration, deps.connectTimeoutMs);
+    return await openReached(agent);
+  } catch (error) {
+    agent?.close();
+    closeListeners();
+    throw error;
+  }
+
+  async function openReached(agent: AgentClient): Promise<Guest> {
     const health = await agent.call('health', undefined, { timeoutMs: HEALTH_TIMEOUT_MS });
     const images = await createImageDevices(name, qmpPath);
     let lost = false;
@@ -93,9 +102,6 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
         await images.close();
       },
     };
-  } catch (error) {
-    closeListeners();
-    throw error;
   }
 }
 

@@ -25,12 +25,23 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
     { schema: { summary: 'Send a signal to a container', params, body: KillBody } },
     (request) => containers.kill(request.params.name, request.body.signal),
   );
+  app.post(
+    '/v1/containers/:name/pause',
+    { schema: { summary: 'Pause a running container', params } },
+    (request) => containers.pause(request.params.name),
+  );
+  app.post(
+    '/v1/containers/:name/resume',
+    { schema: { summary: 'Resume a paused container', params } },
+    (request) => containers.resume(request.params.name),
+  );
   app.delete(
     '/v1/containers/:name',
     { schema: { summary: 'End and delete a container', params } },
     async (request, reply) => {
+      const { guest } = containers.get(request.params.name);
       await containers.remove(request.params.name);
-      await restores.onContainerGone(request.params.name);
+      await restores.onContainerGone(request.params.name, guest);
       return reply.code(204).send();
     },
   );

@@ -83,6 +83,7 @@ export const RestoreBody = Type.Object(
     ),
     ports: Type.Optional(Ports),
     record: Type.Optional(Type.Boolean()),
+    hold: Type.Optional(Type.Boolean()),
   },
   strict,
 );

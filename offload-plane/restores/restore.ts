@@ -19,10 +19,13 @@ export interface Restore {
   readonly session: PageSession;
   readonly reader: CheckpointReader;
   readonly startedMs: number;
+  readonly hold: boolean;
   life: RestoreLife;
   /** When the first byte of the first response passed the published port, and what was in place then. */
   firstResponse?: { atMs: number; counters: PagerCounters } | undefined;
   memory?: MemoryComparison;
+  /** Once it has failed: resolves when nothing of it is left. */
+  cleanedUp?: Promise<void>;
 }
 
 export interface RestoreView {

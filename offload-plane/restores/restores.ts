@@ -26,6 +26,8 @@ export interface RestoreRequest {
   name: string;
   policy?: Policy;
   ports?: PortRequest[];
+  /** Leave the container paused before its first instruction; it runs when it is resumed. */
+  hold?: boolean;
   /** Record the order of first touches anew, though the checkpoint has an order log. */
   record?: boolean;
 }
@@ -98,6 +100,7 @@ export function createRestores(deps: RestoresDeps) {
       session,
       reader,
       startedMs,
+      hold: request.hold === true,
       life: { phase: 'restoring' },
     };
     remember(restore);
@@ -108,7 +111,9 @@ export function createRestores(deps: RestoresDeps) {
     restores.set(restore.id, restore);
     for (const [id, old] of restores) {
       if (restores.size <= KEPT_RESTORES) break;
-      if (old.life.phase === 'complete' || old.life.phase === 'failed') restores.delete(id);
+      if (old.life.phase !== 'complete' && old.life.phase !== 'failed') continue;
+      restores.delete(id);
+      void old.reader.close();
     }
   }
 
@@ -138,12 +143,14 @@ export function createRestores(deps: RestoresDeps) {
         spec: { ...container.recipe.spec, id: container.name, rootfsLun },
         token: session.token,
         lazyPages: session.effectivePolicy !== 'eager',
+        hold: restore.hold,
         deadlineMs: timeoutMs,
       },
       { params: { id: container.name }, timeoutMs },
     );
     if (restore.life.phase === 'restoring') restore.life = { phase: 'running', timings };
-    setPhase(container, 'running');
+    // The news of its end may have come before the answer.
+    if (container.phase === 'restoring') setPhase(container, restore.hold ? 'paused' : 'running');
     metrics.restoreRunning(restore.policy, timings.runningMs);
   }
 
@@ -176,8 +183,12 @@ export function createRestores(deps: RestoresDeps) {
   }
 
   /** The container without all of its pages must not live: it is removed, and the restore says why. */
-  async function fail(restore: Restore, reason: unknown): Promise<void> {
-    if (restore.life.phase === 'failed') return;
+  function fail(restore: Restore, reason: unknown): Promise<void> {
+    restore.cleanedUp ??= cleanUp(restore, reason);
+    return restore.cleanedUp;
+  }
+
+  async function cleanUp(restore: Restore, reason: unknown): Promise<void> {
     const error = toOffloadError(reason, `restore container ${restore.container.name}`);
     restore.life = { phase: 'failed', code: error.code, message: error.message };
     metrics.restoreFailed(restore.policy);
@@ -243,9 +254,10 @@ export function createRestores(deps: RestoresDeps) {
       restore.memory = answer;
       return viewOf(restore);
     },
-    async onContainerGone(container: string): Promise<void> {
+    /** @param guest who says so; of another guest's containers it has nothing to say */
+    async onContainerGone(container: string, guest: string): Promise<void> {
       for (const restore of restores.values()) {
-        if (restore.container.name !== container) continue;
+        if (restore.container.name !== container || restore.container.guest !== guest) continue;
         await restore.session.close('the container is gone');
         await restore.reader.close();
       }

@@ -53,6 +53,11 @@ for (const name of ['redis', 'node'] as const) {
       assert.ok(restore.memoryVerified, `${restore.policy}: memory`);
       assert.ok(restore.ttfrMs > 0 && restore.allInMs > 0);
     }
+    assert.is(report.heldRestores.length, POLICIES.length);
+    for (const held of report.heldRestores) {
+      assert.ok(held.pageCount > 0);
+      assert.is(held.equalPageCount, held.pageCount, `${held.policy}: held restore`);
+    }
     assert.ok(report.checkpoint.frozenMs > 0);
     assert.ok(report.checkpoint.bytes < report.checkpoint.pageCount * 4096 * 1.1);
     const lazy = byPolicy(report, 'lazy');

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFil
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import tar, { type Headers } from 'tar-stream';
+import tar from 'tar-stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isImage } from '../../guest-agent/checkpoint.ts';
@@ -10,6 +10,7 @@ import { packImages, unpackImages } from '../../guest-agent/image-tar.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 
+type Header = Parameters<tar.Pack['entry']>[0];
 const root = tempDirectory('image-tar');
 
 function targets() {
@@ -18,7 +19,7 @@ function targets() {
   return { directory, images: join(directory, 'images'), rootfsDiff: join(directory, 'rootfs-diff.tar') };
 }
 
-function archive(...entries: [header: Headers, content?: string][]): Readable {
+function archive(...entries: [header: Header, content?: string][]): Readable {
   const pack = tar.pack();
   for (const [header, content] of entries) pack.entry(header, content ?? '');
   pack.finalize();
@@ -54,7 +55,7 @@ test('a directory that is not there ends the pack with an error', async () => {
   assert.match(String(error), /ENOENT/);
 });
 
-const hostile: [why: string, header: Headers][] = [
+const hostile: [why: string, header: Header][] = [
   ['a path that leads out', { name: '../evil' }],
   ['a path that leads out of the images', { name: 'images/../../evil' }],
   ['an absolute path', { name: '/etc/passwd' }],

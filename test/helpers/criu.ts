@@ -30,8 +30,8 @@ const COMMON = '-v2 --manage-cgroups=ignore --network-lock skip';
 /** $1: MiB of heap, $2: threads, $3: the page server's port. */
 const DUMP = `
 echo 999 > /proc/sys/kernel/ns_last_pid
-/run/test/bin/heap /run/test/heap.sock "$1" "$2" </dev/null &
-until [ -S /run/test/heap.sock ]; do read -r -t 0.02 line; done
+/run/test/bin/heap /run/test/heap.sock "$1" "$2" 0 </dev/null &
+until [ -e /run/test/heap.sock.ready ]; do read -r -t 0.02 line; done
 exec criu dump -t $! -D /run/test/images -o ../dump.log ${COMMON} \\
   --page-server --address 127.0.0.1 --port "$3" </dev/null
 `;

@@ -71,7 +71,13 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
         },
       })),
     ],
-    { ctx: context, fallbackRenderer: 'simple', rendererOptions: { collapseSubtasks: false } },
+    {
+      ctx: context,
+      // Ctrl-C is the testbed's: it takes the guests down first.
+      registerSignalListeners: false,
+      fallbackRenderer: 'simple',
+      rendererOptions: { collapseSubtasks: false },
+    },
   );
   try {
     await tasks.run();

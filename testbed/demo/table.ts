@@ -1,6 +1,6 @@
 /** The demo's tables and its reading of them. Medians with the range, computed from the report alone. */
 import type { Policy } from '../../offload-plane/page-server/contract.ts';
-import type { ContainerReport, DemoReport, RestoreReport } from '../scenarios/report.ts';
+import type { ContainerReport, DemoReport, HeldReport, RestoreReport } from '../scenarios/report.ts';
 import { POLICIES } from '../scenarios/warm-restore.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -56,7 +56,12 @@ export function containerTable(container: ContainerReport): string[] {
     `${name}: checkpoint of ${checkpoint.pageCount} pages (${checkpoint.zeroPageCount} of them zero), ${megabytes} MiB stored, ` +
       `container stood still for ${(checkpoint.frozenMs / 1000).toFixed(1)} s`,
     ...aligned([head, ...rows]).map((line) => `  ${line}`),
+    `  held before its first instruction: ${container.heldRestores.map(heldText).join(', ')}`,
   ];
+}
+
+function heldText({ policy, pageCount, equalPageCount }: HeldReport): string {
+  return `${policy} ${equalPageCount} of ${pageCount} pages equal`;
 }
 
 function policyRow(policy: Policy, restores: readonly RestoreReport[]): string[] {
@@ -101,5 +106,6 @@ export const LEGEND = [
   'TTFR: from the restore request to a verified response body, at the published port; median (lowest-highest).',
   'eager brings all memory first; lazy brings a page when it is touched; ordered pushes the pages that the first',
   'restore touched, in that order, while the container runs; prefill has CRIU install them before it runs.',
-  'memory: every page was put in place once with the checkpoint’s digest and compared once more at the end.',
+  'memory: every page was put in place once with the checkpoint’s digest; what differs at the end was written since.',
+  'held: restores that were paused before their first instruction, all memory compared with the checkpoint’s.',
 ];

@@ -16,10 +16,23 @@ export interface RestoreReport {
   allInMs: number;
   /** The body of the first response was right. */
   verified: boolean;
-  /** Every page was put in place once with the checkpoint's digest, and reads back or was written since. */
+  /**
+   * Every page was put in place once with the checkpoint's digest, and whatever reads differently at the
+   * end has been written since (the kernel's soft-dirty bit).
+   */
   memoryVerified: boolean;
   /** Pages that the running container has changed since. */
   changedPageCount: number;
+}
+
+/**
+ * A restore that is paused before its first instruction: nothing can have been written, so what CRIU and
+ * the pager put in place is compared byte for byte.
+ */
+export interface HeldReport {
+  policy: Policy;
+  pageCount: number;
+  equalPageCount: number;
 }
 
 export interface ContainerReport {
@@ -29,6 +42,7 @@ export interface ContainerReport {
   /** The first restore, which recorded the order log. */
   recording: RestoreReport;
   restores: RestoreReport[];
+  heldRestores: HeldReport[];
 }
 
 export interface DemoReport {

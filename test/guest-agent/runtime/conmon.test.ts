@@ -35,17 +35,17 @@ function fake(script: string) {
   };
 }
 
-const valueOf = (args: string[], flag: string) => args[args.indexOf(flag) + 1];
+const flagOf = (args: string[], flag: string) => args[args.indexOf(flag) + 1];
 
 test('the arguments name the container, its bundle, its log and where its exit code goes', () => {
   const { options, paths } = fake('');
   const args = conmonArgs(options);
-  assert.is(valueOf(args, '--cid'), 'web');
-  assert.is(valueOf(args, '--bundle'), paths.bundle);
-  assert.is(valueOf(args, '--runtime'), '/usr/bin/crun');
-  assert.is(valueOf(args, '--exit-dir'), options.exitDirectory);
-  assert.is(valueOf(args, '--log-path'), `k8s-file:${paths.log}`);
-  assert.is(valueOf(args, '--conmon-pidfile'), paths.conmonPidFile);
+  assert.is(flagOf(args, '--cid'), 'web');
+  assert.is(flagOf(args, '--bundle'), paths.bundle);
+  assert.is(flagOf(args, '--runtime'), '/usr/bin/crun');
+  assert.is(flagOf(args, '--exit-dir'), options.exitDirectory);
+  assert.is(flagOf(args, '--log-path'), `k8s-file:${paths.log}`);
+  assert.is(flagOf(args, '--conmon-pidfile'), paths.conmonPidFile);
   const runtimeArgs = args.filter((_, index) => args[index - 1] === '--runtime-arg');
   assert.equal(runtimeArgs, ['--root', options.crunRoot, '--cgroup-manager', 'cgroupfs']);
   assert.not(args.includes('--restore'));
@@ -53,7 +53,7 @@ test('the arguments name the container, its bundle, its log and where its exit c
 
 test('a restore names its images and closes connections', () => {
   const args = conmonArgs({ ...fake('').options, restoreFrom: '/images' });
-  assert.is(valueOf(args, '--restore'), '/images');
+  assert.is(flagOf(args, '--restore'), '/images');
   assert.ok(args.includes('--tcp-close'));
 });
 

@@ -1,0 +1,145 @@
+/**
+ * The agent's parts as they run in a guest, over little executables in the place of crun, conmon and the
+ * pager, with directories of their own. Networks and mounts are not made: they need a guest.
+ */
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type Duplex, duplexPair } from 'node:stream';
+import type { Agent } from '../../guest-agent/agent.ts';
+import { createCheckpoints } from '../../guest-agent/checkpoint.ts';
+import { createContainers } from '../../guest-agent/containers.ts';
+import { createEventLog } from '../../guest-agent/events.ts';
+import { createHealth } from '../../guest-agent/health.ts';
+import { createMemoryComparison } from '../../guest-agent/memory-comparison.ts';
+import { type AgentPaths, containerPaths, crunRoot, exitDirectory } from '../../guest-agent/paths.ts';
+import { createRestores } from '../../guest-agent/restore.ts';
+import { type RunProgram, runProgram } from '../../guest-agent/run-program.ts';
+import { createCrun } from '../../guest-agent/runtime/crun.ts';
+import { tempDirectory } from './temp-directory.ts';
+
+const FAKE_CRIU = join(import.meta.dirname, 'fake-criu-dump.ts');
+
+/** Every verb is written to crun.log; a file `fail-<verb>` makes it fail with that text. */
+const CRUN = `
+if [ "$1" = --version ]; then echo 'crun version 1.28'; exit; fi
+while [ "$1" = --root ] || [ "$1" = --cgroup-manager ]; do shift 2; done
+echo "$*" >> "$DIR/crun.log"
+if [ -e "$DIR/fail-$1" ]; then cat "$DIR/fail-$1" >&2; exit 1; fi
+if [ "$1" = checkpoint ]; then exec "$NODE" "$FAKE_CRIU" "$@"; fi
+`;
+/** The verdict is the pid 4242; a file fail-conmon has another. */
+const CONMON = `
+if [ "$1" = --version ]; then echo 'conmon version 2.1.12'; exit; fi
+echo "$*" >> "$DIR/conmon.log"
+if [ -e "$DIR/fail-conmon" ]; then cat "$DIR/fail-conmon" >&3; exit 1; fi
+if [ -e "$DIR/exit-at-once" ]; then cp "$DIR/exit-at-once" "$DIR/run/exits/$(cat "$DIR/exits-as")"; fi
+echo '{"data": 4242}' >&3
+`;
+/** Stays until it is ended; a file fail-pager makes it fail with that text. */
+const PAGER = `
+if [ "$1" = --version ]; then echo 'offload-pager 0.1.0'; exit; fi
+echo "$*" >> "$DIR/pager.log"
+if [ -e "$DIR/fail-pager" ]; then cat "$DIR/fail-pager" >&2; exit 1; fi
+echo ready
+exec sleep 600
+`;
+
+export interface AgentWorld {
+  directory: string;
+  paths: AgentPaths;
+  agent: Agent;
+  /** What crun was asked for, one line a call, without its global options. */
+  crunCalls(): string[];
+  /** Makes a fake fail with this message from now on; undefined: no longer. */
+  fail(program: string, message: string): void;
+  /** What conmon does when a container ends. */
+  leaveExit(id: string, exitCode: number): void;
+  mounted: Set<string>;
+  attached: Set<string>;
+  /** The plane's ends of the connections that the agent has dialled. */
+  dialled: Duplex[];
+}
+
+export async function createAgentWorld(name: string): Promise<AgentWorld> {
+  const directory = tempDirectory(name);
+  const paths: AgentPaths = {
+    runDirectory: join(directory, 'run'),
+    dataDirectory: join(directory, 'data'),
+    programDirectory: join(directory, 'programs'),
+    cgroupRoot: join(directory, 'cgroup'),
+  };
+  for (const path of Object.values(paths)) mkdirSync(path);
+  for (const [program, script] of Object.entries({ crun: CRUN, conmon: CONMON, 'offload-pager': PAGER })) {
+    const path = join(paths.programDirectory, program);
+    const head = `#!/bin/sh\nDIR='${directory}'\nNODE='${process.execPath}'\nFAKE_CRIU='${FAKE_CRIU}'\n`;
+    writeFileSync(path, head + script);
+    chmodSync(path, 0o755);
+  }
+  const run: RunProgram = (command, args, options) => {
+    const fake = join(paths.programDirectory, basename(command));
+    return runProgram(existsSync(fake) ? fake : command, args, options);
+  };
+  const [mounted, attached, dialled] = [new Set<string>(), new Set<string>(), [] as Duplex[]];
+  const events = createEventLog(() => Date.now());
+  const crun = createCrun({ run, root: crunRoot(paths) });
+  const containers = createContainers({
+    paths,
+    crun,
+    events,
+    networks: {
+      attach: async (namespace) => void attached.add(namespace),
+      detach: async (namespace) => void attached.delete(namespace),
+    },
+    rootfs: {
+      async mount(id, _lun, own) {
+        if (existsSync(join(directory, 'fail-mount'))) throw new Error('no such device');
+        mounted.add(id);
+        for (const path of [own.upper, own.rootfs]) mkdirSync(path, { recursive: true });
+      },
+      unmount: async (id) => void mounted.delete(id),
+    },
+    createTimeoutMs: 20_000,
+    conmonProgram: join(paths.programDirectory, 'conmon'),
+  });
+  await containers.watchExits();
+  const nowMs = () => performance.now();
+  const dialPlane = async () => {
+    const [near, far] = duplexPair();
+    far.on('error', () => {});
+    dialled.push(far);
+    return near;
+  };
+  return {
+    directory,
+    paths,
+    mounted,
+    attached,
+    dialled,
+    agent: {
+      containers,
+      checkpoints: createCheckpoints({ containers, crun, run, events, nowMs, dialPlane }),
+      restores: createRestores({ containers, paths, run, events, nowMs }),
+      events,
+      health: createHealth({ run, paths }),
+      compareMemory: createMemoryComparison({ containers, crun, run, paths }),
+    },
+    crunCalls() {
+      const log = join(directory, 'crun.log');
+      return existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
+    },
+    fail: (program, message) => writeFileSync(join(directory, `fail-${program}`), message),
+    leaveExit(id, exitCode) {
+      // As conmon does: a file of another name first, so that nobody reads half of it.
+      const path = join(exitDirectory(paths), id);
+      writeFileSync(`${path}.half`, String(exitCode));
+      renameSync(`${path}.half`, path);
+    },
+  };
+}
+
+/** Makes the container's cgroup, which crun would have made. */
+export function makeCgroup(world: AgentWorld, id: string): string {
+  const { cgroup } = containerPaths(world.paths, id);
+  mkdirSync(cgroup, { recursive: true });
+  return cgroup;
+}

@@ -1,0 +1,55 @@
+/** The plane's containers over fake guests, and what they need beside them. */
+
+import type { ContainerRecipe } from '../../offload-plane/containers/container.ts';
+import { createContainers } from '../../offload-plane/containers/containers.ts';
+import type { ImageStore } from '../../offload-plane/images/image-store.ts';
+import { createLogger } from '../../offload-plane/logger.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import { type FakeGuest, guestsOf } from './fake-guest.ts';
+
+export const silentLogger = createLogger('silent');
+
+/** One image, `redis`. */
+const images = {
+  get(name: string) {
+    if (name !== 'redis' && name !== 'sha256:1') {
+      throw new OffloadError('not_found', `image ${name}: there is none of this name`);
+    }
+    return {
+      name: 'redis',
+      digest: 'sha256:1',
+      rootfsPath: '/redis.erofs',
+      config: {
+        command: ['redis-server'],
+        env: ['PATH=/bin', 'A=1'],
+        workingDir: '',
+        user: '0:0',
+        exposedPorts: [],
+      },
+    };
+  },
+} as unknown as ImageStore;
+
+export function containersOf(...guests: FakeGuest[]) {
+  return createContainers({
+    guests: guestsOf(...guests),
+    images,
+    logger: silentLogger,
+    hostAddress: '127.0.0.1',
+    callTimeoutMs: 10_000,
+  });
+}
+
+export const RECIPE: ContainerRecipe = {
+  image: 'redis',
+  imageDigest: 'sha256:1',
+  containerPorts: [],
+  spec: {
+    hostname: 'web',
+    command: ['redis-server'],
+    env: [],
+    workingDir: '/',
+    user: '0:0',
+    address: '10.88.0.2/16',
+  },
+};
