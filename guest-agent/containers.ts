@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerPhase, ContainerSpec, ContainerState } from '../interconnect/agent-api.ts';
-import { withDeadline } from '../platform/deadline.ts';
+import { pollUntil, withDeadline } from '../platform/deadline.ts';
 import { OffloadError } from '../platform/errors.ts';
 import type { EventLog } from './events.ts';
 import type { Networks } from './network.ts';
@@ -69,9 +69,9 @@ export function createContainers(deps: ContainersDeps) {
   }
 
   /** Everything a bundle needs before crun runs; on failure nothing is left. */
-  async function prepare(spec: ContainerSpec, life: Life): Promise<Container> {
+  async function prepare(spec: ContainerSpec, life: Life, pager?: PagerProcess): Promise<Container> {
     expectFree(spec.id, 'create');
-    const container: Container = { spec, life, waiters: new Set() };
+    const container: Container = { spec, life, pager, waiters: new Set() };
     containers.set(spec.id, container);
     const own = containerPaths(paths, spec.id);
     try {
@@ -95,7 +95,7 @@ export function createContainers(deps: ContainersDeps) {
     const own = containerPaths(paths, id);
     await crun.deleteForced(id).catch(() => undefined);
     // A restore that was cut off has left tasks that crun does not know of.
-    await writeFile(join(own.cgroup, 'cgroup.kill'), '1', { flag: 'r+' }).catch(() => undefined);
+    await killTasks(id);
     await container.pager?.stop();
     await networks.detach(own.networkNamespace, address);
     await rootfs.unmount(id, rootfsLun, own);
@@ -103,6 +103,25 @@ export function createContainers(deps: ContainersDeps) {
     await rm(join(exitDirectory(paths), id), { force: true });
     containers.delete(id);
   }
+
+  /** The restore fails for want of its pager or its tasks, and clears away what it made itself. */
+  async function cutOffRestore(container: Container): Promise<void> {
+    const { id } = container.spec;
+    await container.pager?.stop();
+    await killTasks(id);
+    const isOver = () =>
+      container.life.phase !== 'restoring' || containers.get(id) !== container || undefined;
+    await pollUntil(isOver, {
+      timeoutMs: EXIT_TIMEOUT_MS,
+      intervalMs: 50,
+      what: `end restore of container ${id}`,
+    });
+  }
+
+  const killTasks = (id: string) =>
+    writeFile(join(containerPaths(paths, id).cgroup, 'cgroup.kill'), '1', { flag: 'r+' }).catch(
+      () => undefined,
+    );
 
   function exited(id: string, exitCode: number): void {
     const container = containers.get(id);
@@ -195,8 +214,11 @@ export function createContainers(deps: ContainersDeps) {
     },
     async remove(id: string): Promise<void> {
       const container = get(id);
-      expectPhase(container, 'delete', 'created', 'stopped', 'running', 'paused');
-      await discard(container);
+      if (container.life.phase === 'restoring') await cutOffRestore(container);
+      if (containers.get(id) === container) {
+        expectPhase(container, 'delete', 'created', 'stopped', 'running', 'paused');
+        await discard(container);
+      }
       events.emit({ container: id, event: 'deleted' });
     },
     conmon,

@@ -112,8 +112,7 @@ export function createRestores(deps: RestoreDeps) {
       });
       try {
         await applyRootfsDiff(id);
-        container = await containers.prepare(request.spec, { phase: 'restoring' });
-        container.pager = pager;
+        container = await containers.prepare(request.spec, { phase: 'restoring' }, pager);
         return await start(request, container, pager, startMs);
       } catch (error) {
         await pager.stop();

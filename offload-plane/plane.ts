@@ -100,6 +100,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     guests,
     inbox,
     metrics,
+    logger,
     randomBytes,
     deadlineMs: timeouts.checkpointMs,
   });

@@ -6,6 +6,7 @@ import { globSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
+import { prepareImage } from '../testbed/qemu/prepare.ts';
 
 export interface TestOptions {
   filter: string | undefined;
@@ -21,7 +22,7 @@ interface Count {
 const ROOT = join(import.meta.dirname, '..');
 /** No file may take longer; those that boot guests under emulation are the slow ones. */
 const FILE_TIMEOUT_MS = 15 * 60_000;
-/** Tests that could not run for want of hardware say so with this line (see helpers/skip.ts). */
+/** Tests that could not run for want of hardware say so with a line of their own. */
 const SKIPPED_LINE = /^skipped: .+$/gm;
 
 export async function runTests(options: TestOptions): Promise<boolean> {
@@ -30,6 +31,11 @@ export async function runTests(options: TestOptions): Promise<boolean> {
     .sort();
   const [guestFiles, unitFiles] = [files.filter(needsGuest), files.filter((file) => !needsGuest(file))];
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  if (!options.unitOnly) {
+    // Tests with a real CRIU take the one of the guest image; without the image they would be skipped.
+    const { image } = await prepareImage((message) => console.log(`     ${message}`));
+    process.env.OFFLOAD_TEST_ROOTFS = image.rootfsPath;
+  }
   await inParallel(unitFiles, Math.max(1, cpus().length), (file) => runFile(file, total));
   if (!options.unitOnly) for (const file of guestFiles) await runFile(file, total);
   if (files.length === 0) console.log(`no test file matches ${options.filter}`);

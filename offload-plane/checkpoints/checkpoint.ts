@@ -11,7 +11,7 @@ import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
 import { setPhase } from '../containers/container.ts';
-import type { Guest } from '../guests/guest.ts';
+import { AGENT_SHARE, type Guest } from '../guests/guest.ts';
 import type { DumpSummary } from '../page-server/dump-contract.ts';
 import { receiveDump } from '../page-server/receive-dump.ts';
 import type { CheckpointManifest, CheckpointWriter, PageStore } from '../page-store/contract.ts';
@@ -49,7 +49,9 @@ export async function takeCheckpoint(
     const dump = await dumpPages(job, writer, deps.inbox);
     await fetchFiles(job, writer);
     const manifest = await writer.commit({ recipe: container.recipe, guest: guest.registration.name });
-    const { frozenMs } = await finish(job, job.after);
+    const { frozenMs } = await finish(job, job.after).catch((error: unknown) => {
+      throw afterCommit(job, error);
+    });
     frozen = false;
     // The news of its end may have come before the answer.
     if (container.phase === 'checkpointing') {
@@ -62,6 +64,16 @@ export async function takeCheckpoint(
     if (container.phase === 'checkpointing') setPhase(container, guest.lost ? 'lost' : 'running');
     throw toOffloadError(error, `checkpoint container ${container.name}`);
   }
+}
+
+/** The checkpoint is there and stays, whatever became of the container. */
+function afterCommit({ id, container, after }: CheckpointJob, error: unknown): OffloadError {
+  const known = toOffloadError(error, `${after} container ${container.name}`);
+  return new OffloadError(
+    known.code,
+    `checkpoint ${id} is committed, but its container was not ${after === 'stop' ? 'stopped' : 'resumed'}: ${known.message}`,
+    { cause: error },
+  );
 }
 
 /** The agent's call and the stream of pages run side by side; either's failure ends the other. */
@@ -81,7 +93,7 @@ async function dumpPages(
   received.catch(() => undefined);
   const called = guest.agent.call(
     'checkpointContainer',
-    { token, deadlineMs },
+    { token, deadlineMs: Math.round(deadlineMs * AGENT_SHARE) },
     { params: { id: container.name }, timeoutMs: deadlineMs },
   );
   try {

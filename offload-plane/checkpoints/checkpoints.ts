@@ -7,6 +7,7 @@ import type { ContainerRecipe } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
 import { expectAlive } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
+import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
 import { takeCheckpoint } from './checkpoint.ts';
@@ -25,6 +26,7 @@ export interface CheckpointView {
 }
 
 export interface CheckpointsDeps {
+  logger: Logger;
   store: PageStore;
   containers: Containers;
   guests: Guests;
@@ -110,8 +112,20 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       metrics.checkpointTaken(outcome);
       return viewOf(outcome.manifest);
     },
+    /** A damaged one is left out and logged; inspecting it says what is wrong. */
     async list(): Promise<CheckpointView[]> {
-      return Promise.all((await store.list()).map(viewOf));
+      const views = await Promise.all(
+        (await store.list()).map((manifest) =>
+          viewOf(manifest).catch((error: Error) => {
+            deps.logger.warn(
+              { checkpoint: manifest.id, error: error.message },
+              'checkpoint left out of the list',
+            );
+            return undefined;
+          }),
+        ),
+      );
+      return views.filter((view) => view !== undefined);
     },
     async inspect(id: string): Promise<CheckpointView> {
       const reader = await store.open(id);

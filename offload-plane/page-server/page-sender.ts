@@ -14,6 +14,7 @@ import {
   PAGE_BYTES,
   RANGE_BYTES,
 } from '../../interconnect/page-protocol.ts';
+import { OffloadError } from '../../platform/errors.ts';
 import type { OrderRun } from '../order-log/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 import type { MapState } from './map-state.ts';
@@ -26,6 +27,8 @@ const RANGES_PER_FRAME = Math.floor(MAX_PAYLOAD_BYTES / RANGE_BYTES);
 /** More credit than this is no credit but a mistake; 4 TiB in flight. */
 const MAX_CREDIT_PAGES = 2 ** 30;
 const FREE_BATCHES = 4;
+/** A thread has one fault at a time: of `queueBytes` so many times only a pager that means harm leaves unread. */
+const UNREAD_FACTOR = 32;
 
 export interface PageSenderOptions {
   stream: Duplex;
@@ -85,8 +88,18 @@ export class PageSender {
     this.poke();
   }
 
-  /** Answers a fault, ahead of everything that is not in the socket yet, and without credit. */
+  /**
+   * Answers a fault, ahead of everything that is not in the socket yet, and without credit.
+   * @throws {OffloadError} page_protocol_violation from a pager that asks and does not read
+   */
   demand(task: number, vaddr: bigint, first: boolean): void {
+    const { stream, queueBytes } = this.#options;
+    if (stream.writableLength > queueBytes * UNREAD_FACTOR) {
+      throw new OffloadError(
+        'page_protocol_violation',
+        `answer fault: ${stream.writableLength} bytes are unread, over the limit of ${queueBytes * UNREAD_FACTOR} bytes`,
+      );
+    }
     const parcel = pagesParcel('demand', task, vaddr, 1);
     parcel.first = first;
     const frame = Buffer.allocUnsafe(HEADER_BYTES + PAGE_BYTES);

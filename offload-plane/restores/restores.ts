@@ -5,7 +5,7 @@ import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import { recipeOfManifest } from '../checkpoints/checkpoints.ts';
 import { type PortRequest, setPhase } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
-import { expectAlive, type Guest } from '../guests/guest.ts';
+import { AGENT_SHARE, expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
@@ -144,7 +144,7 @@ export function createRestores(deps: RestoresDeps) {
         token: session.token,
         lazyPages: session.effectivePolicy !== 'eager',
         hold: restore.hold,
-        deadlineMs: timeoutMs,
+        deadlineMs: Math.round(timeoutMs * AGENT_SHARE),
       },
       { params: { id: container.name }, timeoutMs },
     );

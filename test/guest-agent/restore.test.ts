@@ -99,6 +99,17 @@ test('a pager that fails ends the restore with its own words and leaves nothing'
   assert.not(existsSync(join(world.directory, 'conmon.log')), 'CRIU never ran');
 });
 
+test('a container that is deleted in the middle of its restore leaves nothing', async () => {
+  const world = await createAgentWorld('restore');
+  writeFileSync(join(world.directory, 'hang-pager'), '');
+  await world.agent.restores.putImages('web', await images());
+  const restoring = rejection(world.agent.restores.restore(REQUEST));
+  await until('the container', () => world.agent.containers.list().length === 1);
+  await world.agent.containers.remove('web');
+  assert.match((await restoring).message, /pager/);
+  await assertNothingLeft(world);
+});
+
 test("a restore that CRIU fails ends the pager, leaves nothing and says CRIU's reason", async () => {
   const world = await createAgentWorld('restore');
   const own = containerPaths(world.paths, 'web');

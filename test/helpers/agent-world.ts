@@ -35,12 +35,12 @@ if [ -e "$DIR/fail-conmon" ]; then cat "$DIR/fail-conmon" >&3; exit 1; fi
 if [ -e "$DIR/exit-at-once" ]; then cp "$DIR/exit-at-once" "$DIR/run/exits/$(cat "$DIR/exits-as")"; fi
 echo '{"data": 4242}' >&3
 `;
-/** Stays until it is ended; a file fail-pager makes it fail with that text. */
+/** Stays until it is ended; a file fail-pager makes it fail with that text, hang-pager never ready. */
 const PAGER = `
 if [ "$1" = --version ]; then echo 'offload-pager 0.1.0'; exit; fi
 echo "$*" >> "$DIR/pager.log"
 if [ -e "$DIR/fail-pager" ]; then cat "$DIR/fail-pager" >&2; exit 1; fi
-echo ready
+[ -e "$DIR/hang-pager" ] || echo ready
 exec sleep 600
 `;
 

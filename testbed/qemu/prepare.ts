@@ -30,15 +30,21 @@ export interface PreparedTestbed {
 
 export const projectDirectory = join(import.meta.dirname, '../..');
 
+/** The tools and the guest image alone: what tests with a real CRIU but without a guest need. */
+export async function prepareImage(progress: Progress): Promise<{ tools: TestbedTools; image: GuestImage }> {
+  const cache = { cacheDirectory: cacheDirectory(), progress };
+  const tools = await ensureTestbedTools(cache);
+  const node = { nodePath: process.execPath, nodeVersion: process.version };
+  return { tools, image: await ensureGuestImage({ ...cache, ...node }) };
+}
+
 /** Prepares a run. The caller removes `run` at the end; `removeOnEndSignals` does so on Ctrl-C. */
 export async function prepareTestbed(options: PrepareOptions): Promise<PreparedTestbed> {
   const { progress } = options;
   const cache = cacheDirectory();
   const directories = { scratchDirectory: join(cache, 'scratch') };
   await sweepStaleRuns(directories);
-  const tools = await ensureTestbedTools({ cacheDirectory: cache, progress });
-  const node = { nodePath: process.execPath, nodeVersion: process.version };
-  const image = await ensureGuestImage({ cacheDirectory: cache, progress, ...node });
+  const { tools, image } = await prepareImage(progress);
   const entry = options.agentEntryPath ? { entryPath: options.agentEntryPath } : {};
   const layer = await ensureAgentLayer({ cacheDirectory: cache, projectDirectory, progress, ...entry });
   const run = createRunDirectory(directories);

@@ -489,4 +489,17 @@ test('whatever bytes a guest sends, the server ends the session and stays whole'
   });
 });
 
+test('a pager that asks and does not read is refused before its answers fill the memory', async () => {
+  await withCheckpoint(async ({ reader }) => {
+    const session = open(reader, { queueBytes: PAGE });
+    const pager = await connect(session);
+    pager.restored();
+    pager.stream.pause();
+    for (let page = 0; page < 100; page++) pager.fault(42, at(page));
+    const error = await rejection(session.done);
+    assert.is(error.code, 'page_protocol_violation');
+    assert.match(error.message, /^answer fault: \d+ bytes are unread, over the limit of 131072 bytes$/);
+  });
+});
+
 test.run();
