@@ -222,7 +222,8 @@ export class PageSender {
     if (this.#free.length < FREE_BATCHES) this.#free.push(batch);
   }
 
-  #write(bytes: Buffer, onWritten?: () => void): void {
+  /** Whatever was written, there may be room for the next batch afterwards. */
+  #write(bytes: Buffer, onWritten = () => this.poke()): void {
     if (this.#options.stream.destroyed || this.#stopped) return;
     this.#options.stream.write(bytes, onWritten);
   }
