@@ -83,6 +83,8 @@ class AcknowledgedStream extends Duplex {
     connection.on('end', () => this.#end());
     connection.on('error', (error) => this.destroy(error));
     connection.on('close', () => this.#closed());
+    // A consumer is told; of a stream whose token was refused there is none, and its end harms nobody.
+    this.on('error', () => {});
   }
 
   /** Everyone who takes bytes does it through here, so this is where they count as consumed. */
