@@ -3,6 +3,7 @@
  * The namespace is made by us and given to crun by path, so a checkpoint does not hold it and a restored
  * container finds the same address in whatever guest it wakes up in.
  */
+import { existsSync } from 'node:fs';
 import type { RunProgram } from './run-program.ts';
 
 const BRIDGE = 'offload0';
@@ -22,8 +23,11 @@ export function createNetworks(run: RunProgram) {
     /** Makes the namespace with eth0 at `address` (with prefix length); replaces a leftover of that name. */
     async attach(namespace: string, address: string): Promise<void> {
       await ensureBridge();
-      await this.detach(namespace, address);
       const veth = vethName(address);
+      // Starting a program is time that a restore waits for.
+      if (existsSync(`/run/netns/${namespace}`) || existsSync(`/sys/class/net/${veth}`)) {
+        await this.detach(namespace, address);
+      }
       await run('ip', ['-batch', '-'], {
         input: [
           `netns add ${namespace}`,
