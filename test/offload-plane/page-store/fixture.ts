@@ -59,7 +59,11 @@ export function heapBytes(): Buffer {
  * task 42: 4 pages of data that are not lazy (the second zero) and a lazy heap of 300 pages with 20 zero
  * pages in it; task 43: 2 lazy pages; shared memory 7: 3 pages, the last zero.
  */
-export async function writeCheckpoint(store: PageStore, id: string): Promise<CheckpointManifest> {
+export async function writeCheckpoint(
+  store: PageStore,
+  id: string,
+  meta: object = { container: 'redis' },
+): Promise<CheckpointManifest> {
   const writer = await store.begin(id);
   const data = pages(4, 1000);
   data.fill(0, PAGE, 2 * PAGE);
@@ -73,7 +77,7 @@ export async function writeCheckpoint(store: PageStore, id: string): Promise<Che
   shared.fill(0, 2 * PAGE);
   await writer.addPages(SHMEM, 0n, false, shared);
   await writer.addImage('core-42.img', Buffer.from('core of 42'));
-  return await writer.commit({ container: 'redis' });
+  return await writer.commit(meta);
 }
 
 export async function withCheckpoint(
