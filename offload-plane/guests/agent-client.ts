@@ -49,6 +49,8 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
   const session = http2.connect('http://agent', { createConnection: () => socket });
   const closed = new Promise<void>((resolve) => session.once('close', resolve));
   session.on('error', () => session.destroy());
+  // Interconnect sockets stay half open, and HTTP/2 does not see that the other side has gone.
+  socket.once('end', () => session.destroy());
   const pinger = startPings(session, pingTimeoutMs);
   session.once('close', () => clearInterval(pinger));
 

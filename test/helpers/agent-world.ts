@@ -60,7 +60,11 @@ export interface AgentWorld {
   dialled: Duplex[];
 }
 
-export async function createAgentWorld(name: string): Promise<AgentWorld> {
+/** @param dial how the agent reaches a port of the plane; default: a pair of streams, see `dialled` */
+export async function createAgentWorld(
+  name: string,
+  dial?: (port: number) => Promise<Duplex>,
+): Promise<AgentWorld> {
   const directory = tempDirectory(name);
   const paths: AgentPaths = {
     runDirectory: join(directory, 'run'),
@@ -103,7 +107,8 @@ export async function createAgentWorld(name: string): Promise<AgentWorld> {
   });
   await containers.watchExits();
   const nowMs = () => performance.now();
-  const dialPlane = async () => {
+  const dialPlane = async (port: number) => {
+    if (dial) return dial(port);
     const [near, far] = duplexPair();
     far.on('error', () => {});
     dialled.push(far);

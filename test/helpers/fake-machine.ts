@@ -1,0 +1,64 @@
+/**
+ * A guest as the plane reaches it: a real agent (over fake programs, see agent-world.ts) behind a Unix
+ * socket in the place of vsock, and a QMP socket.
+ */
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createApiServer } from '../../guest-agent/api/server.ts';
+import type { GuestRegistration } from '../../offload-plane/guests/guest.ts';
+import { type AgentWorld, createAgentWorld } from './agent-world.ts';
+import { type FakeQemu, startFakeQemu } from './fake-qemu.ts';
+import { tempDirectory } from './temp-directory.ts';
+
+export interface FakeMachine {
+  readonly registration: GuestRegistration;
+  readonly world: AgentWorld;
+  readonly qemu: FakeQemu;
+  /** Dials a port of the plane, as a program in the guest would. */
+  dial(port: number): Promise<Socket>;
+  /** The agent's connections break. */
+  hangUp(): void;
+  close(): void;
+}
+
+export async function startFakeMachine(name: string): Promise<FakeMachine> {
+  const directory = tempDirectory('machine');
+  const vsockPath = join(directory, 'vsock');
+  const qmpPath = join(directory, 'qmp');
+  const dial = async (port: number) => {
+    const socket = connect({ path: `${vsockPath}_${port}`, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return socket.on('error', () => {});
+  };
+  const world = await createAgentWorld(name, dial);
+  const api = await createApiServer(world.agent);
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket.on('error', () => {}));
+    // The plane says nothing more before it is answered.
+    socket.once('data', (line: Buffer) => {
+      socket.pause();
+      socket.write(String(line).replace('CONNECT', 'OK'));
+      api.accept(socket);
+    });
+  });
+  server.listen(vsockPath);
+  await once(server, 'listening');
+  const qemu = await startFakeQemu(qmpPath);
+  const hangUp = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    registration: { name, vsockPath, qmpPath, accelerator: 'tcg', memoryMiB: 512, vcpus: 1 },
+    world,
+    qemu,
+    dial,
+    hangUp,
+    close() {
+      hangUp();
+      server.close();
+      qemu.close();
+    },
+  };
+}

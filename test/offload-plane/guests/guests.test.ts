@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DUMP_PORT, PAGE_PORT } from '../../../interconnect/page-protocol.ts';
+import { createGuests } from '../../../offload-plane/guests/guests.ts';
+import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { until } from '../../helpers/until.ts';
+
+async function withMachine(body: (world: World) => Promise<void>): Promise<void> {
+  const machine = await startFakeMachine('guest-a');
+  const seen: string[] = [];
+  const dialled: Duplex[] = [];
+  const note = (what: string) => (socket: Duplex, guest: string) => {
+    dialled.push(socket);
+    seen.push(`${what} of ${guest}`);
+  };
+  const guests = createGuests({
+    onPager: note('pager'),
+    onDump: note('dump'),
+    onEvent: ({ container, event }, guest) => void seen.push(`${container} ${event} in ${guest}`),
+    onLost: (guest) => void seen.push(`${guest} lost`),
+    connectTimeoutMs: 300,
+  });
+  try {
+    await body({ machine, guests, seen });
+  } finally {
+    for (const socket of dialled) socket.destroy();
+    await guests.close();
+    machine.close();
+  }
+}
+
+interface World {
+  machine: FakeMachine;
+  guests: ReturnType<typeof createGuests>;
+  seen: string[];
+}
+
+test('a registered guest has told of itself, and its slowness scales deadlines within bounds', async () => {
+  await withMachine(async ({ machine, guests }) => {
+    const guest = await guests.register(machine.registration);
+    assert.is(guest.health.crun, '1.28');
+    assert.ok(guest.deadlineScale >= 1 && guest.deadlineScale <= 30);
+    assert.is(guests.get('guest-a'), guest);
+    assert.equal(guests.list(), [guest]);
+    assert.not(guest.lost);
+  });
+});
+
+test('what a guest dials arrives with the name of the guest whose socket it came from', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    await guests.register(machine.registration);
+    const [pager, dump] = [await machine.dial(PAGE_PORT), await machine.dial(DUMP_PORT)];
+    await until('both', () => seen.length === 2);
+    assert.equal(seen.sort(), ['dump of guest-a', 'pager of guest-a']);
+    pager.destroy();
+    dump.destroy();
+  });
+});
+
+test("events of the guest's containers are passed on", async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    machine.world.agent.events.emit({ container: 'web', event: 'started' });
+    await guests.register(machine.registration);
+    machine.world.agent.events.emit({ container: 'web', event: 'exited', exitCode: 1 });
+    await until('both', () => seen.length === 2);
+    assert.equal(seen, ['web started in guest-a', 'web exited in guest-a']);
+  });
+});
+
+test('a taken name is refused, also while its guest is being reached', async () => {
+  await withMachine(async ({ machine, guests }) => {
+    const first = guests.register(machine.registration);
+    assert.is((await rejection(guests.register(machine.registration))).code, 'already_exists');
+    await first;
+    const error = await rejection(guests.register(machine.registration));
+    assert.is(error.message, 'register guest guest-a: the name is taken');
+  });
+});
+
+test('a guest that is not reached within the deadline is not registered and may be tried again', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    const elsewhere = { ...machine.registration, vsockPath: `${machine.registration.vsockPath}-none` };
+    const error = await rejection(guests.register(elsewhere));
+    assert.is(error.code, 'deadline_exceeded');
+    assert.match(
+      error.message,
+      /^register guest guest-a: reach its agent: not within 300 ms \(dial guest port 1024: /,
+    );
+    assert.is(guests.find('guest-a'), undefined);
+    assert.not(existsSync(`${elsewhere.vsockPath}_${PAGE_PORT}`), 'nobody listens for it any more');
+    assert.equal(seen, []);
+    await guests.register(machine.registration);
+  });
+});
+
+test('a guest whose QMP socket is missing is not registered', async () => {
+  await withMachine(async ({ machine, guests }) => {
+    const error = await rejection(guests.register({ ...machine.registration, qmpPath: '/nowhere/qmp' }));
+    assert.is(error.code, 'guest_lost');
+    assert.equal(guests.list(), []);
+    await guests.register(machine.registration);
+  });
+});
+
+test('a guest is lost once, when its agent or its QEMU hangs up', async () => {
+  for (const end of [
+    (machine: FakeMachine) => machine.hangUp(),
+    (machine: FakeMachine) => machine.qemu.quit(),
+  ]) {
+    await withMachine(async ({ machine, guests, seen }) => {
+      const guest = await guests.register(machine.registration);
+      end(machine);
+      await until('the loss', () => seen.length > 0);
+      assert.ok(guest.lost);
+      await guest.agent.closed;
+      const error = await rejection(guest.agent.call('health', undefined, { timeoutMs: 1_000 }));
+      assert.is(error.code, 'guest_lost');
+      assert.equal(seen, ['guest-a lost']);
+      assert.is(guests.get('guest-a'), guest, 'it stays until it is forgotten');
+    });
+  }
+});
+
+test('a forgotten guest is lost to whoever has something in it, and its name is free', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    await guests.register(machine.registration);
+    await guests.unregister('guest-a');
+    assert.equal(seen, ['guest-a lost']);
+    assert.is((await rejection((async () => guests.get('guest-a'))())).code, 'not_found');
+    assert.is((await rejection(guests.unregister('guest-a'))).code, 'not_found');
+    assert.not(existsSync(`${machine.registration.vsockPath}_${PAGE_PORT}`), 'nobody listens for it');
+    await guests.register(machine.registration);
+  });
+});
+
+test.run();
