@@ -31,6 +31,7 @@ function runSmall(testbed: Testbed, workload: 'redis' | 'node'): Promise<Contain
     size: WORKLOADS[workload].smallSize,
     name: workload,
     repetitions: 1,
+    heldPolicies: POLICIES,
     deadlineScale: testbed.deadlineScale,
     onProgress: () => {},
   });

@@ -8,6 +8,9 @@ import { startTestbed, type Testbed } from '../testbed.ts';
 import { WORKLOADS, type Workload } from '../workloads/workloads.ts';
 import { containerTable, explanation, LEGEND } from './table.ts';
 
+/** One whose pages the pager brings, one whose pages CRIU and the pager bring; the tests compare all four. */
+const HELD_POLICIES = ['ordered', 'prefill'] as const;
+
 export interface DemoOptions {
   jsonPath?: string;
   repetitions: number;
@@ -62,6 +65,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
               size: workload.defaultSize,
               name: workload.name,
               repetitions: options.repetitions,
+              heldPolicies: HELD_POLICIES,
               deadlineScale: ctx.testbed.deadlineScale,
               onProgress: (text) => {
                 task.output = text;

@@ -23,6 +23,8 @@ export interface WarmRestoreOptions {
   /** Distinguishes several runs on one plane. */
   name: string;
   repetitions: number;
+  /** Policies whose restore is also held before its first instruction and compared byte for byte. */
+  heldPolicies: readonly Policy[];
   /** Milliseconds on an unemulated machine are multiplied by this. */
   deadlineScale: number;
   onProgress: (text: string) => void;
@@ -54,7 +56,7 @@ export async function runWarmRestore(options: WarmRestoreOptions): Promise<Conta
     }
   }
   const heldRestores: HeldReport[] = [];
-  for (const policy of POLICIES) {
+  for (const policy of options.heldPolicies) {
     onProgress(`comparing all memory after a held restore, ${policy}`);
     heldRestores.push(await restoreHeld(options, policy));
   }
