@@ -1,0 +1,301 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { InjectOptions } from 'fastify';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { API_VERSION, type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
+import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { OffloadError } from '../../../platform/errors.ts';
+import { DUMPED_PAGE_COUNT } from '../../helpers/criu-dump.ts';
+import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
+import { silentLogger } from '../../helpers/plane-parts.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
+
+const IMAGE = `sha256:${'1'.repeat(64)}`;
+const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
+
+interface World {
+  app: App;
+  plane: Plane;
+  machine: FakeMachine;
+  /** Status and body of a request; a string body is sent as it is. */
+  send(method: InjectOptions['method'] & string, url: string, body?: unknown): Promise<Answer>;
+}
+
+interface Answer {
+  status: number;
+  type: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever JSON came
+  body: any;
+}
+
+/** A plane with one image, `redis`, over a guest that is not registered yet. */
+async function withApi(body: (world: World) => Promise<void>): Promise<void> {
+  const storeDirectory = tempDirectory('http-api');
+  placeImage(join(storeDirectory, 'images'));
+  const machine = await startFakeMachine('guest-a');
+  const plane = await createPlane(
+    {
+      storeDirectory,
+      hostAddress: '127.0.0.1',
+      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300 },
+    },
+    { logger: silentLogger, nowMs: () => performance.now(), randomBytes },
+  );
+  const app = await createHttpApi(plane, silentLogger);
+  const send: World['send'] = async (method, url, payload) => {
+    const response = await app.inject({
+      method: method as 'GET',
+      url,
+      ...(payload === undefined
+        ? {}
+        : {
+            headers: { 'content-type': 'application/json' },
+            payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
+          }),
+    });
+    const type = String(response.headers['content-type'] ?? '');
+    return {
+      status: response.statusCode,
+      type,
+      body: type.includes('json') ? response.json() : response.body,
+    };
+  };
+  try {
+    await body({ app, plane, machine, send });
+  } finally {
+    await app.close();
+    await plane.close();
+    machine.close();
+  }
+}
+
+/** An image as an import would have left it; its root filesystem is never mounted here. */
+function placeImage(directory: string): void {
+  const own = join(directory, IMAGE.slice('sha256:'.length));
+  mkdirSync(own, { recursive: true });
+  const rootfs = Buffer.alloc(4_096);
+  const config = {
+    ...{ command: ['redis-server'], env: ['PATH=/bin'], workingDir: '/', user: '0:0' },
+    exposedPorts: [6379],
+  };
+  const createdAt = '2026-01-01T00:00:00.000Z';
+  const record = { formatVersion: 1, digest: IMAGE, createdAt, rootfsBytes: rootfs.length, config };
+  writeFileSync(join(own, 'rootfs.erofs'), rootfs);
+  writeFileSync(join(own, 'record.json'), JSON.stringify(record));
+  writeFileSync(join(directory, 'names.json'), JSON.stringify({ formatVersion: 1, names: { redis: IMAGE } }));
+}
+
+function assertProblem({ status, type, body }: Answer, code: string, expectedStatus: number): void {
+  assert.is(status, expectedStatus, JSON.stringify(body));
+  assert.match(type, /^application\/problem\+json/);
+  assert.equal(Object.keys(body), ['type', 'title', 'status', 'detail']);
+  assert.is(body.type, `urn:offload:error:${code}`);
+  assert.is(body.title, code);
+  assert.is(body.status, expectedStatus);
+  assert.not(body.detail.includes('\n'));
+}
+
+test("a container's life goes over the API, from the guest's registration to its end", async () => {
+  await withApi(async ({ send, machine }) => {
+    const guest = await send('POST', '/v1/guests', machine.registration);
+    assert.is(guest.status, 201);
+    assert.is(guest.body.phase, 'ready');
+    assert.is(guest.body.health.crun, '1.28');
+    assert.equal((await send('GET', '/v1/guests')).body, [guest.body]);
+    const created = await send('POST', '/v1/containers', WEB);
+    assert.is(created.status, 201);
+    assert.is(created.body.phase, 'created');
+    assert.is((await send('POST', '/v1/containers/web/start')).body.phase, 'running');
+    assert.is((await send('GET', '/v1/containers/web')).body.phase, 'running');
+    assert.is((await send('POST', '/v1/containers/web/pause')).body.phase, 'paused');
+    assert.is((await send('POST', '/v1/containers/web/resume')).body.phase, 'running');
+    assert.is((await send('POST', '/v1/containers/web/kill', { signal: 'SIGHUP' })).status, 200);
+    assert.is(machine.world.crunCalls().at(-1), 'kill web SIGHUP');
+    assert.is((await send('GET', '/v1/containers/web/stats')).body.pidCount, 0);
+    assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
+    assert.equal((await send('GET', '/v1/containers')).body, []);
+    assert.is((await send('DELETE', '/v1/guests/guest-a')).status, 204);
+    assertProblem(await send('GET', '/v1/guests/guest-a'), 'not_found', 404);
+  });
+});
+
+test('a checkpoint is taken through the agent, listed and restored; a deleted container ends its restore', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    await send('POST', '/v1/containers', WEB);
+    await send('POST', '/v1/containers/web/start');
+    const taken = await send('POST', '/v1/checkpoints', { container: 'web', id: 'warm' });
+    assert.is(taken.status, 201, JSON.stringify(taken.body));
+    assert.is(taken.body.pageCount, DUMPED_PAGE_COUNT);
+    const { frozenMs, ...rest } = taken.body;
+    assert.ok(frozenMs > 0);
+    assert.equal((await send('GET', '/v1/checkpoints')).body, [{ ...rest, frozenMs }]);
+    assert.is((await send('GET', '/v1/containers/web')).body.phase, 'running');
+    await send('DELETE', '/v1/containers/web');
+
+    const restored = await send('POST', '/v1/restores', {
+      checkpoint: 'warm',
+      guest: 'guest-a',
+      name: 'web',
+    });
+    assert.is(restored.status, 201, JSON.stringify(restored.body));
+    const path = `/v1/restores/${restored.body.id}`;
+    assert.is((await send('GET', path)).body.phase, 'running');
+    assertProblem(await send('POST', `${path}/memory-comparison`), 'invalid_state', 409);
+    assertProblem(await send('DELETE', '/v1/checkpoints/warm'), 'invalid_state', 409);
+    assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
+    await until('its end', async () => (await send('GET', path)).body.phase === 'failed');
+    assert.is((await send('GET', '/v1/restores')).body.length, 1);
+    assert.is((await send('DELETE', '/v1/checkpoints/warm')).status, 204);
+    assertProblem(await send('GET', '/v1/checkpoints/warm'), 'not_found', 404);
+  });
+});
+
+test('whoever asks for what is not there, is there already or cannot be now gets the status of it', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    await send('POST', '/v1/containers', WEB);
+    for (const url of ['guests', 'images', 'containers', 'checkpoints', 'restores']) {
+      assertProblem(await send('GET', `/v1/${url}/none`), 'not_found', 404);
+    }
+    assertProblem(await send('POST', '/v1/guests', machine.registration), 'already_exists', 409);
+    assertProblem(await send('POST', '/v1/containers', WEB), 'already_exists', 409);
+    const paused = await send('POST', '/v1/containers/web/pause');
+    assertProblem(paused, 'invalid_state', 409);
+    assert.is(paused.body.detail, 'pause container web: it is created, not running');
+    assertProblem(await send('GET', '/v1/nothing'), 'not_found', 404);
+    assertProblem(await send('PUT', '/v1/guests', {}), 'not_found', 404);
+  });
+});
+
+test("a guest's failures keep their code: crun's, an unreachable guest's and a lost one's", async () => {
+  await withApi(async ({ send, machine }) => {
+    const vsockPath = join(tempDirectory('nobody'), 'vsock');
+    const unreachable = await send('POST', '/v1/guests', { ...machine.registration, vsockPath });
+    assertProblem(unreachable, 'deadline_exceeded', 504);
+    await send('POST', '/v1/guests', machine.registration);
+    machine.world.fail('conmon', '{"data": -1, "message": "crun: no such file"}');
+    const refused = await send('POST', '/v1/containers', WEB);
+    assertProblem(refused, 'runtime_failed', 500);
+    assert.is(refused.body.detail, 'crun create web: crun: no such file');
+    machine.hangUp();
+    await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
+    assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
+    assert.match((await send('GET', '/metrics')).body, /^offload_guests 0$/m);
+  });
+});
+
+test('every error code is answered with its status, and what is no error of ours as internal', async () => {
+  await withApi(async ({ send, plane }) => {
+    for (const [error, code, status] of [
+      [new OffloadError('no_space', 'the store is full'), 'no_space', 507],
+      [new OffloadError('digest_mismatch', 'manifest'), 'digest_mismatch', 422],
+      [new OffloadError('unauthorized', 'no'), 'unauthorized', 401],
+      [new OffloadError('incomplete_checkpoint', 'index'), 'incomplete_checkpoint', 409],
+      [new OffloadError('page_protocol_violation', 'frame'), 'page_protocol_violation', 400],
+      [new TypeError('x is not a function'), 'internal', 500],
+    ] as const) {
+      plane.checkpoints.list = () => Promise.reject(error);
+      assertProblem(await send('GET', '/v1/checkpoints'), code, status);
+    }
+  });
+});
+
+test('fields that nobody knows, missing ones and wrong ones are refused with their names', async () => {
+  await withApi(async ({ send, machine }) => {
+    for (const [url, body, message] of [
+      ['/v1/containers', { ...WEB, privileged: true }, /additional properties/],
+      ['/v1/containers', { name: 'web' }, /guest/],
+      ['/v1/containers', { ...WEB, name: '../etc' }, /body\/name/],
+      ['/v1/containers', { ...WEB, ports: [{ containerPort: 70_000 }] }, /containerPort/],
+      ['/v1/containers', { ...WEB, env: ['NOVALUE'] }, /env/],
+      ['/v1/guests', { ...machine.registration, vsockPath: 'relative' }, /vsockPath/],
+      ['/v1/guests', { ...machine.registration, token: 'x' }, /additional properties/],
+      ['/v1/checkpoints', { container: 'web', id: 'warm', after: 'burn' }, /after/],
+      ['/v1/restores', { checkpoint: 'a', guest: 'b', name: 'c', policy: 'fast' }, /policy/],
+      ['/v1/images', { path: 'relative' }, /path/],
+    ] as const) {
+      const answer = await send('POST', url, body);
+      assertProblem(answer, 'invalid_request', 400);
+      assert.match(answer.body.detail, message);
+      assert.match(answer.body.detail, new RegExp(`^POST ${url}: `));
+    }
+    assert.equal((await send('GET', '/v1/guests')).body, []);
+  });
+});
+
+test('a body that is no JSON, is empty, too long or of another type is the client’s error', async () => {
+  await withApi(async ({ app, send }) => {
+    assertProblem(await send('POST', '/v1/containers', '{"name": '), 'invalid_request', 400);
+    assertProblem(await send('POST', '/v1/containers', ''), 'invalid_request', 400);
+    const long = JSON.stringify({ ...WEB, image: 'x'.repeat(256 * 1024) });
+    assertProblem(await send('POST', '/v1/containers', long), 'invalid_request', 400);
+    const xml = await app.inject({
+      method: 'POST',
+      url: '/v1/containers',
+      headers: { 'content-type': 'text/xml' },
+      payload: '<web/>',
+    });
+    assert.is(xml.statusCode, 400);
+    assert.is(xml.json().title, 'invalid_request');
+  });
+});
+
+test('metrics tell of guests, store and requests by route, not by name', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    await send('GET', '/v1/containers/none');
+    const { status, type, body } = await send('GET', '/metrics');
+    assert.is(status, 200);
+    assert.match(type, /^text\/plain/);
+    assert.match(body, /^offload_guests 1$/m);
+    assert.match(body, /^offload_store_used_bytes 0$/m);
+    assert.match(
+      body,
+      /offload_http_request_duration_seconds_count\{method="GET",route="\/v1\/containers\/:name",status="404"\} 1/,
+    );
+  });
+});
+
+test('the description of the API is served and names every route but its own', async () => {
+  await withApi(async ({ send }) => {
+    const { body } = await send('GET', '/v1/openapi.json');
+    assert.is(body.openapi, '3.1.0');
+    assert.is(body.info.version, API_VERSION);
+    assert.equal(Object.keys(body.paths).sort(), [
+      '/v1/checkpoints',
+      '/v1/checkpoints/{id}',
+      '/v1/containers',
+      '/v1/containers/{name}',
+      '/v1/containers/{name}/kill',
+      '/v1/containers/{name}/logs',
+      '/v1/containers/{name}/pause',
+      '/v1/containers/{name}/resume',
+      '/v1/containers/{name}/start',
+      '/v1/containers/{name}/stats',
+      '/v1/guests',
+      '/v1/guests/{name}',
+      '/v1/images',
+      '/v1/images/{image}',
+      '/v1/restores',
+      '/v1/restores/{id}',
+      '/v1/restores/{id}/memory-comparison',
+    ]);
+  });
+});
+
+test('images are listed and found by name or digest; one that is gone is not found', async () => {
+  await withApi(async ({ send }) => {
+    const [image] = (await send('GET', '/v1/images')).body;
+    assert.is(image.name, 'redis');
+    assert.equal((await send('GET', `/v1/images/${encodeURIComponent(IMAGE)}`)).body, image);
+    assertProblem(await send('POST', '/v1/images', { path: '/nowhere' }), 'invalid_request', 400);
+    assert.is((await send('DELETE', '/v1/images/redis')).status, 204);
+    assert.equal((await send('GET', '/v1/images')).body, []);
+  });
+});
+
+test.run();
