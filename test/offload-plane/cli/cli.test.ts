@@ -1,0 +1,197 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { execa } from 'execa';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../../testbed/cli/main.ts');
+const TIMEOUT_MS = 10_000;
+
+const offload = (args: string[], env: Record<string, string> = {}) =>
+  execa(process.execPath, [PROGRAM, ...args], {
+    reject: false,
+    timeout: TIMEOUT_MS,
+    env: { FORCE_COLOR: '0', ...env },
+  });
+
+const VERBS = [
+  ...['demo', 'test', 'ps', 'run', 'kill', 'pause', 'resume', 'rm', 'logs', 'stats'],
+  ...['checkpoints', 'checkpoint', 'restore', 'restores', 'guests', 'images', 'import'],
+];
+
+const CONTAINER = {
+  name: 'web',
+  guest: 'guest-a',
+  image: 'redis',
+  phase: 'running',
+  address: '10.88.0.2',
+  ports: [{ hostAddress: '127.0.0.1', hostPort: 40_001, containerPort: 6379 }],
+};
+
+interface Asked {
+  line: string;
+  body: unknown;
+}
+
+/** A plane's socket with an answer to each `METHOD path`; what it has not is a problem as the plane tells it. */
+async function withPlane(
+  answers: Record<string, unknown>,
+  body: (socket: string, asked: Asked[]) => Promise<void>,
+): Promise<void> {
+  const asked: Asked[] = [];
+  const server = createServer(async (request, response) => {
+    const line = `${request.method} ${request.url}`;
+    const sent = await text(request);
+    asked.push({ line, body: sent ? JSON.parse(sent) : undefined });
+    const answer = answers[line];
+    if (answer === undefined) {
+      const detail = 'container none: there is none of this name';
+      response.writeHead(404, { 'content-type': 'application/problem+json' });
+      response.end(JSON.stringify({ title: 'not_found', status: 404, detail }));
+    } else response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
+  });
+  const socket = join(tempDirectory('cli'), 'plane.sock');
+  server.listen(socket);
+  await once(server, 'listening');
+  try {
+    await body(socket, asked);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test('--help lists every verb with what it does', async () => {
+  const { exitCode, stdout } = await offload(['--help']);
+  assert.is(exitCode, 0);
+  for (const verb of VERBS) assert.match(stdout, new RegExp(`^  ${verb} .*\\w`, 'm'));
+});
+
+test('an unknown command, flag or value is named on stderr, with exit code 1', async () => {
+  const cases = [
+    [['fly'], /^error: unknown command 'fly'$/m],
+    [['ps', '--all'], /^error: unknown option '--all'$/m],
+    [['run', 'redis', '--guest', 'a'], /^error: required option '--name <name>' not specified$/m],
+    [
+      ['restore', 'warm', '--name', 'a', '--guest', 'b', '--policy', 'fast'],
+      /^error: .*'fast' is invalid.*$/m,
+    ],
+    [
+      ['run', 'redis', '--name', 'a', '--guest', 'b', '-p', '80:http'],
+      /^error: .*\[hostPort:\]containerPort.*$/m,
+    ],
+    [['demo', '--vcpus', '0'], /^error: .*expected a positive whole number$/m],
+  ] as const;
+  const results = await Promise.all(cases.map(([args]) => offload([...args])));
+  for (const [index, [, message]] of cases.entries()) {
+    const { exitCode, stdout, stderr } = results[index]!;
+    assert.is(exitCode, 1);
+    assert.match(stderr, message);
+    assert.is(stdout, '');
+  }
+});
+
+test('without a plane there is one line that names the socket, and exit code 1', async () => {
+  const socket = join(tempDirectory('cli'), 'nobody.sock');
+  const [byFlag, byEnvironment] = await Promise.all([
+    offload(['--socket', socket, 'ps']),
+    offload(['guests'], { OFFLOAD_SOCKET: socket }),
+  ]);
+  for (const { exitCode, stdout, stderr } of [byFlag, byEnvironment]) {
+    assert.is(exitCode, 1);
+    assert.is(stdout, '');
+    assert.match(stderr, /^offload: plane at [^\n]+$/);
+    assert.ok(stderr.includes(socket));
+  }
+});
+
+test('answers are a table, and JSON where it is asked for', async () => {
+  await withPlane({ 'GET /v1/containers': [CONTAINER] }, async (socket) => {
+    const table = await offload(['--socket', socket, 'ps']);
+    assert.is(table.exitCode, 0);
+    assert.equal(table.stdout.split('\n'), [
+      'NAME  GUEST    IMAGE  PHASE    ADDRESS    PORTS',
+      'web   guest-a  redis  running  10.88.0.2  127.0.0.1:40001->6379',
+    ]);
+    const json = await offload(['--socket', socket, '--print-json', 'ps']);
+    assert.equal(JSON.parse(json.stdout), [CONTAINER]);
+  });
+});
+
+test('an empty list prints nothing as a table and an empty list as JSON', async () => {
+  await withPlane({ 'GET /v1/checkpoints': [] }, async (socket) => {
+    assert.is((await offload(['--socket', socket, 'checkpoints'])).stdout, '');
+    assert.is((await offload(['--socket', socket, '--print-json', 'checkpoints'])).stdout, '[]');
+  });
+});
+
+test("the plane's refusal is one line with exit code 1", async () => {
+  await withPlane({}, async (socket) => {
+    const { exitCode, stderr, stdout } = await offload(['--socket', socket, 'pause', 'none']);
+    assert.is(exitCode, 1);
+    assert.is(stdout, '');
+    assert.is(stderr, 'offload: container none: there is none of this name');
+  });
+});
+
+test('run creates and starts, restore asks for what its flags say', async () => {
+  const answers = {
+    'POST /v1/containers': CONTAINER,
+    'POST /v1/containers/web/start': CONTAINER,
+    'POST /v1/restores': { id: 'web-1', phase: 'running' },
+    'GET /v1/containers/web/logs': 'ready\n',
+  };
+  await withPlane(answers, async (socket, asked) => {
+    const at = ['--socket', socket];
+    const run = [
+      'run',
+      'redis',
+      '--name',
+      'web',
+      '--guest',
+      'guest-a',
+      '-p',
+      '6379',
+      '-p',
+      '8080:80',
+      '-e',
+      'A=1',
+    ];
+    assert.is((await offload([...at, ...run, 'redis-server'])).exitCode, 0);
+    const restore = [
+      'restore',
+      'warm',
+      '--name',
+      'again',
+      '--guest',
+      'guest-b',
+      '--policy',
+      'ordered',
+      '--hold',
+    ];
+    assert.is((await offload([...at, ...restore])).exitCode, 0);
+    assert.is((await offload([...at, 'logs', 'web'])).stdout, 'ready');
+    assert.equal(asked.slice(0, 3), [
+      {
+        line: 'POST /v1/containers',
+        body: {
+          ...{ name: 'web', guest: 'guest-a', image: 'redis', env: ['A=1'], command: ['redis-server'] },
+          ports: [
+            { containerPort: 6379, hostPort: 0 },
+            { containerPort: 80, hostPort: 8080 },
+          ],
+        },
+      },
+      { line: 'POST /v1/containers/web/start', body: undefined },
+      {
+        line: 'POST /v1/restores',
+        body: { checkpoint: 'warm', name: 'again', guest: 'guest-b', policy: 'ordered', hold: true },
+      },
+    ]);
+  });
+});
+
+test.run();
