@@ -25,7 +25,12 @@ export async function getJson(endpoint: Endpoint, path: string, deadlineMs: numb
   let connectMs = 0;
   const call = request({ ...endpoint, path, agent: false, headers: { connection: 'close' } });
   const late = new OffloadError('deadline_exceeded', `${subject}: no answer within ${deadlineMs} ms`);
-  const timer = setTimeout(() => call.destroy(late), deadlineMs);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    call.destroy(late);
+  }, deadlineMs);
+  call.on('error', () => {}); // told below; once the response has begun, by a body that breaks off
   call.on('socket', (socket) => {
     socket.once('connect', () => {
       connectMs = performance.now() - startMs;
@@ -54,8 +59,7 @@ export async function getJson(endpoint: Endpoint, path: string, deadlineMs: numb
       answeredAtMs,
     };
   } catch (error) {
-    if (error instanceof OffloadError) throw error;
-    if (call.errored === late) throw late;
+    if (isLate) throw late;
     throw new OffloadError('runtime_failed', `${subject}: ${(error as Error).message}`, { cause: error });
   } finally {
     clearTimeout(timer);

@@ -1,0 +1,30 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatRows } from '../../../offload-plane/cli/rows.ts';
+
+test('columns are the keys of all rows in the order they first appear, as wide as their widest cell', () => {
+  assert.equal(
+    formatRows([
+      { name: 'a', phase: 'running' },
+      { name: 'longer', exitCode: 3 },
+    ]),
+    ['NAME    PHASE    EXITCODE', 'a       running  -', 'longer  -        3'],
+  );
+});
+
+test('nested values have no column, lists are joined and an empty one is a dash', () => {
+  assert.equal(formatRows([{ id: 'r', timings: { runningMs: 1 }, ports: [] }]), ['ID  PORTS', 'r   -']);
+  assert.equal(formatRows([{ ports: [{ hostAddress: '::1', hostPort: 1, containerPort: 2 }, 'x'] }]), [
+    'PORTS',
+    '::1:1->2, x',
+  ]);
+});
+
+test('whole numbers stay whole, others get one digit, and nothing is shown as a dash', () => {
+  assert.equal(formatRows([{ count: 12, ms: 1.26, absent: undefined, none: false }]), [
+    'COUNT  MS   ABSENT  NONE',
+    '12     1.3  -       false',
+  ]);
+});
+
+test.run();
