@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createCheckpoints, recipeOfManifest } from '../../../offload-plane/checkpoints/checkpoints.ts';
@@ -12,6 +13,7 @@ import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { makeStore, writeCheckpoint } from '../page-store/fixture.ts';
 
+const END_OF_TAR = Buffer.alloc(1_024);
 const WARM = { container: 'web', id: 'warm', after: 'resume' } as const;
 
 /** The plane's checkpoints over a real store, and a guest with a running container `web`. */
@@ -48,11 +50,7 @@ async function makeWorld() {
     void inbox.accept(far, 'guest-a', 5_000);
     await relayCriuDump(near, token);
   });
-  guest.onStream(async () => {
-    const [near, far] = await socketPair();
-    near.end(Buffer.alloc(1_024));
-    return far;
-  });
+  guest.onStream(() => new PassThrough().end(END_OF_TAR));
   guest.on('finishCheckpoint', () => ({ frozenMs: 12 }));
   return { ...fixture, guest, containers, checkpoints, metrics };
 }
