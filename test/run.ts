@@ -5,7 +5,8 @@
 import { globSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
-import { execa } from 'execa';
+import type { Readable } from 'node:stream';
+import { execa, type Subprocess } from 'execa';
 import { prepareImage } from '../testbed/qemu/prepare.ts';
 
 export interface TestOptions {
@@ -22,6 +23,8 @@ interface Count {
 const ROOT = join(import.meta.dirname, '..');
 /** No file may take longer; those that boot guests under emulation are the slow ones. */
 const FILE_TIMEOUT_MS = 15 * 60_000;
+/** From a file's last test to the end of its process. */
+const END_TIMEOUT_MS = 20_000;
 /** Tests that could not run for want of hardware say so with a line of their own. */
 const SKIPPED_LINE = /^skipped: .+$/gm;
 
@@ -47,7 +50,7 @@ const needsGuest = (file: string) => file.startsWith('test/e2e/');
 
 async function runFile(file: string, total: Count): Promise<void> {
   const startMs = performance.now();
-  const result = await execa(process.execPath, [join(ROOT, file)], {
+  const running = execa(process.execPath, [join(ROOT, file)], {
     cwd: ROOT,
     all: true,
     reject: false,
@@ -55,6 +58,7 @@ async function runFile(file: string, total: Count): Promise<void> {
     killSignal: 'SIGKILL',
     env: { FORCE_COLOR: '0' },
   });
+  const result = await endOf(running);
   const count = countOf(result.all, result.failed);
   total.passed += count.passed;
   total.failed += count.failed;
@@ -64,7 +68,21 @@ async function runFile(file: string, total: Count): Promise<void> {
     `${count.failed > 0 ? 'FAIL' : 'ok  '} ${relative('test', file)}: ${describe(count)} (${seconds} s)`,
   );
   for (const reason of result.all.match(SKIPPED_LINE) ?? []) console.log(`     ${reason}`);
-  if (count.failed > 0) console.log(indent(result.all || String(result.shortMessage)));
+  if (count.failed > 0) console.log(indent(`${result.all}\n${result.shortMessage ?? ''}`));
+}
+
+/** A process that outlives its tests has left something open: it is ended, and fails. */
+async function endOf<T>(running: Promise<T> & Pick<Subprocess, 'kill'> & { all: Readable }): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  running.all.on('data', (chunk: Buffer) => {
+    if (/^\s*Duration:/m.test(String(chunk)))
+      timer ??= setTimeout(() => running.kill('SIGKILL'), END_TIMEOUT_MS);
+  });
+  try {
+    return await running;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function describe({ passed, failed, skipped }: Count): string {

@@ -139,6 +139,9 @@ async function fetchFiles(job: CheckpointJob, writer: CheckpointWriter): Promise
   try {
     for await (const entry of extract) await storeFile(job, writer, entry.header.name, Readable.from(entry));
     await fed;
+  } catch (error) {
+    if (error instanceof OffloadError) throw error;
+    throw new OffloadError('guest_lost', `checkpoint files: ${(error as Error).message}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

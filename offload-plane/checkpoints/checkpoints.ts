@@ -135,7 +135,10 @@ export function createCheckpoints(deps: CheckpointsDeps) {
         await reader.close();
       }
     },
-    remove: (id: string) => store.remove(id),
+    async remove(id: string): Promise<void> {
+      await store.remove(id);
+      frozenMsById.delete(id);
+    },
   };
 }
 export type Checkpoints = ReturnType<typeof createCheckpoints>;

@@ -11,7 +11,7 @@ const MEBIBYTE = 1024 * 1024;
 
 interface GlobalFlags {
   socket?: string;
-  json?: boolean;
+  printJson?: boolean;
 }
 
 /** `[hostPort:]containerPort`, as Docker has it. */
@@ -32,7 +32,7 @@ export function addPlaneCommands(program: Command): void {
     .option('--print-json', 'print answers of the plane as JSON');
 
   async function withPlane(work: (plane: PlaneClient) => Promise<unknown>): Promise<void> {
-    const flags = program.opts<GlobalFlags & { printJson?: boolean }>();
+    const flags = program.opts<GlobalFlags>();
     const plane = createPlaneClient(flags.socket ?? process.env.OFFLOAD_SOCKET ?? DEFAULT_SOCKET);
     try {
       const answer = await work(plane);

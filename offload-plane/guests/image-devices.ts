@@ -23,7 +23,7 @@ export async function createImageDevices(guest: string, qmpPath: string): Promis
   const qmp = await QmpClient.connect({ socketPath: qmpPath, timeoutMs: QMP_TIMEOUT_MS });
   const lost = new Promise<void>((resolve) => qmp.once('close', () => resolve()));
   const attached = new Map<string, Promise<number>>();
-  let nextLun = FIRST_LUN;
+  const freeLuns = Array.from({ length: LAST_LUN }, (_, i) => FIRST_LUN + i);
 
   async function attachNew(path: string, lun: number): Promise<number> {
     const node = `image${lun}`;
@@ -49,20 +49,22 @@ export async function createImageDevices(guest: string, qmpPath: string): Promis
   }
 
   return {
-    attach(digest, path) {
+    async attach(digest, path) {
       const present = attached.get(digest);
       if (present) return present;
-      if (nextLun > LAST_LUN) {
+      const lun = freeLuns.shift();
+      if (lun === undefined) {
         throw new OffloadError(
           'invalid_state',
           `attach image ${digest}: guest ${guest} has its ${LAST_LUN} images already`,
         );
       }
-      const lun = nextLun;
-      nextLun += 1;
       const attaching = attachNew(path, lun);
       attached.set(digest, attaching);
-      attaching.catch(() => attached.delete(digest));
+      attaching.catch(() => {
+        attached.delete(digest);
+        freeLuns.push(lun);
+      });
       return attaching;
     },
     lost,

@@ -1,6 +1,8 @@
 /** One restore as the plane records it, and what it tells of it. */
+
 import type { MemoryComparison, RestoreResult } from '../../interconnect/agent-api.ts';
 import type { PagerCounters } from '../../interconnect/page-protocol.ts';
+import type { ErrorCode } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
 import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
@@ -9,7 +11,7 @@ export type RestoreLife =
   | { phase: 'restoring' }
   | { phase: 'running'; timings: RestoreResult }
   | { phase: 'complete'; timings: RestoreResult; result: SessionResult; completeMs: number }
-  | { phase: 'failed'; code: string; message: string };
+  | { phase: 'failed'; code: ErrorCode; message: string };
 
 export interface Restore {
   readonly id: string;

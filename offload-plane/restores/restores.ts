@@ -229,7 +229,11 @@ export function createRestores(deps: RestoresDeps) {
         await running;
       } catch (error) {
         await fail(restore, error);
-        throw toOffloadError(error, `restore checkpoint ${request.checkpoint}`);
+      }
+      // Its pages may have failed before the agent answered, or be why the agent failed: the first reason counts.
+      if (restore.life.phase === 'failed') {
+        await restore.cleanedUp;
+        throw new OffloadError(restore.life.code, restore.life.message);
       }
       return viewOf(restore);
     },

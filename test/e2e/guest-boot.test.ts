@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { dialGuest } from '../../interconnect/transport.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { isProcessAlive, processStartTicks } from '../../platform/processes.ts';
 import { QmpClient } from '../../platform/qmp.ts';
 import type { Guest } from '../../testbed/qemu/guest.ts';
 import { sweepStaleRuns } from '../../testbed/qemu/run-directory.ts';
-import { dialGuest } from '../../testbed/qemu/vsock-dial.ts';
 
 interface Booted {
   guests: Guest[];

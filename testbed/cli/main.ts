@@ -17,7 +17,15 @@ function accelerator(value: string): 'kvm' | 'tcg' {
 const program = new Command('offload')
   .description('A container control plane that runs off the host')
   .version(API_VERSION)
-  .showHelpAfterError('(offload --help lists the commands)');
+  .configureOutput({
+    outputError: (text, write) =>
+      write(
+        `offload: ${text
+          .trim()
+          .replace(/^error: |\.$/g, '')
+          .replaceAll(/\s*\n\s*/g, ' ')}; see offload --help\n`,
+      ),
+  });
 
 program
   .command('demo')

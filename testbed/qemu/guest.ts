@@ -2,6 +2,8 @@
  * One guest: its vsock daemon, its QEMU, and the wait for its agent.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { AGENT_PORT } from '../../interconnect/page-protocol.ts';
+import { dialGuest } from '../../interconnect/transport.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { describeEnd, lastLines, type ProcessEnd, type RunningProcess } from '../../platform/processes.ts';
@@ -10,7 +12,6 @@ import { bootMarker } from '../image/init-script.ts';
 import { type Accelerator, qemuArgv } from './argv.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { startVhostVsock } from './vhost-vsock.ts';
-import { dialGuest } from './vsock-dial.ts';
 
 export interface GuestOptions {
   /** Letters, digits and dashes; names its files, its processes and the guest itself. */
@@ -47,8 +48,6 @@ export interface Guest extends GuestOptions {
   exited: Promise<ProcessEnd>;
 }
 
-/** vsock port that the agent listens on in every guest. */
-export const agentPort = 1024;
 const daemonTimeoutMs = 5_000;
 const bootTimeoutMs = 15_000;
 const stopGraceMs = 2_000;
@@ -118,7 +117,7 @@ async function waitForAgent(name: string, qemu: RunningProcess, files: GuestFile
     if (end) return 'ended';
     // Dialling a guest whose driver is not there yet hangs, so its own word is awaited first.
     if (!readText(files.serialLogPath).includes(bootMarker)) return undefined;
-    const socket = await dialGuest(files.vsockPath, agentPort, 2_000);
+    const socket = await dialGuest(files.vsockPath, AGENT_PORT, 2_000);
     socket.destroy();
     return 'ready';
   };

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { duplexPair, PassThrough } from 'node:stream';
+import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import tar from 'tar-stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -226,6 +226,7 @@ test('files that cannot be had, have no place or break off undo everything', asy
     [refused, 'invalid_state', /it is running$/],
     [cut, 'guest_lost', /hung up$/],
     [() => filesOf({ 'etc/passwd': 'x' }), 'guest_lost', /sent an unexpected file etc\/passwd$/],
+    [() => Duplex.from([Buffer.alloc(1_024, 'no tar')]), 'guest_lost', /^checkpoint files: /],
     [() => filesOf({ 'images/../../x': 'x' }), 'invalid_request', /x/],
   ] as const) {
     await withWorld(async (world) => {

@@ -72,18 +72,21 @@ test('--help lists every verb with what it does', async () => {
 
 test('an unknown command, flag or value is named on stderr, with exit code 1', async () => {
   const cases = [
-    [['fly'], /^error: unknown command 'fly'$/m],
-    [['ps', '--all'], /^error: unknown option '--all'$/m],
-    [['run', 'redis', '--guest', 'a'], /^error: required option '--name <name>' not specified$/m],
+    [['fly'], /^offload: unknown command 'fly'; see offload --help$/],
+    [['ps', '--all'], /^offload: unknown option '--all'; see offload --help$/],
+    [
+      ['run', 'redis', '--guest', 'a'],
+      /^offload: required option '--name <name>' not specified; see offload --help$/,
+    ],
     [
       ['restore', 'warm', '--name', 'a', '--guest', 'b', '--policy', 'fast'],
-      /^error: .*'fast' is invalid.*$/m,
+      /^offload: .*'fast' is invalid.*; see offload --help$/,
     ],
     [
       ['run', 'redis', '--name', 'a', '--guest', 'b', '-p', '80:http'],
-      /^error: .*\[hostPort:\]containerPort.*$/m,
+      /^offload: .*\[hostPort:\]containerPort.*; see offload --help$/,
     ],
-    [['demo', '--vcpus', '0'], /^error: .*expected a positive whole number$/m],
+    [['demo', '--vcpus', '0'], /^offload: .*expected a positive whole number; see offload --help$/],
   ] as const;
   const results = await Promise.all(cases.map(([args]) => offload([...args])));
   for (const [index, [, message]] of cases.entries()) {

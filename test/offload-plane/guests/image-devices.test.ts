@@ -61,11 +61,20 @@ test('a disk that QEMU refuses leaves no block node, and may be asked for again'
   });
 });
 
+test('disks that QEMU refuses use up no LUN', async () => {
+  await withDevices(async (qemu, devices) => {
+    qemu.refuse('device_add', 'Bus not found');
+    for (let image = 1; image <= 255; image += 1) await rejection(devices.attach(`sha256:${image}`, '/a'));
+    qemu.refuse('device_add', undefined);
+    await devices.attach('sha256:256', '/a');
+  });
+});
+
 test('the 256th image of a guest is refused with the limit', async () => {
   await withDevices(async (_qemu, devices) => {
     for (let image = 1; image <= 255; image += 1)
       assert.is(await devices.attach(`sha256:${image}`, '/a'), image);
-    const error = await rejection((async () => devices.attach('sha256:256', '/a'))());
+    const error = await rejection(devices.attach('sha256:256', '/a'));
     assert.is(error.code, 'invalid_state');
     assert.is(error.message, 'attach image sha256:256: guest guest-a has its 255 images already');
     assert.is(await devices.attach('sha256:7', '/a'), 7);

@@ -20,6 +20,8 @@ import type { PageServer } from '../../../offload-plane/page-server/contract.ts'
 import { addDigests, pageContribution } from '../../../offload-plane/page-store/digests.ts';
 import { xxh64 } from '../../../platform/xxhash.ts';
 
+const FRAME_DEADLINE_MS = 30_000;
+
 export interface Arrival {
   type: number;
   flags: number;
@@ -104,7 +106,10 @@ export class FakePager {
     const seen = this.seen.find((header) => header.type === type);
     if (seen !== undefined) return Promise.resolve(seen);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no frame of type ${type} within 5 s`)), 5000);
+      const timer = setTimeout(
+        () => reject(new Error(`no frame of type ${type} within ${FRAME_DEADLINE_MS} ms`)),
+        FRAME_DEADLINE_MS,
+      );
       this.#waiting.push({
         type,
         resolve: (header) => {

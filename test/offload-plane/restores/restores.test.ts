@@ -307,6 +307,20 @@ test('a pager that fails after the container runs takes the container with it', 
   });
 });
 
+test('a pager that fails before the agent has answered is the reason that is given', async () => {
+  await withRestores(async ({ create, pageServer, guest, restores, assertNothingLeft }) => {
+    guest.on('restoreContainer', async ({ token }: AgentRequest) => {
+      const pager = new FakePager(pageServer, 'guest-a');
+      pager.hello(token);
+      pager.send({ type: FrameType.ERROR }, Buffer.from('no memory for a page'));
+      await until('a failed restore', () => restores.list()[0]?.phase === 'failed');
+      throw new OffloadError('runtime_failed', 'restore container web: cut off');
+    });
+    assert.match((await rejection(create({ policy: 'lazy' }))).message, /no memory for a page/);
+    await assertNothingLeft();
+  });
+});
+
 test('a container that ends while pages are missing closes its session; the word of another guest does not', async () => {
   await withRestores(async ({ create, sessions, restores, pagers, assertNothingLeft }) => {
     const { id } = await create({ policy: 'lazy' });
