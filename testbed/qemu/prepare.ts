@@ -69,7 +69,10 @@ export async function prepareTestbed(options: PrepareOptions): Promise<PreparedT
 export function removeOnEndSignals(cleanUp: () => Promise<void>): () => void {
   const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
   const handlers = Object.entries(codes).map(([signal, code]) => {
-    const handler = () => void cleanUp().finally(() => process.exit(code));
+    const handler = () => {
+      process.stderr.write(`offload: ${signal}: ending guests and cleaning up\n`);
+      void cleanUp().finally(() => process.exit(code));
+    };
     process.once(signal, handler);
     return () => process.off(signal, handler);
   });
