@@ -81,9 +81,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     },
     onLost(guest) {
       logger.warn({ guest }, 'guest lost');
-      for (const { name, guest: home } of containers.list()) {
-        if (home === guest) void restores.onContainerGone(name, guest);
-      }
+      restores.onGuestLost(guest);
       containers.onGuestLost(guest);
     },
   });

@@ -258,6 +258,15 @@ export function createRestores(deps: RestoresDeps) {
       restore.memory = answer;
       return viewOf(restore);
     },
+    /** What is under way there fails; of a complete restore the container is lost. */
+    onGuestLost(guest: string): void {
+      for (const restore of restores.values()) {
+        const { container, life } = restore;
+        if (container.guest !== guest) continue;
+        if (life.phase === 'complete') void restore.reader.close();
+        else void fail(restore, guestLost(container.name, guest));
+      }
+    },
     /** @param guest who says so; of another guest's containers it has nothing to say */
     async onContainerGone(container: string, guest: string): Promise<void> {
       for (const restore of restores.values()) {
@@ -268,4 +277,7 @@ export function createRestores(deps: RestoresDeps) {
     },
   };
 }
+const guestLost = (container: string, guest: string) =>
+  new OffloadError('guest_lost', `restore container ${container}: guest ${guest} is gone`);
+
 export type Restores = ReturnType<typeof createRestores>;

@@ -321,6 +321,21 @@ test('a pager that fails before the agent has answered is the reason that is giv
   });
 });
 
+test('a guest that is lost fails what is restored there, and says so', async () => {
+  await withRestores(async ({ create, guest, restores, assertNothingLeft }) => {
+    guest.on('restoreContainer', () => {
+      guest.lost = true;
+      restores.onGuestLost('guest-b');
+      restores.onGuestLost('guest-a');
+      throw new OffloadError('runtime_failed', 'restore container web: cut off');
+    });
+    const error = await rejection(create());
+    assert.is(error.code, 'guest_lost');
+    assert.is(error.message, 'restore container web: guest guest-a is gone');
+    await assertNothingLeft();
+  });
+});
+
 test('a container that ends while pages are missing closes its session; the word of another guest does not', async () => {
   await withRestores(async ({ create, sessions, restores, pagers, assertNothingLeft }) => {
     const { id } = await create({ policy: 'lazy' });
