@@ -61,11 +61,14 @@ export function prepareDirectory(directory: string): void {
   copyFileSync(HEAP_PROGRAM, join(directory, 'bin/heap'));
 }
 
-function inside(directory: string, script: string, args: string[]) {
+const JOIN = '[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9; exec "$@"';
+
+function inside(directory: string, script: string, args: string[], cgroup = '') {
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
   const command = ['sh', '-c', ENTER, 'enter', 'bash', '-c', script, 'script'];
-  return execa('unshare', [...namespaces, ...command, ...args], {
+  return execa('sh', ['-c', JOIN, 'join', 'unshare', ...namespaces, ...command, ...args], {
     env: {
+      CGROUP: cgroup,
       ROOT: criuRootfs ?? '',
       DIR: directory,
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -89,6 +92,8 @@ export async function dumpHeap(
 }
 
 export interface RestoredHeap {
+  /** Of the process that made the namespace; it is not in it. */
+  pid: number;
   /** Exit code of `criu restore`. */
   exitCode: number;
   /** Exit code of a stock `criu lazy-pages`, when it has ended. */
@@ -99,10 +104,11 @@ export interface RestoredHeap {
 
 export async function restoreHeap(
   directory: string,
-  options: { lazyPagesPort?: number; eager?: boolean } = {},
+  options: { lazyPagesPort?: number; eager?: boolean; cgroup?: string } = {},
 ): Promise<RestoredHeap> {
   const port = options.lazyPagesPort === undefined ? '' : String(options.lazyPagesPort);
-  const subprocess = inside(directory, RESTORE, [port, options.eager ? '' : '--lazy-pages']);
+  const subprocess = inside(directory, RESTORE, [port, options.eager ? '' : '--lazy-pages'], options.cgroup);
+  subprocess.stdin?.on('error', () => {}); // its reader may have been killed
   let output = '';
   const waiting: (() => void)[] = [];
   subprocess.stdout?.on('data', (chunk) => {
@@ -121,6 +127,7 @@ export async function restoreHeap(
     });
   return {
     exitCode: await numberAfter('restored'),
+    pid: subprocess.pid!,
     lazyPagesEnded: numberAfter('lazy-pages'),
     end: async () => {
       subprocess.stdin?.end();

@@ -107,13 +107,15 @@ function inside(directory: string, script: string, args: readonly string[], cgro
   });
 }
 
+let cgroupCount = 0;
+
 /** A cgroup v2 directory of our own, or undefined where there is no such hierarchy. */
 export function makeCgroup(): { path: string; remove(): Promise<void> } | undefined {
   const mount = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .find((line) => line.split(' ')[2] === 'cgroup2');
   if (mount === undefined) return undefined;
-  const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}`);
+  const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}-${cgroupCount++}`);
   mkdirSync(path);
   return { path, remove: () => removeCgroup(path) };
 }
@@ -167,6 +169,8 @@ export interface RunningPager {
   ready: Promise<void>;
   ended: Promise<{ exitCode: number | undefined; stderr: string }>;
   kill(signal: NodeJS.Signals): void;
+  /** The supervisor's. */
+  pid: number;
 }
 
 export function startPager(args: readonly string[]): RunningPager {
@@ -178,7 +182,7 @@ export function startPager(args: readonly string[]): RunningPager {
   });
   ready.catch(() => {});
   const ended = subprocess.then(({ exitCode, stderr }) => ({ exitCode, stderr }));
-  return { ready, ended, kill: (signal) => subprocess.kill(signal) };
+  return { ready, ended, kill: (signal) => subprocess.kill(signal), pid: subprocess.pid! };
 }
 
 export const localArgs = (checkpoint: Checkpoint, ...more: string[]) => [
