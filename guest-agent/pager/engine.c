@@ -8,6 +8,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define MAX_SILENCES 8
+
 static uint64_t wake_at_us;
 static void (*after_call)(void);
 static uint64_t after_at_us;
@@ -42,6 +44,7 @@ void engine_after(uint64_t us, void (*call)(void))
 {
 	after_at_us = now_us() + us;
 	after_call = call;
+	engine_wake_at(after_at_us);
 }
 
 static void run_timer(void)
@@ -123,6 +126,30 @@ static void finish(void)
 	pager.source->finished();
 }
 
+/*
+ * A connection can be dead without a sign. One that owes a page is given up soon; one that merely says nothing
+ * may have nothing to say, so it is given ever more time.
+ */
+static void check_silence(uint64_t now)
+{
+	uint64_t limit_us = pager.deadline_us << pager.silences, since_us = pager.heard_us;
+	if (pager.outstanding && !pager.stalled) {
+		limit_us = pager.deadline_us / 3;
+		since_us = pager.waiting_since_us;
+	}
+	if (pager.finished || (!kept->restored && !pager.outstanding))
+		return;
+	if (now > since_us + limit_us) {
+		pager.stalled = pager.outstanding;
+		if (pager.silences < MAX_SILENCES)
+			pager.silences++;
+		pager.heard_us = now;
+		pager.source->stalled();
+	} else {
+		engine_wake_at(since_us + limit_us + 1);
+	}
+}
+
 static void check_deadlines(void)
 {
 	uint64_t now = now_us();
@@ -134,14 +161,8 @@ static void check_deadlines(void)
 				   (unsigned long long)pager.deadline_us / 1000);
 		engine_wake_at(kept->ready_at_us + pager.deadline_us + 1);
 	}
+	check_silence(now);
 	if (pager.outstanding) {
-		uint64_t stalled_us = pager.waiting_since_us + pager.deadline_us / 3;
-		if (now > stalled_us && pager.stalled_at_us < stalled_us) {
-			pager.stalled_at_us = now;
-			pager.source->stalled();
-		}
-		if (now <= stalled_us)
-			engine_wake_at(stalled_us + 1);
 		if (now > pager.waiting_since_us + pager.deadline_us)
 			pager_fail("faults: %u pages were asked for and none came within %llu ms", pager.outstanding,
 				   (unsigned long long)pager.deadline_us / 1000);

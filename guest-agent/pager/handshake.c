@@ -56,7 +56,7 @@ static void restore_finished(void)
 		if (task->page_count && !task->handed_over)
 			pager_fail("handshake: CRIU finished without a descriptor for task %u", task->id);
 	kept->restored = true;
-	pager.last_fault_us = now_us();
+	pager.last_fault_us = pager.heard_us = now_us();
 	pager.source->restored();
 	forget_and_close(&kept->criu);
 }

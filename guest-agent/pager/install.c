@@ -67,11 +67,14 @@ static void frame_free(struct frame *frame)
 void frame_queue(struct frame *frame, bool in_front)
 {
 	struct task *task = frame->task;
+	pager.heard_us = now_us();
+	pager.silences = 0;
 	for (uint32_t page = frame->first; page < frame->first + frame->count; page++) {
 		if (bit_test(task->requested, page)) {
 			bit_clear(task->requested, page);
 			pager.outstanding--;
 			pager.waiting_since_us = now_us();
+			pager.stalled = false;
 		}
 		if (task->frame_of[page] || !task_wants(task, page))
 			kept->counters.duplicates++;

@@ -126,6 +126,7 @@ static void serve(void)
 	if (kept->epoll >= 0)
 		close(kept->epoll);
 	kept->epoll = epoll_create1(EPOLL_CLOEXEC);
+	pager.heard_us = now_us();
 	if (kept->successors)
 		take_over();
 	engine_signals();

@@ -29,7 +29,7 @@ struct source {
 	void (*request)(struct task *task, uint32_t page);
 	/* Queues more pages when the queue has run dry; false when it has none to offer now. */
 	bool (*refill)(void);
-	/* No page has come for a while, and some were asked for. */
+	/* No page has come for a while. */
 	void (*stalled)(void);
 	/* CRIU let the tasks go. */
 	void (*restored)(void);
@@ -46,7 +46,9 @@ struct pager {
 	uint64_t buffered_bytes;
 	uint32_t outstanding;       /* requested pages that have not arrived */
 	uint64_t waiting_since_us;  /* start of the wait for the oldest of them, renewed by progress */
-	uint64_t stalled_at_us;     /* when the source was told so */
+	uint64_t heard_us;          /* when the source gave pages last */
+	unsigned silences;          /* how often it was asked whether it is still there, since */
+	bool stalled;               /* it was, about what is outstanding now */
 	uint64_t last_fault_us;
 	uint64_t deadline_us;
 	pid_t supervisor;

@@ -48,8 +48,10 @@ static void on_fault(struct space *space, uint64_t address)
 	}
 	if (!task->frame_of[page] && !bit_test(task->requested, page)) {
 		bit_set(task->requested, page);
-		if (pager.outstanding++ == 0)
+		if (pager.outstanding++ == 0) {
 			pager.waiting_since_us = now_us();
+			pager.stalled = false;
+		}
 		kept->counters.demand_faults++;
 		order_record(task->id, task_vaddr(task, page), now_us() - kept->started_us);
 		pager.source->request(task, page);

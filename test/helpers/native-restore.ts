@@ -15,6 +15,7 @@ import {
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { execa } from 'execa';
 import type { PageSession, SessionOptions } from '../../offload-plane/page-server/contract.ts';
@@ -166,7 +167,7 @@ export interface NativeRestoreOptions {
   /** CRIU brings every page itself. */
   eager?: boolean;
   /** Between the plane's socket and the page server; the default hands each connection on. */
-  accept?: (socket: Socket, serve: (stream: Socket) => void) => void;
+  accept?: (socket: Socket, serve: (stream: Duplex) => void) => void;
 }
 
 /** Starts the pager and, once it is ready, CRIU. */
@@ -187,7 +188,7 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
   session.done.catch(() => {});
   await writeImages(directory, reader, await session.pagemapImages());
   writeFileSync(join(directory, 'token'), session.token);
-  const serve = (socket: Socket) => pages.acceptPager(socket, GUEST);
+  const serve = (socket: Duplex) => pages.acceptPager(socket, GUEST);
   const accept = options.accept ?? ((socket, next) => next(socket));
   const plane = new PlaneSocket(join(directory, 'plane.sock'), (socket) => accept(socket, serve));
   const pager = startPager([
