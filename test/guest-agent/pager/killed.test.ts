@@ -1,4 +1,8 @@
 /** The pager is killed by SIGKILL at random points of real restores; PAGER_KILL_SEEDS says how many. */
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,7 +16,16 @@ import {
   startRestore,
 } from '../../helpers/native-restore.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
-import { buildPrograms, criuMissing, makeCgroup } from './criu-world.ts';
+import { until } from '../../helpers/until.ts';
+import {
+  buildPrograms,
+  criuMissing,
+  makeCgroup,
+  removeAll,
+  scratchDirectory,
+  startPager,
+  writeScratch,
+} from './criu-world.ts';
 
 const HEAP_MIB = 32;
 const THREAD_COUNT = 3;
@@ -38,6 +51,7 @@ test.before(async () => {
 test.after(async () => {
   await cgroup?.remove();
   await checkpoint?.remove();
+  removeAll();
 });
 
 function start(seed: number, draw: Draw): Promise<NativeRestore> {
@@ -156,5 +170,83 @@ criuTest(
     assert.ok(ends.whole > ends.dead * 4, 'a successor is the rule');
   },
 );
+
+/** A restore whose pages come only as they are asked for. */
+async function asking(name: string, body: (native: NativeRestore) => Promise<void>): Promise<void> {
+  const native = await startRestore({
+    checkpoint,
+    name,
+    session: { faultsDryUpMs: 60_000 },
+    pagerArgs: ['--deadline-ms', '3000'],
+  });
+  try {
+    assert.is((await native.restored).exitCode, 0);
+    await body(native);
+  } finally {
+    await native.end();
+  }
+}
+
+const onlyChild = (pid: number) => {
+  const [child, ...more] = childrenOf(pid);
+  assert.equal(more, []);
+  return child!;
+};
+
+criuTest('a pager whose supervisor is killed ends the container and itself', async () => {
+  await asking('orphan', async (native) => {
+    assert.is(await native.ask('touch 10 1'), 'ok');
+    const pager = onlyChild(native.pager.pid);
+    native.pager.kill('SIGKILL');
+    assert.match(await native.ask('walk'), /no answer/);
+    await until('end of the orphan', () => !existsSync(`/proc/${pager}`));
+    assert.match((await native.pager.ended).stderr, /its supervisor was killed/);
+  });
+});
+
+criuTest('pagers that are killed one after the other end the container in the end', async () => {
+  await asking('again', async (native) => {
+    let killed = 0;
+    for (const last = new Set<number>(); killed < 9; ) {
+      const [pager] = childrenOf(native.pager.pid);
+      if (pager === undefined || last.has(pager)) {
+        await delay(1);
+        continue;
+      }
+      last.add(pager);
+      process.kill(pager, 'SIGKILL');
+      killed++;
+    }
+    assert.match(await native.ask('walk'), /no answer/);
+    const { exitCode, stderr } = await native.pager.ended;
+    assert.is(exitCode, 1);
+    assert.match(stderr, /pager killed by signal 9, as its predecessors were/);
+  });
+});
+
+criuTest('a pager that is stuck is killed when it is told to end, and the container with it', async () => {
+  await asking('stuck', async (native) => {
+    process.kill(onlyChild(native.pager.pid), 'SIGSTOP');
+    native.pager.kill('SIGTERM');
+    assert.match(await native.ask('walk'), /no answer/);
+    assert.match((await native.pager.ended).stderr, /after it was told to end/);
+  });
+});
+
+criuTest('a pager that is killed before it is ready is not replaced', async () => {
+  const directory = scratchDirectory();
+  const plane = createServer(() => {}).listen(join(directory, 'plane.sock'));
+  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const pager = startPager([
+    ...['--connect', `unix:${join(directory, 'plane.sock')}`, '--token-file', token],
+    ...['--work-dir', directory],
+  ]);
+  await once(plane, 'connection');
+  process.kill(onlyChild(pager.pid), 'SIGKILL');
+  const { exitCode, stderr } = await pager.ended;
+  assert.is(exitCode, 1);
+  assert.is(stderr, 'offload-pager: pager killed by signal 9 before it was ready');
+  plane.close();
+});
 
 test.run();
