@@ -56,6 +56,7 @@ static void restore_finished(void)
 		if (task->page_count && !task->handed_over)
 			pager_fail("handshake: CRIU finished without a descriptor for task %u", task->id);
 	kept->restored = true;
+	SETTLE();
 	pager.last_fault_us = pager.heard_us = now_us();
 	pager.source->restored();
 	forget_and_close(&kept->criu);
@@ -120,6 +121,7 @@ static bool criu_read(void)
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &kept->incoming.control,
 				  .msg_controllen = number ? 0 : sizeof(kept->incoming.control) };
 	ssize_t got = recvmsg(kept->criu, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	SETTLE();
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (got <= 0)

@@ -146,6 +146,7 @@ static enum put run_install(struct space *space, struct frame *frame, uint32_t p
 		struct uffdio_copy copy = { .dst = vaddr, .len = (limit < count ? limit : count) * PAGE_BYTES,
 			.src = (uintptr_t)frame->data + (page - frame->first) * PAGE_BYTES };
 		int error = ioctl(space->uffd, UFFDIO_COPY, &copy) ? errno : 0;
+		SETTLE();
 		uint32_t done = copy.copy > 0 ? (uint32_t)((uint64_t)copy.copy / PAGE_BYTES) : 0;
 		if (!done && error == EEXIST) {
 			/* COPY wakes nobody in this case, and someone may have begun to wait just before. */
@@ -157,6 +158,7 @@ static enum put run_install(struct space *space, struct frame *frame, uint32_t p
 		}
 		for (uint32_t i = 0; i < done; i++) {
 			page_installed(frame, page + i);
+			SETTLE();
 			space_in_place(space, page + i);
 		}
 		page += done, count -= done, vaddr += done * PAGE_BYTES;

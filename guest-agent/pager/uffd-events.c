@@ -125,6 +125,8 @@ static bool space_drain(struct space *space)
 	kept->inbox.first += INBOX_MESSAGES;
 	SETTLE();
 	ssize_t got = read(space->uffd, messages, sizeof(kept->inbox.messages));
+	if (got > 0)
+		SETTLE();
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (got <= 0)

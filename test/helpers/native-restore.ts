@@ -163,6 +163,8 @@ export interface NativeRestoreOptions {
   name: string;
   session?: Partial<SessionOptions>;
   pagerArgs?: readonly string[];
+  pagerProgram?: string;
+  pagerEnv?: Record<string, string>;
   cgroup?: string;
   /** CRIU brings every page itself. */
   eager?: boolean;
@@ -191,12 +193,13 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
   const serve = (socket: Duplex) => pages.acceptPager(socket, GUEST);
   const accept = options.accept ?? ((socket, next) => next(socket));
   const plane = new PlaneSocket(join(directory, 'plane.sock'), (socket) => accept(socket, serve));
-  const pager = startPager([
+  const pagerArgs = [
     ...['--connect', `unix:${plane.path}`, '--token-file', join(directory, 'token')],
     ...['--images-dir', join(directory, 'images'), '--work-dir', join(directory, 'work')],
     ...(cgroup === '' ? [] : ['--container-cgroup', cgroup]),
     ...(options.pagerArgs ?? []),
-  ]);
+  ];
+  const pager = startPager(pagerArgs, options.pagerProgram, options.pagerEnv);
   const restored = withDeadline(pager.ready, STEP_MS, 'pager').then(() =>
     restoreHeap(directory, { eager, cgroup }),
   );

@@ -35,6 +35,8 @@ export const PAGER = join(
   SOURCES,
   process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager',
 );
+/** Kills itself at points of its own choice; see guest-agent/pager/test/settle-or-die.c. */
+export const DYING_PAGER = join(SOURCES, 'build/dying/offload-pager');
 export const MEMCHECK = join(SOURCES, 'build/offload-memcheck');
 export const HEAP = join(SOURCES, 'build/test/heap');
 const STEP_TIMEOUT_MS = 60_000;
@@ -62,7 +64,7 @@ export async function make(...goals: readonly string[]): Promise<string> {
 }
 
 export async function buildPrograms(): Promise<void> {
-  await make('all', 'heap', ...(process.env.PAGER_ASAN ? ['asan'] : []));
+  await make('all', 'heap', 'dying', ...(process.env.PAGER_ASAN ? ['asan'] : []));
 }
 
 const ENTER = `
@@ -173,8 +175,13 @@ export interface RunningPager {
   pid: number;
 }
 
-export function startPager(args: readonly string[]): RunningPager {
-  const subprocess = execa(PAGER, args, { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL' });
+export function startPager(
+  args: readonly string[],
+  program = PAGER,
+  env: Record<string, string> = {},
+): RunningPager {
+  const options = { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL', env } as const;
+  const subprocess = execa(program, args, options);
   const lines = createInterface({ input: subprocess.stdout });
   const ready = new Promise<void>((resolve, reject) => {
     lines.once('line', (line) => (line === 'ready' ? resolve() : reject(new Error(line))));

@@ -20,6 +20,7 @@ import { until } from '../../helpers/until.ts';
 import {
   buildPrograms,
   criuMissing,
+  DYING_PAGER,
   makeCgroup,
   removeAll,
   scratchDirectory,
@@ -168,6 +169,37 @@ criuTest(
     }
     console.log(`${kills} pagers killed: ${ends.whole} restores whole, ${ends.dead} dead`);
     assert.ok(ends.whole > ends.dead * 4, 'a successor is the rule');
+  },
+);
+
+criuTest(
+  'a pager that dies where its state is about to change always has a successor that finishes',
+  async () => {
+    let deaths = 0;
+    for (const seed of seedsOf('PAGER_DYING_SEEDS', 15)) {
+      const draw = seeded(seed);
+      const native = await startRestore({
+        checkpoint,
+        name: `dying-${seed}`,
+        session: { faultsDryUpMs: 1 + draw(60) },
+        pagerProgram: DYING_PAGER,
+        pagerEnv: {
+          PAGER_DYING_SEED: String(seed),
+          PAGER_DYING_ODDS: String([20, 200, 2000, 5000][draw(4)]),
+        },
+      });
+      try {
+        const answers = await work(native, [`churn ${seed} 200`, 'walk', 'fork']);
+        assert.equal(answers, ['ok', 'ok', 'parent ok child ok'], `seed ${seed}`);
+        const { exitCode, stderr } = await withDeadline(native.pager.ended, DEADLINE_MS, 'end of the pager');
+        assert.is(exitCode, 0, `seed ${seed}: ${stderr}`);
+        assert.ok((await native.session.done).memoryVerified, `seed ${seed}: not verified: ${stderr}`);
+        deaths += stderr.split('killed by signal 9').length - 1;
+      } finally {
+        await native.end();
+      }
+    }
+    console.log(`${deaths} deaths at points of their own choice`);
   },
 );
 
