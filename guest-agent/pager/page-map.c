@@ -204,6 +204,7 @@ static struct space *space_attach(struct space *space)
 {
 	SETTLE();
 	space->task->spaces = space;
+	SETTLE();
 	return space;
 }
 

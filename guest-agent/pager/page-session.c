@@ -170,6 +170,8 @@ static void on_pages(const struct op_header *header, const uint8_t *payload)
 	if (!pages_verify(header, payload, digests))
 		pager_fail("page session: digest mismatch in %u pages at %#llx of task %u", header->page_count,
 			   (unsigned long long)header->vaddr, header->task);
+	if (pager.buffered_bytes > 2 * BUFFER_LIMIT_BYTES)
+		pager_fail("page session: the plane sends beyond its credit, limit %llu bytes", 2 * BUFFER_LIMIT_BYTES);
 	if (header->flags != OP_DEMAND)
 		session.owed_pages += header->page_count;
 	if (pager.finished)

@@ -31,10 +31,8 @@ import { setImmediate } from 'node:timers/promises';
 import { execa } from 'execa';
 
 const SOURCES = join(import.meta.dirname, '../../../guest-agent/pager');
-export const PAGER = join(
-  SOURCES,
-  process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager',
-);
+export const ASAN_PAGER = join(SOURCES, 'build/asan/offload-pager');
+export const PAGER = process.env.PAGER_ASAN ? ASAN_PAGER : join(SOURCES, 'build/offload-pager');
 /** Kills itself at points of its own choice; see guest-agent/pager/test/settle-or-die.c. */
 export const DYING_PAGER = join(SOURCES, 'build/dying/offload-pager');
 export const MEMCHECK = join(SOURCES, 'build/offload-memcheck');
