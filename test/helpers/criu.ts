@@ -8,7 +8,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-const HEAP_PROGRAM = join(import.meta.dirname, '../../guest-agent/pager/build/test/heap');
+const HEAP_PROGRAMS = join(import.meta.dirname, '../../guest-agent/pager/build/test');
+export type HeapProgram = 'heap' | 'heap-dynamic';
 const STEP_TIMEOUT_MS = 60_000;
 const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 const candidates = process.env.OFFLOAD_TEST_ROOTFS
@@ -56,9 +57,9 @@ read -r line
 `;
 
 /** A directory as the commands see it at /run/test. */
-export function prepareDirectory(directory: string): void {
+export function prepareDirectory(directory: string, program: HeapProgram = 'heap'): void {
   for (const name of ['root', 'images', 'work', 'bin']) mkdirSync(join(directory, name), { recursive: true });
-  copyFileSync(HEAP_PROGRAM, join(directory, 'bin/heap'));
+  copyFileSync(join(HEAP_PROGRAMS, program), join(directory, 'bin/heap'));
 }
 
 const JOIN = '[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9; exec "$@"';

@@ -26,7 +26,7 @@ import { openPageStore } from '../../offload-plane/page-store/store.ts';
 import { memoryIndex } from '../../offload-plane/restores/memory-index.ts';
 import { withDeadline } from '../../platform/deadline.ts';
 import { MEMCHECK, type RunningPager, startPager } from '../guest-agent/pager/criu-world.ts';
-import { dumpHeap, prepareDirectory, type RestoredHeap, restoreHeap } from './criu.ts';
+import { dumpHeap, type HeapProgram, prepareDirectory, type RestoredHeap, restoreHeap } from './criu.ts';
 
 export const STEP_MS = 30_000;
 const GUEST = 'g';
@@ -49,17 +49,22 @@ export function serveOnce<T>(serve: (socket: Socket) => Promise<T>): { server: S
 
 export interface HeapCheckpoint {
   directory: string;
+  program: HeapProgram;
   store: PageStore;
   reader: CheckpointReader;
   remove(): Promise<void>;
 }
 
 /** A heap program, dumped by CRIU over its page-server wire into a store of its own. */
-export async function checkpointIntoStore(mib: number, threadCount: number): Promise<HeapCheckpoint> {
+export async function checkpointIntoStore(
+  mib: number,
+  threadCount: number,
+  program: HeapProgram = 'heap',
+): Promise<HeapCheckpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'native-restore-'));
   const dump = join(directory, 'dump');
   mkdirSync(dump);
-  prepareDirectory(dump);
+  prepareDirectory(dump, program);
   const store = await openPageStore({ directory: join(directory, 'store') });
   const writer = await store.begin('heap');
   const { server, result } = serveOnce((socket) => receiveDump(socket, writer, { idleDeadlineMs: STEP_MS }));
@@ -75,7 +80,7 @@ export async function checkpointIntoStore(mib: number, threadCount: number): Pro
     await store.close();
     rmSync(directory, { recursive: true, force: true });
   };
-  return { directory, store, reader: await store.open('heap'), remove };
+  return { directory, program, store, reader: await store.open('heap'), remove };
 }
 
 /** The images CRIU needs, without its pages files. */
@@ -83,8 +88,9 @@ export async function writeImages(
   directory: string,
   reader: CheckpointReader,
   pagemaps: { name: string; bytes: Buffer }[],
+  program: HeapProgram = 'heap',
 ): Promise<void> {
-  prepareDirectory(directory);
+  prepareDirectory(directory, program);
   for (const image of reader.imageFiles()) {
     writeFileSync(join(directory, 'images', image), await reader.readImage(image));
   }
@@ -188,7 +194,7 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
     ...options.session,
   });
   session.done.catch(() => {});
-  await writeImages(directory, reader, await session.pagemapImages());
+  await writeImages(directory, reader, await session.pagemapImages(), options.checkpoint.program);
   writeFileSync(join(directory, 'token'), session.token);
   const serve = (socket: Duplex) => pages.acceptPager(socket, GUEST);
   const accept = options.accept ?? ((socket, next) => next(socket));

@@ -12,6 +12,7 @@
  *   unmap         munmap of the fourth eighth
  *   churn SEED N  every thread does N things at random with pages of its own: looks at them, writes, discards,
  *                 moves and unmaps them, forks children that do the same; and looks at pages that all look at
+ *   random        what getrandom gives this process and a child of its own: 64 bytes each, in hexadecimal
  *   where         the heap's address
  *   quit
  */
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -255,6 +257,27 @@ static void churn(uint64_t seed, uint64_t steps)
 	answer();
 }
 
+static void tell_random(const uint8_t *bytes)
+{
+	for (int i = 0; i < 64; i++)
+		fprintf(client, "%02x", bytes[i]);
+}
+
+static void draw_random(void)
+{
+	uint8_t *bytes = mmap(NULL, 2 * 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child = fork();
+	if (!child)
+		_exit(getrandom(bytes + 64, 64, 0) != 64);
+	if (getrandom(bytes, 64, 0) != 64 || waitpid(child, NULL, 0) != child)
+		memset(bytes, 0, 2 * 64);
+	tell_random(bytes);
+	fputs(" ", client);
+	tell_random(bytes + 64);
+	fputs("\n", client);
+	munmap(bytes, 2 * 64);
+}
+
 static void reshape(int failed) { fputs(failed ? "failed\n" : "ok\n", client); }
 
 static void *idle(void *argument)
@@ -329,6 +352,8 @@ static void serve(char *line)
 		reshape(move(2 * eighth, eighth, NULL));
 	else if (!strncmp(line, "unmap", 5))
 		reshape(unmap(3 * eighth, eighth));
+	else if (!strncmp(line, "random", 6))
+		draw_random();
 	else if (!strncmp(line, "where", 5))
 		fprintf(client, "%p\n", (void *)heap);
 	else if (!strncmp(line, "quit", 4))
@@ -347,6 +372,9 @@ static void warm(void)
 		if (page % 16 != 15)
 			write_page(page, 0);
 	}
+	uint8_t seed[16];
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed)) /* a generator in this process has its state now */
+		exit(1);
 	for (int i = 0; i < thread_count; i++) {
 		pthread_t thread;
 		pthread_create(&thread, NULL, idle, NULL);

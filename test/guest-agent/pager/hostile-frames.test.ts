@@ -189,12 +189,13 @@ async function converse(seed: number): Promise<void> {
 
 test('whatever a plane and CRIU send, the pager says what is wrong in one line and ends', async () => {
   const seeds = seedsOf('PAGER_FUZZ_SEEDS', 220);
+  const frameCount = seeds.length * CONVERSATION.length;
   const startedMs = performance.now();
   const workers = Array.from({ length: AT_ONCE }, async () => {
     for (let seed = seeds.pop(); seed !== undefined; seed = seeds.pop()) await converse(seed);
   });
   await Promise.all(workers);
-  console.log(`some ${220 * CONVERSATION.length} frames in ${Math.round(performance.now() - startedMs)} ms`);
+  console.log(`some ${frameCount} frames in ${Math.round(performance.now() - startedMs)} ms`);
 });
 
 /** A pager in its first conversation with a plane that says `first`, and whose socket stays open. */
