@@ -232,19 +232,23 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
   };
 }
 
+/** The heap program's pid out here; undefined when it is gone. */
+export function heapPid(namespaceMaker: number): number | undefined {
+  const namespace = link(namespaceMaker, 'pid_for_children');
+  return processes().find((one) => one.innerPid === 1000 && one.namespace === namespace)?.pid;
+}
+
 async function compareMemory(directory: string, reader: CheckpointReader, pid: number) {
-  const heap = processes().find(
-    (one) => one.innerPid === 1000 && one.namespace === link(pid, 'pid_for_children'),
-  );
+  const heap = heapPid(pid);
   if (heap === undefined) throw new Error('the heap program is not there');
-  process.kill(heap.pid, 'SIGSTOP');
+  process.kill(heap, 'SIGSTOP');
   try {
     const index = join(directory, 'memory-index');
     await pipeline(memoryIndex(reader), createWriteStream(index));
-    const { stdout } = await execa(MEMCHECK, ['--index', index, '--pid-map', `1000:${heap.pid}`]);
+    const { stdout } = await execa(MEMCHECK, ['--index', index, '--pid-map', `1000:${heap}`]);
     return JSON.parse(stdout);
   } finally {
-    process.kill(heap.pid, 'SIGCONT');
+    process.kill(heap, 'SIGCONT');
   }
 }
 
