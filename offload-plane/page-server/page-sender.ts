@@ -16,6 +16,7 @@ import {
 } from '../../interconnect/page-protocol.ts';
 import type { OrderRun } from '../order-log/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
+import { violation } from './frame-reader.ts';
 import type { MapState } from './map-state.ts';
 import type { RestorePlan } from './plan.ts';
 import { FileWork, type Parcel, PushWork, pagesParcel } from './work.ts';
@@ -26,6 +27,8 @@ const RANGES_PER_FRAME = Math.floor(MAX_PAYLOAD_BYTES / RANGE_BYTES);
 /** More credit than this is no credit but a mistake; 4 TiB in flight. */
 const MAX_CREDIT_PAGES = 2 ** 30;
 const FREE_BATCHES = 4;
+/** Faults are answered without credit. More of them at once than a program has threads is no program. */
+const MAX_UNREAD_BYTES = 32 * 2 ** 20;
 
 export interface PageSenderOptions {
   stream: Duplex;
@@ -85,8 +88,14 @@ export class PageSender {
     this.poke();
   }
 
-  /** Answers a fault, ahead of everything that is not in the socket yet, and without credit. */
+  /**
+   * Answers a fault, ahead of everything that is not in the socket yet, and without credit.
+   * @throws {OffloadError} page_protocol_violation, when too many answers are unread
+   */
   demand(task: number, vaddr: bigint, first: boolean): void {
+    if (this.#options.stream.writableLength > MAX_UNREAD_BYTES) {
+      throw violation(`more than ${MAX_UNREAD_BYTES} bytes of answers unread`);
+    }
     const parcel = pagesParcel('demand', task, vaddr, 1);
     parcel.first = first;
     const frame = Buffer.allocUnsafe(HEADER_BYTES + PAGE_BYTES);
