@@ -35,6 +35,7 @@ static const char help[] =
 	"  --record FILE           write the faults in their order, in the format --order reads\n"
 	"  --help, --version\n"
 	"\n"
+	"A pager that is killed is replaced; when it cannot be, the container is ended as above.\n"
 	"Prints `ready` when CRIU may be started. Exit: 0 all pages are in place, 1 failure, 2 wrong use.\n";
 
 static struct {
