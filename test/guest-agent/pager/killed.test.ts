@@ -238,17 +238,13 @@ criuTest('a pager whose supervisor is killed ends the container and itself', asy
 
 criuTest('pagers that are killed one after the other end the container in the end', async () => {
   await asking('again', async (native) => {
-    let killed = 0;
-    for (const last = new Set<number>(); killed < 9; ) {
+    const killed = new Set<number>();
+    await until('the ninth pager', () => {
       const [pager] = childrenOf(native.pager.pid);
-      if (pager === undefined || last.has(pager)) {
-        await delay(1);
-        continue;
-      }
-      last.add(pager);
-      process.kill(pager, 'SIGKILL');
-      killed++;
-    }
+      if (pager !== undefined && !killed.has(pager)) process.kill(pager, 'SIGKILL');
+      if (pager !== undefined) killed.add(pager);
+      return killed.size === 9;
+    });
     assert.match(await native.ask('walk'), /no answer/);
     const { exitCode, stderr } = await native.pager.ended;
     assert.is(exitCode, 1);
