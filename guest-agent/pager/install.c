@@ -113,7 +113,7 @@ static void page_found(const struct frame *frame, uint32_t page)
 void space_exited(struct space *space)
 {
 	space->gone = true;
-	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1);
+	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, NO_EVENT);
 }
 
 void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes)
@@ -134,7 +134,7 @@ static enum put page_unregistered(struct space *space, uint64_t vaddr)
 	if (!space->reshaped)
 		pager_fail("install: task %u, page %#llx is in the map but not in memory CRIU registered",
 			   space->task->id, (unsigned long long)vaddr);
-	space_drop(space, vaddr, vaddr + PAGE_BYTES);
+	space_drop(space, vaddr, vaddr + PAGE_BYTES, NO_EVENT);
 	return PUT_DONE;
 }
 

@@ -3,7 +3,7 @@
  * asked for or had arrived, and the connection to the plane.
  *
  * The kernel tells an event once. So events are read straight into the arena: were the pager killed right
- * after the read, they lie in the inbox, and doing one of them twice is doing it once.
+ * after the read, they lie in the inbox, and what a space has seen of them already it does not do twice.
  */
 #ifndef KEPT_H
 #define KEPT_H

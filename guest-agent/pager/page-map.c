@@ -273,28 +273,35 @@ static void runs_cut(struct space *space, struct runs *runs, uint64_t start, uin
 	runs_erase(runs, from, to - from);
 }
 
-static void segments_replace(struct space *space, struct runs *next)
+static bool has_seen(const struct space *space, uint64_t event)
+{
+	return event != NO_EVENT && space->segments->event >= event;
+}
+
+static void segments_replace(struct space *space, struct runs *next, uint64_t event)
 {
 	struct runs *old = space->segments;
+	if (event != NO_EVENT)
+		next->event = event;
 	SETTLE();
 	space->segments = next;
 	SETTLE();
 	runs_free(old);
 }
 
-void space_drop(struct space *space, uint64_t start, uint64_t end)
+void space_drop(struct space *space, uint64_t start, uint64_t end, uint64_t event)
 {
 	size_t at = runs_seek(space->segments, start);
-	if (at == space->segments->count || space->segments->list[at].vaddr >= end)
+	if (has_seen(space, event) || at == space->segments->count || space->segments->list[at].vaddr >= end)
 		return;
 	struct runs *next = runs_copy(space->segments);
 	runs_cut(space, next, start, end);
-	segments_replace(space, next);
+	segments_replace(space, next, event);
 }
 
 void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, uint64_t event)
 {
-	if (space->segments->event >= event)
+	if (has_seen(space, event))
 		return;
 	struct runs *next = runs_copy(space->segments);
 	size_t first = runs_split(next, from), last = runs_split(next, from + bytes);
@@ -308,8 +315,7 @@ void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes
 		runs_insert(next, runs_seek(next, moved[i].vaddr), moved[i]);
 	}
 	arena_free(moved);
-	next->event = event;
-	segments_replace(space, next);
+	segments_replace(space, next, event);
 }
 
 void space_free(struct space *space)

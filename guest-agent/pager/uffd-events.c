@@ -83,10 +83,10 @@ static void on_event(struct space *space, const struct uffd_msg *message, uint64
 		break;
 	case UFFD_EVENT_UNMAP:
 		space->reshaped = true;
-		space_drop(space, start, end);
+		space_drop(space, start, end, number);
 		break;
 	case UFFD_EVENT_REMOVE:
-		space_drop(space, start, end);
+		space_drop(space, start, end, number);
 		break;
 	default:
 		pager_fail("events: unknown userfaultfd event %#x", message->event);
