@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { MIB } from '../../platform/units.ts';
+import { writeFully } from './durable.ts';
 
 export const EXTENT_BYTES = MIB;
 /** Extents being written at once; beyond it the caller waits. Bounds memory to one more than this. */
@@ -107,11 +108,10 @@ export class ExtentWriter {
 
   async #write(extent: Buffer, bytes: number, position: number): Promise<void> {
     try {
-      const pending = this.#file.write(extent, 0, bytes, position);
-      this.#digest.update(extent.subarray(0, bytes));
-      for (let done = (await pending).bytesWritten; done < bytes; ) {
-        done += (await this.#file.write(extent, done, bytes - done, position + done)).bytesWritten;
-      }
+      const filled = extent.subarray(0, bytes);
+      const written = writeFully(this.#file, filled, position);
+      this.#digest.update(filled);
+      await written;
     } catch (error) {
       this.#failure ??= error;
     }

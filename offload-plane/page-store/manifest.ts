@@ -2,7 +2,7 @@
 import { OffloadError } from '../../platform/errors.ts';
 import type { CheckpointManifest } from './contract.ts';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 /** A manifest names files and carries the caller's meta; more than this is damage. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
@@ -47,7 +47,10 @@ function isManifest(value: unknown): value is CheckpointManifest {
     typeof m.createdAt === 'string' &&
     isCount(m.pageCount) &&
     isCount(m.zeroPageCount) &&
+    isCount(m.sharedPageCount) &&
     isCount(m.storedBytes) &&
+    (m.tenant === undefined || typeof m.tenant === 'string') &&
+    (m.parent === undefined || typeof m.parent === 'string') &&
     /^[0-9a-f]{64}$/.test(m.digest) &&
     typeof m.meta === 'object' &&
     m.meta !== null &&

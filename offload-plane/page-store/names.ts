@@ -11,6 +11,10 @@ export const CHECKSUMS = 'checksums';
 export const ROOTFS_DIFF = 'rootfs-diff.tar';
 export const ORDER = 'order';
 export const IMAGES = 'images';
+/** Another name of the pages file of another checkpoint: its bytes stay as long as one name is left. */
+export const sharedName = (file: number): string => (file === 0 ? PAGES : `shared-${file}`);
+/** An empty file: this checkpoint is not evicted. */
+export const PINNED = 'pinned';
 
 /** @throws {OffloadError} invalid_request */
 export function assertCheckpointId(operation: string, id: string): void {
@@ -18,6 +22,15 @@ export function assertCheckpointId(operation: string, id: string): void {
   throw new OffloadError(
     'invalid_request',
     `${operation}: checkpoint id ${JSON.stringify(id.slice(0, 64))} is no plain name of 1 to 128 characters`,
+  );
+}
+
+/** @throws {OffloadError} invalid_request */
+export function assertTenant(operation: string, tenant: string): void {
+  if (PLAIN_NAME.test(tenant)) return;
+  throw new OffloadError(
+    'invalid_request',
+    `${operation}: tenant ${JSON.stringify(tenant.slice(0, 64))} is no plain name of 1 to 128 characters`,
   );
 }
 

@@ -6,6 +6,8 @@ import type { CheckpointFiles } from './checkpoint-files.ts';
 import type { PageTarget } from './contract.ts';
 import { toStoreError } from './durable.ts';
 import { PAGE_BYTES } from './limits.ts';
+import { sharedName } from './names.ts';
+import { locatePages, type Origin } from './origins.ts';
 import type { Piece } from './page-lookup.ts';
 
 export interface PageRead {
@@ -22,7 +24,7 @@ export async function readPagesInto(files: CheckpointFiles, read: PageRead): Pro
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
     else {
-      await readFully(files, piece, read.into, offset);
+      await readStoredPages(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
     offset += bytes;
@@ -35,7 +37,7 @@ export function readPagesIntoSync(files: CheckpointFiles, read: PageRead): void 
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
     else {
-      readFullySync(files, piece, read.into, offset);
+      readStoredPagesSync(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
     offset += bytes;
@@ -58,31 +60,52 @@ function checkedPieces(files: CheckpointFiles, read: PageRead): Piece[] {
   return files.lookup.pieces(read.target, read.vaddr, read.pageCount);
 }
 
-async function readFully(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): Promise<void> {
-  const wanted = piece.pageCount * PAGE_BYTES;
-  const position = piece.storedPage * PAGE_BYTES;
-  for (let done = 0; done < wanted; ) {
-    const { bytesRead } = await files.pages
-      .read(into, offset + done, wanted - done, position + done)
-      .catch((error: unknown) => {
-        throw toStoreError(error, 'page store read', files.manifest.id);
-      });
-    if (bytesRead === 0) throw truncated(files);
-    done += bytesRead;
+/** Stored pages as they lie, not yet compared with anything. @throws {OffloadError} incomplete_checkpoint */
+export async function readStoredPages(
+  files: CheckpointFiles,
+  storedPage: number,
+  pageCount: number,
+  into: Buffer,
+  offset: number,
+): Promise<void> {
+  for (const part of locatePages(files.index.origins, storedPage, pageCount)) {
+    const at = offset + (part.firstStoredPage - storedPage) * PAGE_BYTES;
+    const wanted = part.pageCount * PAGE_BYTES;
+    const position = part.filePage * PAGE_BYTES;
+    for (let done = 0; done < wanted; ) {
+      const { bytesRead } = await files.pages
+        .get(part.file)!
+        .read(into, at + done, wanted - done, position + done)
+        .catch((error: unknown) => {
+          throw toStoreError(error, 'page store read', files.manifest.id);
+        });
+      if (bytesRead === 0) throw truncated(files, part);
+      done += bytesRead;
+    }
   }
 }
 
-function readFullySync(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): void {
-  const wanted = piece.pageCount * PAGE_BYTES;
-  const position = piece.storedPage * PAGE_BYTES;
-  try {
-    for (let done = 0; done < wanted; ) {
-      const bytesRead = readSync(files.pages.fd, into, offset + done, wanted - done, position + done);
-      if (bytesRead === 0) throw truncated(files);
-      done += bytesRead;
+export function readStoredPagesSync(
+  files: CheckpointFiles,
+  storedPage: number,
+  pageCount: number,
+  into: Buffer,
+  offset: number,
+): void {
+  for (const part of locatePages(files.index.origins, storedPage, pageCount)) {
+    const at = offset + (part.firstStoredPage - storedPage) * PAGE_BYTES;
+    const wanted = part.pageCount * PAGE_BYTES;
+    const position = part.filePage * PAGE_BYTES;
+    const { fd } = files.pages.get(part.file)!;
+    try {
+      for (let done = 0; done < wanted; ) {
+        const bytesRead = readSync(fd, into, at + done, wanted - done, position + done);
+        if (bytesRead === 0) throw truncated(files, part);
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toStoreError(error, 'page store read', files.manifest.id);
     }
-  } catch (error) {
-    throw toStoreError(error, 'page store read', files.manifest.id);
   }
 }
 
@@ -99,9 +122,9 @@ function verifyPiece(files: CheckpointFiles, read: PageRead, piece: Piece, offse
   }
 }
 
-function truncated(files: CheckpointFiles): OffloadError {
+function truncated(files: CheckpointFiles, part: Origin): OffloadError {
   return new OffloadError(
     'incomplete_checkpoint',
-    `page store read ${files.manifest.id}: the pages file ends early`,
+    `page store read ${files.manifest.id}: ${sharedName(part.file)} ends before page ${part.filePage + part.pageCount - 1}`,
   );
 }

@@ -1,7 +1,6 @@
 /** One restore's handle on a checkpoint; several share the files beneath. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
@@ -115,7 +114,7 @@ export class StoreReader implements CheckpointReader {
     if (!Object.hasOwn(this.manifest.files, file)) {
       throw new OffloadError('not_found', `page store read ${this.manifest.id}: no image ${name}`);
     }
-    return await readVerified(this.#files.directory, this.manifest, file);
+    return await readVerified(this.#files.fs, this.#files.directory, this.manifest, file);
   }
 
   openRootfsDiff(): Readable | undefined {
@@ -131,14 +130,14 @@ export class StoreReader implements CheckpointReader {
 
   async readOrderLog(): Promise<OrderLogBytes | undefined> {
     const path = join(this.#files.directory, ORDER);
-    const found = await stat(path).catch(() => undefined);
+    const found = await this.#files.fs.stat(path).catch(() => undefined);
     if (found === undefined) return undefined;
-    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await readFile(path);
+    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await this.#files.fs.readFile(path);
   }
 
   async writeOrderLog(bytes: OrderLogBytes): Promise<void> {
     this.#assertOpen();
-    await replaceFile(join(this.#files.directory, ORDER), bytes).catch((error) => {
+    await replaceFile(this.#files.fs, join(this.#files.directory, ORDER), bytes).catch((error) => {
       throw toStoreError(error, 'page store write order log', this.manifest.id);
     });
   }

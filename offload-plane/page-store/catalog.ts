@@ -1,0 +1,84 @@
+/** The checkpoints a store has, as it keeps them in memory: what each takes, who it belongs to, when it was used. */
+import { join } from 'node:path';
+import { readManifest } from './checkpoint-files.ts';
+import type { CheckpointManifest, PageStoreLogger } from './contract.ts';
+import type { StoreFileSystem } from './file-system.ts';
+import { Ledger, measureDirectory } from './ledger.ts';
+import { noteUse, readUsage, setPinned, type Usage } from './usage.ts';
+
+export interface CatalogEntry extends Usage {
+  id: string;
+  /** undefined when its manifest cannot be read: it takes room, and no more is known of it. */
+  manifest: CheckpointManifest | undefined;
+}
+
+export class Catalog {
+  readonly ledger = new Ledger();
+  readonly #fs: StoreFileSystem;
+  readonly #directory: string;
+  readonly #nowMs: () => number;
+  readonly #entries = new Map<string, CatalogEntry>();
+  #lastUseMs = 0;
+
+  constructor(fs: StoreFileSystem, directory: string, nowMs: () => number) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#nowMs = nowMs;
+  }
+
+  async load(logger: PageStoreLogger | undefined): Promise<void> {
+    for (const id of await this.#fs.readdir(this.#directory)) {
+      const manifest = await readManifest(this.#fs, join(this.#directory, id), id).catch((error) => {
+        logger?.warn({ id, error }, 'page store: checkpoint cannot be opened');
+        return undefined;
+      });
+      await this.add(id, manifest);
+    }
+  }
+
+  async add(id: string, manifest: CheckpointManifest | undefined): Promise<void> {
+    const directory = join(this.#directory, id);
+    const uses = await measureDirectory(this.#fs, directory);
+    this.#entries.set(id, { id, manifest, ...(await readUsage(this.#fs, directory)) });
+    this.ledger.set(id, uses);
+  }
+
+  /** After files were added to a checkpoint. */
+  async measure(id: string): Promise<void> {
+    this.ledger.set(id, await measureDirectory(this.#fs, join(this.#directory, id)));
+  }
+
+  drop(id: string): void {
+    this.#entries.delete(id);
+    this.ledger.remove(id);
+  }
+
+  get(id: string): CatalogEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  entries(): CatalogEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Checkpoints of a tenant, the newest first. */
+  ofTenant(tenant: string | undefined): string[] {
+    if (tenant === undefined) return [];
+    const theirs = this.entries().flatMap(({ manifest }) => (manifest?.tenant === tenant ? [manifest] : []));
+    return theirs.sort((a, b) => (a.createdAt > b.createdAt ? -1 : 1)).map(({ id }) => id);
+  }
+
+  /** Not waited for: an open is not slower for it, and one that fails costs no more than its place in the order. */
+  noteUse(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.lastUsedMs = this.#lastUseMs = Math.max(this.#nowMs(), this.#lastUseMs + 1);
+    noteUse(this.#fs, join(this.#directory, id), entry.lastUsedMs).catch(() => undefined);
+  }
+
+  async setPinned(id: string, pinned: boolean): Promise<void> {
+    await setPinned(this.#fs, join(this.#directory, id), pinned);
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) entry.pinned = pinned;
+  }
+}
