@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { readManifest } from './checkpoint-files.ts';
 import type { CheckpointManifest, PageStoreLogger } from './contract.ts';
+import { removeTree, TEMPORARY_SUFFIX } from './durable.ts';
 import type { StoreFileSystem } from './file-system.ts';
 import { Ledger, measureDirectory } from './ledger.ts';
 import { noteUse, readUsage, setPinned, type Usage } from './usage.ts';
@@ -28,11 +29,19 @@ export class Catalog {
 
   async load(logger: PageStoreLogger | undefined): Promise<void> {
     for (const id of await this.#fs.readdir(this.#directory)) {
+      await this.#removeTemporaries(join(this.#directory, id));
       const manifest = await readManifest(this.#fs, join(this.#directory, id), id).catch((error) => {
         logger?.warn({ id, error }, 'page store: checkpoint cannot be opened');
         return undefined;
       });
       await this.add(id, manifest);
+    }
+  }
+
+  /** What a crash left of a replacement that never came to its end. */
+  async #removeTemporaries(directory: string): Promise<void> {
+    for (const name of await this.#fs.readdir(directory)) {
+      if (name.endsWith(TEMPORARY_SUFFIX)) await removeTree(this.#fs, join(directory, name));
     }
   }
 

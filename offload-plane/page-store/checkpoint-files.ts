@@ -28,11 +28,14 @@ export interface CheckpointFiles {
   pages: ReadonlyMap<number, FileHandle>;
 }
 
+type OpenFile = (fs: StoreFileSystem, path: string) => Promise<FileHandle>;
+
 /** @throws {OffloadError} incomplete_checkpoint, naming the file; digest_mismatch; invalid_state */
 export async function openCheckpointFiles(
   fs: StoreFileSystem,
   directory: string,
   id: string,
+  openFile: OpenFile = (system, path) => system.open(path, 'r'),
 ): Promise<CheckpointFiles> {
   const manifest = await readManifest(fs, directory, id);
   await assertFilesWhole(fs, directory, manifest);
@@ -42,7 +45,7 @@ export async function openCheckpointFiles(
     throw incomplete(id, `has ${checksums.length} checksums for ${index.storedPageCount} stored pages`);
   }
   assertOriginsInside(manifest, index);
-  const pages = await openPages(fs, directory, index);
+  const pages = await openPages(index, (name) => openFile(fs, join(directory, name)));
   return { fs, directory, manifest, index, lookup: new PageLookup(index, id), checksums, pages };
 }
 
@@ -114,14 +117,13 @@ function assertOriginsInside(manifest: CheckpointManifest, index: PageIndex): vo
 }
 
 async function openPages(
-  fs: StoreFileSystem,
-  directory: string,
   index: PageIndex,
+  openFile: (name: string) => Promise<FileHandle>,
 ): Promise<Map<number, FileHandle>> {
   const pages = new Map<number, FileHandle>();
   try {
     for (const file of new Set([0, ...index.origins.map((origin) => origin.file)])) {
-      pages.set(file, await fs.open(join(directory, sharedName(file)), 'r'));
+      pages.set(file, await openFile(sharedName(file)));
     }
     return pages;
   } catch (error) {

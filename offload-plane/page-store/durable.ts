@@ -7,6 +7,9 @@ import { dirname } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
 import type { StoreFileSystem } from './file-system.ts';
 
+/** Of a file that is about to take the place of another. */
+export const TEMPORARY_SUFFIX = '.tmp';
+
 /** What the device says when it is full, whoever set the limit. */
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
@@ -48,7 +51,7 @@ export async function replaceFile(
   path: string,
   write: Uint8Array | ((file: FileHandle) => Promise<void>),
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = `${path}${TEMPORARY_SUFFIX}`;
   try {
     const file = await fs.open(temporary, 'w');
     try {

@@ -1,4 +1,5 @@
 /** manifest.json: says that a checkpoint is whole, and what belongs to it. */
+import { createHash } from 'node:crypto';
 import { OffloadError } from '../../platform/errors.ts';
 import type { CheckpointManifest } from './contract.ts';
 
@@ -6,23 +7,27 @@ export const FORMAT_VERSION = 2;
 /** A manifest names files and carries the caller's meta; more than this is damage. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
+/** The manifest and, as its last field, the sha256 of everything before: a recipe has to be whole as well. */
 export function encodeManifest(manifest: CheckpointManifest): string {
-  return `${JSON.stringify(manifest, null, 2)}\n`;
+  return `${JSON.stringify({ ...manifest, sha256: sha256Of(manifest) }, null, 2)}\n`;
 }
+
+const sha256Of = (manifest: object): string =>
+  createHash('sha256').update(JSON.stringify(manifest)).digest('hex');
 
 /**
  * Reads a manifest strictly. The version is looked at first: of another version nothing else is known.
  * @throws {OffloadError} invalid_state (unknown version, by name), incomplete_checkpoint (unreadable)
  */
 export function decodeManifest(text: string, id: string): CheckpointManifest {
-  const value = parse(text, id);
+  const { sha256, ...value } = parse(text, id);
   if (value.formatVersion !== FORMAT_VERSION) {
     throw new OffloadError(
       'invalid_state',
       `page store open ${id}: checkpoint has format version ${String(value.formatVersion)}, this program knows version ${FORMAT_VERSION}`,
     );
   }
-  if (!isManifest(value) || value.id !== id) {
+  if (sha256 !== sha256Of(value) || !isManifest(value) || value.id !== id) {
     throw new OffloadError('incomplete_checkpoint', `page store open ${id}: manifest.json is damaged`);
   }
   return value;

@@ -4,6 +4,8 @@ import { OffloadError } from '../../platform/errors.ts';
 /** 1 to 128 characters, no slash, no leading dot: a plain file name on every file system. */
 const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
+export const CHECKPOINTS = 'checkpoints';
+export const INCOMING = 'incoming';
 export const MANIFEST = 'manifest.json';
 export const PAGES = 'pages';
 export const INDEX = 'index';

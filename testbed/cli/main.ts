@@ -1,6 +1,7 @@
 /** `offload`: the testbed's commands and the plane's own, in one program. */
 import { Command, InvalidArgumentError } from 'commander';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
+import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
 import { API_VERSION } from '../../offload-plane/http-api/server.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
@@ -53,6 +54,7 @@ program
   });
 
 addPlaneCommands(program);
+addStoreCommands(program);
 
 try {
   await program.parseAsync();

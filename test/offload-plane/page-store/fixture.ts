@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type {
+  BeginOptions,
   CheckpointManifest,
   CheckpointReader,
   PageStore,
@@ -59,8 +60,12 @@ export function heapBytes(): Buffer {
  * task 42: 4 pages of data that are not lazy (the second zero) and a lazy heap of 300 pages with 20 zero
  * pages in it; task 43: 2 lazy pages; shared memory 7: 3 pages, the last zero.
  */
-export async function writeCheckpoint(store: PageStore, id: string): Promise<CheckpointManifest> {
-  const writer = await store.begin(id);
+export async function writeCheckpoint(
+  store: PageStore,
+  id: string,
+  options: BeginOptions = {},
+): Promise<CheckpointManifest> {
+  const writer = await store.begin(id, options);
   const data = pages(4, 1000);
   data.fill(0, PAGE, 2 * PAGE);
   await writer.addPages(TASK, DATA, false, data);

@@ -1,0 +1,105 @@
+/** Reads everything of a store and compares it with its checksums: what is damaged, by name. Writes nothing. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MIB } from '../../platform/units.ts';
+import { xxh64At } from '../../platform/xxhash.ts';
+import { decodeOrder } from '../order-log/format.ts';
+import { type CheckpointFiles, closeCheckpointFiles, openCheckpointFiles } from './checkpoint-files.ts';
+import type { Segment } from './contract.ts';
+import { alignedBuffer, openDirect } from './direct-reads.ts';
+import { realFileSystem } from './file-system.ts';
+import { PAGE_BYTES } from './limits.ts';
+import { CHECKPOINTS, ORDER } from './names.ts';
+import { readStoredPages } from './page-reads.ts';
+
+export interface AuditResult {
+  id: string;
+  /** Pages that were read. */
+  storedPageCount: number;
+  /** One line for each damaged page or file; empty when all is well. */
+  damage: string[];
+}
+
+const READ_PAGES = MIB / PAGE_BYTES;
+/** Lines of damage that are kept of one checkpoint; what follows is counted. */
+const MAX_LINES = 100;
+
+export async function auditCheckpoint(store: string, id: string): Promise<AuditResult> {
+  const directory = join(store, CHECKPOINTS, id);
+  const damage = new DamageList();
+  let files: CheckpointFiles;
+  try {
+    files = await openCheckpointFiles(realFileSystem, directory, id, openDirect);
+  } catch (error) {
+    damage.add((error as Error).message);
+    return { id, storedPageCount: 0, damage: damage.lines() };
+  }
+  try {
+    const into = alignedBuffer(MIB);
+    for (const segment of files.index.segments) {
+      if (!segment.zero) await auditSegment(files, segment, into, damage);
+    }
+    for (const [name, { sha256 }] of Object.entries(files.manifest.files)) {
+      // Pages have been read; the others were when it was opened.
+      if (!name.includes('/') && !name.includes('.')) continue;
+      if ((await sha256Of(join(directory, name))) !== sha256) damage.add(`${name} does not have its sha256`);
+    }
+    await auditOrder(join(directory, ORDER), files, damage);
+    return { id, storedPageCount: files.index.storedPageCount, damage: damage.lines() };
+  } finally {
+    await closeCheckpointFiles(files);
+  }
+}
+
+async function auditSegment(
+  files: CheckpointFiles,
+  segment: Segment,
+  into: Buffer,
+  damage: DamageList,
+): Promise<void> {
+  for (let done = 0; done < segment.pageCount; done += READ_PAGES) {
+    const pageCount = Math.min(READ_PAGES, segment.pageCount - done);
+    const first = segment.firstStoredPage + done;
+    const nameOf = (i: number) =>
+      `${segment.kind} ${segment.id} page 0x${(segment.vaddr + BigInt((done + i) * PAGE_BYTES)).toString(16)}`;
+    try {
+      await readStoredPages(files, first, pageCount, into, 0);
+    } catch (error) {
+      damage.add(`${nameOf(0)} and ${pageCount - 1} after it: ${(error as Error).message}`);
+      continue;
+    }
+    for (let i = 0; i < pageCount; i++) {
+      if (xxh64At(into, i * PAGE_BYTES, PAGE_BYTES) === files.checksums[first + i]) continue;
+      damage.add(`${nameOf(i)} does not have its checksum`);
+    }
+  }
+}
+
+async function auditOrder(path: string, files: CheckpointFiles, damage: DamageList): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return;
+  const order = decodeOrder(await readFile(path));
+  if (typeof order === 'string') damage.add(`order: ${order}`);
+  else if (order.digest !== files.manifest.digest) damage.add('order: belongs to another checkpoint');
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const digest = createHash('sha256');
+  for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);
+  return digest.digest('hex');
+}
+
+class DamageList {
+  readonly #lines: string[] = [];
+  #count = 0;
+
+  add(line: string): void {
+    if (this.#count++ < MAX_LINES) this.#lines.push(line);
+  }
+
+  lines(): string[] {
+    const more = this.#count - this.#lines.length;
+    return more > 0 ? [...this.#lines, `and ${more} more`] : this.#lines;
+  }
+}
