@@ -11,8 +11,9 @@ import type { Segment } from './contract.ts';
 import { alignedBuffer, openDirect } from './direct-reads.ts';
 import { realFileSystem } from './file-system.ts';
 import { PAGE_BYTES } from './limits.ts';
-import { CHECKPOINTS, ORDER } from './names.ts';
+import { CHECKPOINTS, ORDER, WORKING_SET } from './names.ts';
 import { readStoredPages } from './page-reads.ts';
+import { openWorkingSet } from './working-set.ts';
 
 export interface AuditResult {
   id: string;
@@ -47,6 +48,7 @@ export async function auditCheckpoint(store: string, id: string): Promise<AuditR
       if ((await sha256Of(join(directory, name))) !== sha256) damage.add(`${name} does not have its sha256`);
     }
     await auditOrder(join(directory, ORDER), files, damage);
+    await auditWorkingSet(files, damage);
     return { id, storedPageCount: files.index.storedPageCount, damage: damage.lines() };
   } finally {
     await closeCheckpointFiles(files);
@@ -82,6 +84,19 @@ async function auditOrder(path: string, files: CheckpointFiles, damage: DamageLi
   const order = decodeOrder(await readFile(path));
   if (typeof order === 'string') damage.add(`order: ${order}`);
   else if (order.digest !== files.manifest.digest) damage.add('order: belongs to another checkpoint');
+}
+
+async function auditWorkingSet(files: CheckpointFiles, damage: DamageList): Promise<void> {
+  if ((await stat(join(files.directory, WORKING_SET)).catch(() => undefined)) === undefined) return;
+  const runs = await openWorkingSet(files, ({ task, vaddr, pageCount }) => {
+    damage.add(`working-set: task ${task} page 0x${vaddr.toString(16)} or one of ${pageCount - 1} after it`);
+  });
+  if (runs === undefined) return damage.add('working-set: cannot be used');
+  try {
+    for await (const _ of runs);
+  } catch {
+    // a page that is damaged everywhere has been named
+  }
 }
 
 async function sha256Of(path: string): Promise<string> {

@@ -10,6 +10,7 @@ import { OffloadError } from '../../platform/errors.ts';
 import type { CheckpointManifest } from './contract.ts';
 import { toStoreError } from './durable.ts';
 import type { StoreFileSystem } from './file-system.ts';
+import type { HotPages } from './hot-pages.ts';
 import { decodeIndex, type PageIndex } from './index-format.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { decodeManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
@@ -26,6 +27,8 @@ export interface CheckpointFiles {
   checksums: BigUint64Array;
   /** Files with pages, by the number that origins have for them. */
   pages: ReadonlyMap<number, FileHandle>;
+  /** The working set in memory, once it was asked for. */
+  hotPages?: HotPages | undefined;
 }
 
 type OpenFile = (fs: StoreFileSystem, path: string) => Promise<FileHandle>;

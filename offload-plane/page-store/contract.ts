@@ -165,7 +165,10 @@ export interface CheckpointReader {
    * thread pool hop costs tens. For demand faults and for pages that were `prefetch`ed.
    */
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset?: number): void;
-  /** Brings ranges into the page cache, in file order with large reads. Reads only; never throws. */
+  /**
+   * Brings ranges into memory ahead of their use: all of the working set, when it has a file and a range is
+   * in it, else the ranges into the page cache, in file order with large reads. Never throws.
+   */
   prefetch(ranges: readonly TargetRange[]): Promise<void>;
   /** XXH64 of a page (zero pages too). undefined: no such page. */
   pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined;
@@ -181,10 +184,26 @@ export interface CheckpointReader {
   /** Its sha256 is checked at the end: a mismatch ends the stream with an error. */
   openRootfsDiff(): Readable | undefined;
   readOrderLog(): Promise<OrderLogBytes | undefined>;
-  /** Replaces the order log in one step. */
+  /** Replaces the order log in one step; a working set of the one before goes with it. */
   writeOrderLog(bytes: OrderLogBytes): Promise<void>;
+  /**
+   * Writes the pages of these runs into one file, in this order. What is zero is left out.
+   * @throws {OffloadError} no_space, not_found (no such page), corrupt_page
+   */
+  writeWorkingSet(runs: readonly { task: number; vaddr: bigint; pageCount: number }[]): Promise<void>;
+  /**
+   * The working set in its order by one sequential read, every page verified; undefined when there is none.
+   * A page that is damaged there is read from where it lies. Stop early with `return()`.
+   */
+  readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined>;
   /** Gives this handle back; the files close with the last one. Idempotent. */
   close(): Promise<void>;
+}
+
+/** Pages of one task, as they follow each other in the working set. */
+export interface WorkingSetRun extends TargetRange {
+  /** Valid until the next run is asked for. */
+  pages: Buffer;
 }
 
 export interface TargetRange {

@@ -12,6 +12,7 @@ export const INDEX = 'index';
 export const CHECKSUMS = 'checksums';
 export const ROOTFS_DIFF = 'rootfs-diff.tar';
 export const ORDER = 'order';
+export const WORKING_SET = 'working-set';
 export const IMAGES = 'images';
 /** Another name of the pages file of another checkpoint: its bytes stay as long as one name is left. */
 export const sharedName = (file: number): string => (file === 0 ? PAGES : `shared-${file}`);

@@ -1,5 +1,6 @@
 /** Checkpoints that are open: all readers of one share its files, which close with the last of them. */
 import { type CheckpointFiles, closeCheckpointFiles } from './checkpoint-files.ts';
+import { HotPool } from './hot-pool.ts';
 
 interface Shared {
   files: Promise<CheckpointFiles>;
@@ -7,6 +8,8 @@ interface Shared {
 }
 
 export class OpenCheckpoints {
+  /** Working sets in memory, of whatever is open. */
+  readonly hot = new HotPool();
   readonly #open: (id: string) => Promise<CheckpointFiles>;
   readonly #shared = new Map<string, Shared>();
 
@@ -36,6 +39,8 @@ export class OpenCheckpoints {
   async #release(id: string, shared: Shared): Promise<void> {
     if (--shared.readerCount > 0) return;
     this.#shared.delete(id);
-    await closeCheckpointFiles(await shared.files);
+    const files = await shared.files;
+    this.hot.forget(files);
+    await closeCheckpointFiles(files);
   }
 }

@@ -23,7 +23,7 @@ export async function readPagesInto(files: CheckpointFiles, read: PageRead): Pro
   for (const piece of checkedPieces(files, read)) {
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
-    else {
+    else if (!isHot(files, piece, read.into, offset)) {
       await readStoredPages(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
@@ -36,12 +36,16 @@ export function readPagesIntoSync(files: CheckpointFiles, read: PageRead): void 
   for (const piece of checkedPieces(files, read)) {
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
-    else {
+    else if (!isHot(files, piece, read.into, offset)) {
       readStoredPagesSync(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
     offset += bytes;
   }
+}
+
+function isHot(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): boolean {
+  return files.hotPages?.copy(piece.storedPage, piece.pageCount, into, offset) ?? false;
 }
 
 function checkedPieces(files: CheckpointFiles, read: PageRead): Piece[] {

@@ -1,6 +1,6 @@
 /**
  * Brings pages into the page cache ahead of their use: in file order, neighbours joined, so that a
- * working set scattered over the address space costs the device few large reads.
+ * working set scattered over the files costs the device few large reads.
  */
 import { MIB } from '../../platform/units.ts';
 import type { CheckpointFiles } from './checkpoint-files.ts';

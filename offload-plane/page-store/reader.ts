@@ -7,28 +7,45 @@ import { OffloadError } from '../../platform/errors.ts';
 import { xxh64, xxh64At } from '../../platform/xxhash.ts';
 import type { OrderLogBytes } from '../order-log/contract.ts';
 import { type CheckpointFiles, readVerified } from './checkpoint-files.ts';
-import type { CheckpointManifest, CheckpointReader, PageTarget, Segment, TargetRange } from './contract.ts';
+import type {
+  CheckpointManifest,
+  CheckpointReader,
+  PageTarget,
+  Segment,
+  TargetRange,
+  WorkingSetRun,
+} from './contract.ts';
 import { addDigests, pageContribution } from './digests.ts';
 import { replaceFile, toStoreError } from './durable.ts';
+import type { HotPool } from './hot-pool.ts';
 import { PAGE_BYTES } from './limits.ts';
-import { IMAGES, ORDER, ROOTFS_DIFF } from './names.ts';
+import { IMAGES, ORDER, ROOTFS_DIFF, WORKING_SET } from './names.ts';
 import { readPagesInto, readPagesIntoSync } from './page-reads.ts';
 import { prefetchRanges } from './prefetch.ts';
+import { openWorkingSet, storedRuns, workingSetBytes, writeWorkingSet } from './working-set.ts';
+import type { TaskRun } from './working-set-format.ts';
 
 export const ZERO_PAGE_DIGEST = xxh64At(Buffer.alloc(PAGE_BYTES), 0, PAGE_BYTES);
 /** A log has 16 bytes a page of the working set; one larger than this is not read. */
 const MAX_ORDER_BYTES = 64 * 1024 * 1024;
 
+export interface ReaderHooks {
+  hot: HotPool;
+  /** Counts what `write` adds to the checkpoint, at most so many bytes. @throws {OffloadError} no_space */
+  withRoom(bytes: number, write: () => Promise<void>): Promise<void>;
+  release(): Promise<void>;
+}
+
 export class StoreReader implements CheckpointReader {
   readonly manifest: CheckpointManifest;
   readonly #files: CheckpointFiles;
-  readonly #release: () => Promise<void>;
+  readonly #hooks: ReaderHooks;
   #closing: Promise<void> | undefined;
 
-  constructor(files: CheckpointFiles, release: () => Promise<void>) {
+  constructor(files: CheckpointFiles, hooks: ReaderHooks) {
     this.#files = files;
     this.manifest = files.manifest;
-    this.#release = release;
+    this.#hooks = hooks;
   }
 
   segments(): readonly Segment[] {
@@ -57,7 +74,8 @@ export class StoreReader implements CheckpointReader {
   }
 
   async prefetch(ranges: readonly TargetRange[]): Promise<void> {
-    if (this.#closing === undefined) await prefetchRanges(this.#files, ranges);
+    if (this.#closing !== undefined) return;
+    if (!(await this.#hooks.hot.load(this.#files))) await prefetchRanges(this.#files, ranges);
   }
 
   pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined {
@@ -137,13 +155,37 @@ export class StoreReader implements CheckpointReader {
 
   async writeOrderLog(bytes: OrderLogBytes): Promise<void> {
     this.#assertOpen();
-    await replaceFile(this.#files.fs, join(this.#files.directory, ORDER), bytes).catch((error) => {
-      throw toStoreError(error, 'page store write order log', this.manifest.id);
+    const { fs, directory } = this.#files;
+    await this.#write('order log', bytes.length, async () => {
+      this.#hooks.hot.forget(this.#files);
+      await fs.rm(join(directory, WORKING_SET), { force: true });
+      await replaceFile(fs, join(directory, ORDER), bytes);
     });
   }
 
+  async writeWorkingSet(runs: readonly TaskRun[]): Promise<void> {
+    this.#assertOpen();
+    const stored = storedRuns(this.#files, runs);
+    if (stored.length === 0) return;
+    await this.#write('working set', workingSetBytes(stored), () => writeWorkingSet(this.#files, stored));
+    this.#hooks.hot.forget(this.#files);
+  }
+
+  async readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined> {
+    this.#assertOpen();
+    return await openWorkingSet(this.#files);
+  }
+
+  async #write(what: string, bytes: number, write: () => Promise<void>): Promise<void> {
+    try {
+      await this.#hooks.withRoom(bytes, write);
+    } catch (error) {
+      throw toStoreError(error, `page store write ${what}`, this.manifest.id);
+    }
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#release();
+    this.#closing ??= this.#hooks.release();
     return this.#closing;
   }
 

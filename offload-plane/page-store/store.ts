@@ -185,15 +185,31 @@ class DirectoryPageStore implements PageStore {
     if (this.#leaving.has(id) || this.#catalog.get(id) === undefined) throw this.#absent('open', id);
     try {
       const { files, release } = await this.#open.acquire(id);
-      const reader = new StoreReader(files, async () => {
-        this.#readers.delete(reader);
-        await release();
+      const reader = new StoreReader(files, {
+        hot: this.#open.hot,
+        withRoom: (bytes, write) => this.#withRoom(id, bytes, write),
+        release: async () => {
+          this.#readers.delete(reader);
+          await release();
+        },
       });
       this.#readers.add(reader);
       this.#catalog.noteUse(id);
       return reader;
     } catch (error) {
       throw toStoreError(error, 'page store open', id);
+    }
+  }
+
+  /** Something beside the checkpoint: nothing is evicted for it. */
+  async #withRoom(id: string, bytes: number, write: () => Promise<void>): Promise<void> {
+    const share = new QuotaShare(this.#quota);
+    share.take(bytes, id);
+    try {
+      await write();
+    } finally {
+      await this.#catalog.measure(id).catch(() => undefined);
+      share.giveAll();
     }
   }
 

@@ -2,7 +2,10 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { closeCheckpointFiles, openCheckpointFiles } from '../../../offload-plane/page-store/checkpoint-files.ts';
+import {
+  closeCheckpointFiles,
+  openCheckpointFiles,
+} from '../../../offload-plane/page-store/checkpoint-files.ts';
 import type { CheckpointManifest, PageStore } from '../../../offload-plane/page-store/contract.ts';
 import { realFileSystem } from '../../../offload-plane/page-store/file-system.ts';
 import { KnownPages } from '../../../offload-plane/page-store/known-pages.ts';
