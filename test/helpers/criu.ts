@@ -36,6 +36,20 @@ exec criu dump -t $! -D /run/test/images -o ../dump.log ${COMMON} \\
   --page-server --address 127.0.0.1 --port "$3" </dev/null
 `;
 
+/** $1: MiB of heap, $2: threads, $3, $4: ports of the page servers of the first dump and of the second. */
+const DUMP_TWICE = `
+echo 999 > /proc/sys/kernel/ns_last_pid
+/run/test/bin/heap /run/test/heap.sock "$1" "$2" 0 </dev/null &
+until [ -e /run/test/heap.sock.ready ]; do read -r -t 0.02 line; done
+mkdir /run/test/earlier
+criu pre-dump -t $! -D /run/test/earlier -o ../pre-dump.log ${COMMON} --track-mem \
+  --page-server --address 127.0.0.1 --port "$3" </dev/null >/dev/null 2>&1
+echo "earlier $?"
+read -r line
+exec criu dump -t $! -D /run/test/images -o ../dump.log ${COMMON} --track-mem --prev-images-dir ../earlier \
+  --page-server --address 127.0.0.1 --port "$4" </dev/null
+`;
+
 /**
  * $1: the port of a page server for a stock lazy-pages; empty when a pager of ours listens already.
  * $2: --lazy-pages, or nothing when the files have every page: then nobody listens.
@@ -85,6 +99,41 @@ export async function dumpHeap(
   port: number,
 ): Promise<void> {
   const { exitCode, stderr } = await inside(directory, DUMP, [mib, threadCount, port].map(String));
+  if (exitCode !== 0) throw new Error(`criu dump: exit ${exitCode}: ${stderr}`);
+}
+
+/** Why CRIU cannot tell which pages have changed; empty when it can. */
+export async function dirtyTrackingMissing(directory: string): Promise<string> {
+  const { exitCode } = await inside(directory, 'exec criu check --feature mem_dirty_track', []);
+  return exitCode === 0 ? '' : 'the kernel has no soft-dirty pages (CONFIG_MEM_SOFT_DIRTY)';
+}
+
+/** The heap program dumped while it runs on, and again on top of that after `between`. */
+export async function dumpHeapTwice(
+  directory: string,
+  size: { mib: number; threadCount: number },
+  ports: { first: number; second: number },
+  between: () => Promise<void>,
+): Promise<void> {
+  const args = [size.mib, size.threadCount, ports.first, ports.second].map(String);
+  const subprocess = inside(directory, DUMP_TWICE, args);
+  let output = '';
+  const dumpedOnce = new Promise<void>((resolve, reject) => {
+    subprocess.stdout?.on('data', (chunk) => {
+      output += chunk;
+      if (output.includes('earlier 0\n')) resolve();
+      else if (output.includes('earlier ')) reject(new Error(`criu pre-dump: ${output}`));
+    });
+    void subprocess.then(({ stderr }) => reject(new Error(`criu pre-dump: ${stderr}`)));
+  });
+  try {
+    await dumpedOnce;
+    await between();
+  } finally {
+    subprocess.stdin?.end('\n');
+    await subprocess;
+  }
+  const { exitCode, stderr } = await subprocess;
   if (exitCode !== 0) throw new Error(`criu dump: exit ${exitCode}: ${stderr}`);
 }
 

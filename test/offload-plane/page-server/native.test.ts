@@ -12,11 +12,21 @@ import type { Policy, SessionResult } from '../../../offload-plane/page-server/c
 import { serveCriuGet } from '../../../offload-plane/page-server/criu-get.ts';
 import { receiveDump } from '../../../offload-plane/page-server/receive-dump.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
-import type { CheckpointReader, PageStore } from '../../../offload-plane/page-store/contract.ts';
+import type {
+  CheckpointReader,
+  CheckpointWriter,
+  PageStore,
+} from '../../../offload-plane/page-store/contract.ts';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
 import { buildPrograms, criuMissing, startPager } from '../../guest-agent/pager/criu-world.ts';
-import { dumpHeap, prepareDirectory, restoreHeap } from '../../helpers/criu.ts';
+import {
+  dirtyTrackingMissing,
+  dumpHeap,
+  dumpHeapTwice,
+  prepareDirectory,
+  restoreHeap,
+} from '../../helpers/criu.ts';
 import { FakePager } from './fake-pager.ts';
 
 const HEAP_MIB = 48;
@@ -149,11 +159,12 @@ async function restoreByPager(
   policy: Policy,
   orderLog: OrderLog | undefined,
   record: boolean,
+  name = `${policy}-${record}`,
 ): Promise<Restore> {
   const pages = createPageServer();
   const options = { guest: 'g', reader, policy, record, recordGraceMs: 0, faultsDryUpMs: STEP_MS };
   const session = pages.openSession(orderLog === undefined ? options : { ...options, orderLog });
-  const directory = await makeImages(`${policy}-${record}`, await session.pagemapImages());
+  const directory = await makeImages(name, await session.pagemapImages());
   const server = createServer((socket) => pages.acceptPager(socket, 'g'));
   await listen(server, { path: join(directory, 'plane.sock') });
   writeFileSync(join(directory, 'token'), session.token);
@@ -211,6 +222,46 @@ criuTest(
     assert.ok(faults.ordered! * 10 <= faults.lazy!);
     assert.ok(faults.prefill! * 10 <= faults.lazy!);
     assert.is(faults.eager, 0);
+  },
+);
+
+criuTest(
+  'a dump on top of an earlier one brings changed pages only, and restores like a full one',
+  async () => {
+    const directory = join(scratch, 'twice');
+    mkdirSync(directory);
+    prepareDirectory(directory);
+    const missing = await dirtyTrackingMissing(directory);
+    if (missing !== '') return console.log(`skipped: a dump on top of an earlier one: ${missing}`);
+    const earlier = await store.begin('earlier');
+    const first = serveOnce((socket) => receiveDump(socket, earlier, { idleDeadlineMs: STEP_MS }));
+    let writer: CheckpointWriter | undefined;
+    const second = serveOnce((socket) => receiveDump(socket, writer!, { idleDeadlineMs: STEP_MS }));
+    const ports = {
+      first: await listen(first.server, { host: '127.0.0.1', port: 0 }),
+      second: await listen(second.server, { host: '127.0.0.1', port: 0 }),
+    };
+    await dumpHeapTwice(directory, { mib: HEAP_MIB, threadCount: THREAD_COUNT }, ports, async () => {
+      await first.result;
+      await earlier.commit({});
+      writer = await store.begin('later', { parent: 'earlier', inherit: 'named' });
+      assert.is(await ask(directory, 'discard'), 'ok');
+      assert.is(await ask(directory, 'unmap'), 'ok');
+    });
+    const summary = await withDeadline(second.result, STEP_MS, 'dump');
+    first.server.close();
+    second.server.close();
+    for (const name of readdirSync(join(directory, 'images'))) {
+      if (name === 'parent') continue; // a link to the earlier dump's images
+      await writer!.addImage(name, readFileSync(join(directory, 'images', name)));
+    }
+    const manifest = await writer!.commit({ program: 'heap' });
+    assert.ok(summary.inheritedPageCount > summary.pageCount / 2);
+    assert.is(manifest.pageCount, summary.pageCount);
+    await store.remove('earlier');
+    await reader.close();
+    reader = await store.open('later');
+    assert.ok((await restoreByPager('lazy', undefined, false, 'restored-later')).memoryVerified);
   },
 );
 
