@@ -1,7 +1,7 @@
 /** Reads everything of a store and compares it with its checksums: what is damaged, by name. Writes nothing. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { type FileHandle, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MIB } from '../../platform/units.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
@@ -12,7 +12,7 @@ import { alignedBuffer, openDirect } from './direct-reads.ts';
 import { realFileSystem } from './file-system.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { CHECKPOINTS, ORDER, WORKING_SET } from './names.ts';
-import { readStoredPages } from './page-reads.ts';
+import { locatePages } from './origins.ts';
 import { openWorkingSet } from './working-set.ts';
 
 export interface AuditResult {
@@ -61,22 +61,36 @@ async function auditSegment(
   into: Buffer,
   damage: DamageList,
 ): Promise<void> {
-  for (let done = 0; done < segment.pageCount; done += READ_PAGES) {
-    const pageCount = Math.min(READ_PAGES, segment.pageCount - done);
-    const first = segment.firstStoredPage + done;
-    const nameOf = (i: number) =>
-      `${segment.kind} ${segment.id} page 0x${(segment.vaddr + BigInt((done + i) * PAGE_BYTES)).toString(16)}`;
-    try {
-      await readStoredPages(files, first, pageCount, into, 0);
-    } catch (error) {
-      damage.add(`${nameOf(0)} and ${pageCount - 1} after it: ${(error as Error).message}`);
-      continue;
-    }
-    for (let i = 0; i < pageCount; i++) {
-      if (xxh64At(into, i * PAGE_BYTES, PAGE_BYTES) === files.checksums[first + i]) continue;
-      damage.add(`${nameOf(i)} does not have its checksum`);
+  const { firstStoredPage, pageCount, kind, id, vaddr } = segment;
+  const nameOf = (storedPage: number) =>
+    `${kind} ${id} page 0x${(vaddr + BigInt((storedPage - firstStoredPage) * PAGE_BYTES)).toString(16)}`;
+  for (const part of locatePages(files.index.origins, firstStoredPage, pageCount)) {
+    for (let done = 0; done < part.pageCount; done += READ_PAGES) {
+      const count = Math.min(READ_PAGES, part.pageCount - done);
+      const position = (part.filePage + done) * PAGE_BYTES;
+      const first = part.firstStoredPage + done;
+      const bytesRead = await readAt(files.pages.get(part.file)!, into, count * PAGE_BYTES, position);
+      for (let i = 0; i < count; i++) {
+        const at = i * PAGE_BYTES;
+        if (at + PAGE_BYTES > bytesRead) damage.add(`${nameOf(first + i)} cannot be read`);
+        else if (xxh64At(into, at, PAGE_BYTES) !== files.checksums[first + i]) {
+          damage.add(`${nameOf(first + i)} does not have its checksum`);
+        }
+      }
     }
   }
+}
+
+/** Straight into aligned memory, as O_DIRECT wants it; gives what could be read. */
+async function readAt(file: FileHandle, into: Buffer, bytes: number, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes) {
+    const read = file.read(into, done, bytes - done, position + done);
+    const { bytesRead } = await read.catch(() => ({ bytesRead: 0 }));
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
 }
 
 async function auditOrder(path: string, files: CheckpointFiles, damage: DamageList): Promise<void> {

@@ -27,15 +27,37 @@ export class Catalog {
     this.#nowMs = nowMs;
   }
 
-  async load(logger: PageStoreLogger | undefined): Promise<void> {
+  async load(): Promise<void> {
     for (const id of await this.#fs.readdir(this.#directory)) {
       await this.#removeTemporaries(join(this.#directory, id));
-      const manifest = await readManifest(this.#fs, join(this.#directory, id), id).catch((error) => {
-        logger?.warn({ id, error }, 'page store: checkpoint cannot be opened');
-        return undefined;
-      });
-      await this.add(id, manifest);
+      await this.find(id);
     }
+  }
+
+  /** The directory is what counts: a checkpoint put there or taken away by hand is seen. */
+  async find(id: string): Promise<CatalogEntry | undefined> {
+    const directory = join(this.#directory, id);
+    if ((await this.#fs.stat(directory).catch(() => undefined)) === undefined) {
+      this.drop(id);
+      return undefined;
+    }
+    if (!this.#entries.has(id)) {
+      await this.add(id, await readManifest(this.#fs, directory, id).catch(() => undefined));
+    }
+    return this.#entries.get(id);
+  }
+
+  /** Readable ones, oldest first. */
+  async list(logger: PageStoreLogger | undefined): Promise<CheckpointManifest[]> {
+    const manifests: CheckpointManifest[] = [];
+    for (const id of await this.#fs.readdir(this.#directory)) {
+      try {
+        manifests.push(await readManifest(this.#fs, join(this.#directory, id), id));
+      } catch (error) {
+        logger?.warn({ id, error }, 'page store: checkpoint left out of the list');
+      }
+    }
+    return manifests.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
   }
 
   /** What a crash left of a replacement that never came to its end. */
@@ -60,10 +82,6 @@ export class Catalog {
   drop(id: string): void {
     this.#entries.delete(id);
     this.ledger.remove(id);
-  }
-
-  get(id: string): CatalogEntry | undefined {
-    return this.#entries.get(id);
   }
 
   entries(): CatalogEntry[] {

@@ -7,8 +7,8 @@ import type { PageTarget } from './contract.ts';
 import { toStoreError } from './durable.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { sharedName } from './names.ts';
-import { locatePages, type Origin } from './origins.ts';
 import type { Piece } from './page-lookup.ts';
+import { placeSpan, planSpans, type Span, spanBuffer } from './spans.ts';
 
 export interface PageRead {
   target: PageTarget;
@@ -72,20 +72,19 @@ export async function readStoredPages(
   into: Buffer,
   offset: number,
 ): Promise<void> {
-  for (const part of locatePages(files.index.origins, storedPage, pageCount)) {
-    const at = offset + (part.firstStoredPage - storedPage) * PAGE_BYTES;
-    const wanted = part.pageCount * PAGE_BYTES;
-    const position = part.filePage * PAGE_BYTES;
-    for (let done = 0; done < wanted; ) {
-      const { bytesRead } = await files.pages
-        .get(part.file)!
-        .read(into, at + done, wanted - done, position + done)
-        .catch((error: unknown) => {
-          throw toStoreError(error, 'page store read', files.manifest.id);
-        });
-      if (bytesRead === 0) throw truncated(files, part);
-      done += bytesRead;
+  for (const span of planSpans(files.index.origins, storedPage, pageCount)) {
+    const to = spanBuffer(span, storedPage, into, offset);
+    const file = files.pages.get(span.file)!;
+    try {
+      for (let done = 0; done < to.length; ) {
+        const { bytesRead } = await file.read(to, done, to.length - done, span.filePage * PAGE_BYTES + done);
+        if (bytesRead === 0) throw truncated(files, span);
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toStoreError(error, 'page store read', files.manifest.id);
     }
+    placeSpan(span, to, storedPage, into, offset);
   }
 }
 
@@ -96,20 +95,19 @@ export function readStoredPagesSync(
   into: Buffer,
   offset: number,
 ): void {
-  for (const part of locatePages(files.index.origins, storedPage, pageCount)) {
-    const at = offset + (part.firstStoredPage - storedPage) * PAGE_BYTES;
-    const wanted = part.pageCount * PAGE_BYTES;
-    const position = part.filePage * PAGE_BYTES;
-    const { fd } = files.pages.get(part.file)!;
+  for (const span of planSpans(files.index.origins, storedPage, pageCount)) {
+    const to = spanBuffer(span, storedPage, into, offset);
+    const { fd } = files.pages.get(span.file)!;
     try {
-      for (let done = 0; done < wanted; ) {
-        const bytesRead = readSync(fd, into, at + done, wanted - done, position + done);
-        if (bytesRead === 0) throw truncated(files, part);
+      for (let done = 0; done < to.length; ) {
+        const bytesRead = readSync(fd, to, done, to.length - done, span.filePage * PAGE_BYTES + done);
+        if (bytesRead === 0) throw truncated(files, span);
         done += bytesRead;
       }
     } catch (error) {
       throw toStoreError(error, 'page store read', files.manifest.id);
     }
+    placeSpan(span, to, storedPage, into, offset);
   }
 }
 
@@ -126,9 +124,9 @@ function verifyPiece(files: CheckpointFiles, read: PageRead, piece: Piece, offse
   }
 }
 
-function truncated(files: CheckpointFiles, part: Origin): OffloadError {
+function truncated(files: CheckpointFiles, span: Span): OffloadError {
   return new OffloadError(
     'incomplete_checkpoint',
-    `page store read ${files.manifest.id}: ${sharedName(part.file)} ends before page ${part.filePage + part.pageCount - 1}`,
+    `page store read ${files.manifest.id}: ${sharedName(span.file)} ends before page ${span.filePage + span.pageCount - 1}`,
   );
 }

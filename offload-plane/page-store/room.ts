@@ -23,21 +23,19 @@ export class Room {
     this.#options = options;
   }
 
-  /** @throws {OffloadError} no_space, and then nothing was evicted */
+  /** @throws {OffloadError} no_space; nothing is evicted when all that may go would not be enough */
   reserve(share: QuotaShare, bytes: number, subject: string): Promise<void> {
     return this.#inTurn(async () => {
       const neededBytes = share.missingFor(bytes);
-      const { freeBytes, limitBytes } = await this.#space();
-      if (neededBytes > freeBytes) {
+      for (;;) {
+        const { freeBytes, limitBytes } = await this.#space();
+        if (neededBytes <= freeBytes) break;
         const targetBytes = this.#options.catalog.ledger.bytes - (neededBytes - freeBytes);
-        const plan = this.#plan(targetBytes);
-        if (!plan.enough) {
-          throw new OffloadError(
-            'no_space',
-            `page store reserve ${subject}: needs ${neededBytes} bytes, ${freeBytes} bytes are free of a limit of ${limitBytes} bytes, and what may be evicted is not enough`,
-          );
-        }
-        for (const id of plan.ids) await this.#options.remove(id);
+        if (await this.#evictNext(targetBytes, 'if enough')) continue;
+        throw new OffloadError(
+          'no_space',
+          `page store reserve ${subject}: needs ${neededBytes} bytes, ${freeBytes} bytes are free of a limit of ${limitBytes} bytes, and what may be evicted is not enough`,
+        );
       }
       share.reserve(bytes, subject);
     });
@@ -45,10 +43,22 @@ export class Room {
 
   evict(targetBytes: number): Promise<string[]> {
     return this.#inTurn(async () => {
-      const { ids } = this.#plan(targetBytes);
-      for (const id of ids) await this.#options.remove(id);
-      return ids;
+      const evicted: string[] = [];
+      for (;;) {
+        const id = await this.#evictNext(targetBytes, 'as far as it goes');
+        if (id === undefined) return evicted;
+        evicted.push(id);
+      }
     });
+  }
+
+  /** One at a time, each planned anew: what was idle a moment ago may be open by now. */
+  async #evictNext(targetBytes: number, how: 'if enough' | 'as far as it goes'): Promise<string | undefined> {
+    const { ids, enough } = this.#plan(targetBytes);
+    const [id] = ids;
+    if (id === undefined || (!enough && how === 'if enough')) return undefined;
+    await this.#options.remove(id);
+    return id;
   }
 
   #plan(targetBytes: number): { ids: string[]; enough: boolean } {

@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
-import { Catalog } from './catalog.ts';
-import { openCheckpointFiles, readManifest } from './checkpoint-files.ts';
+import { Catalog, type CatalogEntry } from './catalog.ts';
+import { openCheckpointFiles } from './checkpoint-files.ts';
 import type {
   BeginOptions,
   CheckpointManifest,
@@ -103,32 +103,25 @@ class DirectoryPageStore implements PageStore {
       const { leftoversRemoved } = this;
       this.#options.logger?.warn({ leftoversRemoved }, 'page store: removed half-written checkpoints');
     }
-    await this.#catalog.load(this.#options.logger);
+    await this.#catalog.load();
   }
 
   async list(): Promise<CheckpointManifest[]> {
     this.#assertOpen('list');
-    const manifests: CheckpointManifest[] = [];
-    for (const { id } of this.#catalog.entries()) {
-      try {
-        manifests.push(await readManifest(this.#fs, join(this.#checkpoints, id), id));
-      } catch (error) {
-        this.#options.logger?.warn({ id, error }, 'page store: checkpoint left out of the list');
-      }
-    }
-    return manifests.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
+    return await this.#catalog.list(this.#options.logger);
   }
 
   async begin(id: string, options: BeginOptions = {}): Promise<CheckpointWriter> {
     this.#assertOpen('begin');
     assertCheckpointId('page store begin', id);
     if (options.tenant !== undefined) assertTenant('page store begin', options.tenant);
-    if (this.#writers.has(id) || this.#catalog.get(id) !== undefined) {
+    const there = await this.#catalog.find(id);
+    if (there !== undefined || this.#writers.has(id)) {
       throw new OffloadError('already_exists', `page store begin: checkpoint ${id} is there already`);
     }
-    if (options.parent !== undefined) this.#assertParent(options.parent, options.tenant);
     this.#writers.set(id, undefined);
     try {
+      if (options.parent !== undefined) await this.#assertParent(options.parent, options.tenant);
       const writer = await this.#createWriter(id, options);
       this.#writers.set(id, writer);
       return writer;
@@ -182,7 +175,8 @@ class DirectoryPageStore implements PageStore {
   async open(id: string): Promise<CheckpointReader> {
     this.#assertOpen('open');
     assertCheckpointId('page store open', id);
-    if (this.#leaving.has(id) || this.#catalog.get(id) === undefined) throw this.#absent('open', id);
+    await this.#expect('open', id);
+    if (this.#leaving.has(id)) throw this.#absent('open', id); // meanwhile
     try {
       const { files, release } = await this.#open.acquire(id);
       const reader = new StoreReader(files, {
@@ -216,8 +210,7 @@ class DirectoryPageStore implements PageStore {
   async remove(id: string): Promise<void> {
     this.#assertOpen('remove');
     assertCheckpointId('page store remove', id);
-    const entry = this.#catalog.get(id);
-    if (entry === undefined || this.#leaving.has(id)) throw this.#absent('remove', id);
+    const entry = await this.#expect('remove', id);
     if (this.#open.has(id)) {
       throw new OffloadError('invalid_state', `page store remove: checkpoint ${id} is being read`);
     }
@@ -248,6 +241,7 @@ class DirectoryPageStore implements PageStore {
 
   /** Out of sight in one step: a crash in the middle leaves a leftover, not half a checkpoint. */
   async #discard(id: string): Promise<void> {
+    if (this.#leaving.has(id)) throw this.#absent('remove', id);
     const leaving = join(this.#incoming, `.removing-${this.#removalCount++}-${id}`);
     this.#leaving.add(id);
     try {
@@ -265,19 +259,24 @@ class DirectoryPageStore implements PageStore {
   async #setPinned(operation: string, id: string, pinned: boolean): Promise<void> {
     this.#assertOpen(operation);
     assertCheckpointId(`page store ${operation}`, id);
-    if (this.#leaving.has(id) || this.#catalog.get(id) === undefined) throw this.#absent(operation, id);
+    await this.#expect(operation, id);
     await this.#catalog.setPinned(id, pinned).catch((error: unknown) => {
       throw toStoreError(error, `page store ${operation}`, id);
     });
   }
 
-  #assertParent(id: string, tenant: string | undefined): void {
+  async #assertParent(id: string, tenant: string | undefined): Promise<void> {
     assertCheckpointId('page store begin', id);
-    const parent = this.#catalog.get(id);
+    const parent = await this.#expect('begin', id);
     // One of another tenant and one that is not there look alike.
-    if (parent === undefined || this.#leaving.has(id) || parent.manifest?.tenant !== tenant) {
-      throw this.#absent('begin', id);
-    }
+    if (parent.manifest?.tenant !== tenant) throw this.#absent('begin', id);
+  }
+
+  /** @throws {OffloadError} not_found, incomplete_checkpoint */
+  async #expect(operation: string, id: string): Promise<CatalogEntry> {
+    const entry = await this.#catalog.find(id);
+    if (entry === undefined || this.#leaving.has(id)) throw this.#absent(operation, id);
+    return entry;
   }
 
   #absent(operation: string, id: string): OffloadError {

@@ -96,6 +96,37 @@ test('what was reserved is held until the writer ends, and what it did not need 
   await remove();
 });
 
+test('opening and evicting at once: whoever has it open can read all of it', async () => {
+  const { store, remove } = await makeStore();
+  for (let round = 0; round < 20; round++) {
+    for (const id of ['a', 'b', 'c', 'd']) await write(store, id);
+    const opening = ['d', 'c', 'b', 'a'].map((id) => store.open(id).catch(() => undefined));
+    const [evicted, twice] = await Promise.all([store.evict(0), store.evict(0)]);
+    const open = (await Promise.all(opening)).filter((reader) => reader !== undefined);
+    for (const reader of open) {
+      assert.not([...evicted, ...twice].includes(reader.manifest.id));
+      await reader.readPages(TASK, HEAP, PAGES);
+      await reader.close();
+    }
+    assert.is(open.length + evicted.length + twice.length, 4);
+    await store.evict(0);
+    assert.is(store.usedBytes, 0);
+  }
+  await remove();
+});
+
+test('removing twice at once removes once', async () => {
+  const { store, remove } = await makeStore();
+  await write(store, 'a');
+  const ends = await Promise.allSettled([store.remove('a'), store.remove('a')]);
+  assert.equal(ends.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  assert.match(
+    String((ends.find(({ status }) => status === 'rejected') as PromiseRejectedResult).reason),
+    /no checkpoint a/,
+  );
+  await remove();
+});
+
 test('without a quota the device is the limit', async () => {
   const { store, remove } = await makeStore();
   const writer = await store.begin('a');
