@@ -21,11 +21,10 @@ import { DEFAULT_LIMITS } from './limits.ts';
 import { lockStore, type StoreLock } from './lock.ts';
 import { assertCheckpointId, assertTenant, CHECKPOINTS, INCOMING } from './names.ts';
 import { OpenCheckpoints } from './open-checkpoints.ts';
+import { openWriter } from './open-writer.ts';
 import { Quota, QuotaShare } from './quota.ts';
 import { StoreReader } from './reader.ts';
 import { Room } from './room.ts';
-import { createWriter } from './writer.ts';
-import { openSources } from './writer-sources.ts';
 
 /**
  * Opens a store, making its directories; what writers left half done in an earlier life is removed.
@@ -122,53 +121,21 @@ class DirectoryPageStore implements PageStore {
     this.#writers.set(id, undefined);
     try {
       if (options.parent !== undefined) await this.#assertParent(options.parent, options.tenant);
-      const writer = await this.#createWriter(id, options);
+      const writer = await openWriter(id, options, {
+        fs: this.#fs,
+        checkpoints: this.#checkpoints,
+        incoming: this.#incoming,
+        limits: this.#limits,
+        catalog: this.#catalog,
+        quota: this.#quota,
+        room: this.#room,
+        onEnd: () => this.#writers.delete(id),
+      });
       this.#writers.set(id, writer);
       return writer;
     } catch (error) {
       this.#writers.delete(id);
-      this.#catalog.ledger.remove(incomingOwner(id));
-      await removeTree(this.#fs, join(this.#incoming, id));
       throw toStoreError(error, 'page store begin', id);
-    }
-  }
-
-  async #createWriter(id: string, options: BeginOptions): Promise<CheckpointWriter> {
-    const directory = join(this.#incoming, id);
-    await this.#fs.mkdir(directory);
-    const sources = await openSources({
-      ...options,
-      fs: this.#fs,
-      checkpoints: this.#checkpoints,
-      directory,
-      known: this.#catalog.ofTenant(options.tenant),
-      limits: this.#limits,
-    });
-    this.#catalog.ledger.set(incomingOwner(id), sources.shared.uses);
-    const quota = new QuotaShare(this.#quota);
-    const onEnd = async (manifest: CheckpointManifest | undefined) => {
-      await sources.close();
-      if (manifest !== undefined) await this.#catalog.add(id, manifest);
-      this.#catalog.ledger.remove(incomingOwner(id));
-      quota.giveAll();
-      this.#writers.delete(id);
-    };
-    try {
-      return await createWriter({
-        fs: this.#fs,
-        id,
-        tenant: options.tenant,
-        directory,
-        destination: join(this.#checkpoints, id),
-        limits: this.#limits,
-        quota,
-        sources,
-        makeRoom: (bytes) => this.#room.reserve(quota, bytes, id),
-        onEnd,
-      });
-    } catch (error) {
-      await sources.close();
-      throw error;
     }
   }
 
@@ -293,6 +260,3 @@ class DirectoryPageStore implements PageStore {
     if (this.#closed) throw new OffloadError('invalid_state', `page store ${operation}: the store is closed`);
   }
 }
-
-/** In the ledger, apart from every checkpoint id: those have no slash. */
-const incomingOwner = (id: string): string => `incoming/${id}`;
