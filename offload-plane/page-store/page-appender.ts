@@ -156,7 +156,9 @@ export class PageAppender {
     for (let offset = start; offset < end; offset += PAGE_BYTES) {
       this.#checksums[this.#storedPageCount++] = xxh64At(pages, offset, PAGE_BYTES);
     }
-    if (this.#known === undefined) this.#storeOwn(pages, start, end);
+    // Pages scattered over too many places would pass the bound; such are stored again instead.
+    const crowded = this.origins.length * 2 > this.#limits.maxSegmentCount;
+    if (this.#known === undefined || crowded) this.#storeOwn(pages, start, end);
     else this.#storeUnknown(this.#known, first, pages, start, end);
   }
 

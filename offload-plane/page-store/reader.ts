@@ -33,6 +33,8 @@ export interface ReaderHooks {
   hot: HotPool;
   /** Counts what `write` adds to the checkpoint, at most so many bytes. @throws {OffloadError} no_space */
   withRoom(bytes: number, write: () => Promise<void>): Promise<void>;
+  /** Once, when content is asked for: a look at the manifest is no use. */
+  onUse(): void;
   release(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ export class StoreReader implements CheckpointReader {
   readonly #files: CheckpointFiles;
   readonly #hooks: ReaderHooks;
   #closing: Promise<void> | undefined;
+  #used = false;
 
   constructor(files: CheckpointFiles, hooks: ReaderHooks) {
     this.#files = files;
@@ -64,12 +67,12 @@ export class StoreReader implements CheckpointReader {
   }
 
   async readInto(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0) {
-    this.#assertOpen();
+    this.#use();
     await readPagesInto(this.#files, { target, vaddr, pageCount, into, offset });
   }
 
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0): void {
-    this.#assertOpen();
+    this.#use();
     readPagesIntoSync(this.#files, { target, vaddr, pageCount, into, offset });
   }
 
@@ -127,7 +130,7 @@ export class StoreReader implements CheckpointReader {
   }
 
   async readImage(name: string): Promise<Buffer> {
-    this.#assertOpen();
+    this.#use();
     const file = `${IMAGES}/${name}`;
     if (!Object.hasOwn(this.manifest.files, file)) {
       throw new OffloadError('not_found', `page store read ${this.manifest.id}: no image ${name}`);
@@ -172,7 +175,7 @@ export class StoreReader implements CheckpointReader {
   }
 
   async readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined> {
-    this.#assertOpen();
+    this.#use();
     return await openWorkingSet(this.#files);
   }
 
@@ -195,6 +198,13 @@ export class StoreReader implements CheckpointReader {
       vaddr: segment.vaddr,
       pageCount: segment.pageCount,
     }));
+  }
+
+  #use(): void {
+    this.#assertOpen();
+    if (this.#used) return;
+    this.#used = true;
+    this.#hooks.onUse();
   }
 
   #assertOpen(): void {

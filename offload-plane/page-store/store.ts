@@ -148,6 +148,7 @@ class DirectoryPageStore implements PageStore {
       const { files, release } = await this.#open.acquire(id);
       const reader = new StoreReader(files, {
         hot: this.#open.hot,
+        onUse: () => this.#catalog.noteUse(id),
         withRoom: (bytes, write) => this.#withRoom(id, bytes, write),
         release: async () => {
           this.#readers.delete(reader);
@@ -155,7 +156,6 @@ class DirectoryPageStore implements PageStore {
         },
       });
       this.#readers.add(reader);
-      this.#catalog.noteUse(id);
       return reader;
     } catch (error) {
       throw toStoreError(error, 'page store open', id);
