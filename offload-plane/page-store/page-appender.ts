@@ -6,6 +6,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { OffloadError } from '../../platform/errors.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
+import { CHECKSUM_BYTES, ChecksumList } from './checksum-list.ts';
 import type { PageTarget, Segment, StoreLimits } from './contract.ts';
 import { ExtentWriter } from './extent-writer.ts';
 import { targetKey } from './index-format.ts';
@@ -15,7 +16,6 @@ import { type Origin, OriginList } from './origins.ts';
 import type { QuotaShare } from './quota.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
-const DIGEST_BYTES = 8;
 
 export interface Run {
   target: PageTarget;
@@ -42,8 +42,7 @@ export class PageAppender {
   readonly #known: KnownPages | undefined;
   readonly #origins = new OriginList();
   #ownPageCount = 0;
-  #checksums = new BigUint64Array(4096);
-  #storedPageCount = 0;
+  readonly #checksums = new ChecksumList();
   #zeroPageCount = 0;
 
   constructor(options: AppenderOptions) {
@@ -55,7 +54,7 @@ export class PageAppender {
   }
 
   get storedPageCount(): number {
-    return this.#storedPageCount;
+    return this.#checksums.count;
   }
 
   /** In this checkpoint's own pages file. */
@@ -77,7 +76,7 @@ export class PageAppender {
 
   /** The checksums of stored pages. */
   get checksums(): BigUint64Array {
-    return this.#checksums.subarray(0, this.#storedPageCount);
+    return this.#checksums.checksums;
   }
 
   /** Those of the own pages file, in file order. */
@@ -85,7 +84,7 @@ export class PageAppender {
     const own = new BigUint64Array(this.#ownPageCount);
     for (const { file, firstStoredPage, filePage, pageCount } of this.origins) {
       if (file !== 0) continue;
-      own.set(this.#checksums.subarray(firstStoredPage, firstStoredPage + pageCount), filePage);
+      own.set(this.checksums.subarray(firstStoredPage, firstStoredPage + pageCount), filePage);
     }
     return own;
   }
@@ -115,7 +114,7 @@ export class PageAppender {
       const run = { target, vaddr: vaddr + BigInt(start), lazy, pageCount };
       if (zero) this.addZero(run);
       else {
-        this.#addSegment(run, false, this.#storedPageCount);
+        this.#addSegment(run, false, this.storedPageCount);
         this.#store(pages, start, end, pageCount);
       }
       start = end;
@@ -135,12 +134,10 @@ export class PageAppender {
   /** Pages that lie in files of other checkpoints, with the checksums they have there. */
   addElsewhere(run: Run, checksums: BigUint64Array, parts: readonly Origin[]): void {
     this.addTarget(run.target);
-    this.#quota.take(run.pageCount * DIGEST_BYTES, this.#subject);
-    this.#growChecksums(this.#storedPageCount + run.pageCount);
-    this.#checksums.set(checksums, this.#storedPageCount);
-    this.#addSegment(run, false, this.#storedPageCount);
+    this.#quota.take(run.pageCount * CHECKSUM_BYTES, this.#subject);
+    this.#addSegment(run, false, this.storedPageCount);
+    this.#checksums.extend(run.pageCount).set(checksums);
     for (const { file, filePage, pageCount } of parts) this.#addOrigin(file, filePage, pageCount);
-    this.#storedPageCount += run.pageCount;
   }
 
   addZero(run: Run): void {
@@ -150,20 +147,18 @@ export class PageAppender {
   }
 
   #store(pages: Buffer, start: number, end: number, pageCount: number): void {
-    this.#quota.take(pageCount * DIGEST_BYTES, this.#subject);
-    const first = this.#storedPageCount;
-    this.#growChecksums(first + pageCount);
-    for (let offset = start; offset < end; offset += PAGE_BYTES) {
-      this.#checksums[this.#storedPageCount++] = xxh64At(pages, offset, PAGE_BYTES);
+    this.#quota.take(pageCount * CHECKSUM_BYTES, this.#subject);
+    const digests = this.#checksums.extend(pageCount);
+    for (let i = 0; i < pageCount; i++) {
+      digests[i] = xxh64At(pages, start + i * PAGE_BYTES, PAGE_BYTES);
     }
     // Pages scattered over too many places would pass the bound; such are stored again instead.
     const crowded = this.origins.length * 2 > this.#limits.maxSegmentCount;
     if (this.#known === undefined || crowded) this.#storeOwn(pages, start, end);
-    else this.#storeUnknown(this.#known, first, pages, start, end);
+    else this.#storeUnknown(this.#known, digests, pages, start, end);
   }
 
-  #storeUnknown(known: KnownPages, first: number, pages: Buffer, start: number, end: number): void {
-    const digests = this.#checksums.subarray(first, this.#storedPageCount);
+  #storeUnknown(known: KnownPages, digests: BigUint64Array, pages: Buffer, start: number, end: number): void {
     let ownFrom = start;
     for (let offset = start; offset < end; ) {
       const match = known.find(digests, (offset - start) / PAGE_BYTES, pages, offset);
@@ -220,13 +215,6 @@ export class PageAppender {
     if (!zero && last.firstStoredPage + last.pageCount !== firstStoredPage) return false;
     last.pageCount += pageCount;
     return true;
-  }
-
-  #growChecksums(count: number): void {
-    if (count <= this.#checksums.length) return;
-    const grown = new BigUint64Array(Math.max(count, this.#checksums.length * 2));
-    grown.set(this.#checksums);
-    this.#checksums = grown;
   }
 
   #check(vaddr: bigint, pages: Buffer): void {

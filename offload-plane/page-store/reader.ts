@@ -4,7 +4,6 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
-import { xxh64, xxh64At } from '../../platform/xxhash.ts';
 import type { OrderLogBytes } from '../order-log/contract.ts';
 import { type CheckpointFiles, readVerified } from './checkpoint-files.ts';
 import type {
@@ -15,17 +14,16 @@ import type {
   TargetRange,
   WorkingSetRun,
 } from './contract.ts';
-import { addDigests, pageContribution } from './digests.ts';
 import { replaceFile, toStoreError } from './durable.ts';
 import type { HotPool } from './hot-pool.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { IMAGES, ORDER, ROOTFS_DIFF, WORKING_SET } from './names.ts';
+import { frameDigest, memoryDigest, ZERO_PAGE_DIGEST } from './page-digests.ts';
 import { readPagesInto, readPagesIntoSync } from './page-reads.ts';
 import { prefetchRanges } from './prefetch.ts';
 import { openWorkingSet, storedRuns, workingSetBytes, writeWorkingSet } from './working-set.ts';
 import type { TaskRun } from './working-set-format.ts';
 
-export const ZERO_PAGE_DIGEST = xxh64At(Buffer.alloc(PAGE_BYTES), 0, PAGE_BYTES);
 /** A log has 16 bytes a page of the working set; one larger than this is not read. */
 const MAX_ORDER_BYTES = 64 * 1024 * 1024;
 
@@ -92,33 +90,11 @@ export class StoreReader implements CheckpointReader {
   }
 
   frameDigest(target: PageTarget, vaddr: bigint, pageCount: number): bigint {
-    const pieces = this.#files.lookup.pieces(target, vaddr, pageCount);
-    const { checksums } = this.#files;
-    const only = pieces.length === 1 && !pieces[0]!.zero ? pieces[0] : undefined;
-    if (only !== undefined) return xxh64(bytesOf(checksums, only.storedPage, pageCount));
-    const digests = new BigUint64Array(pageCount);
-    let at = 0;
-    for (const piece of pieces) {
-      if (piece.zero) digests.fill(ZERO_PAGE_DIGEST, at, at + piece.pageCount);
-      else digests.set(checksums.subarray(piece.storedPage, piece.storedPage + piece.pageCount), at);
-      at += piece.pageCount;
-    }
-    return xxh64(bytesOf(digests, 0, pageCount));
+    return frameDigest(this.#files, { target, vaddr, pageCount });
   }
 
   memoryDigest(ranges?: readonly TargetRange[]): bigint {
-    let sum = 0n;
-    for (const { target, vaddr, pageCount } of ranges ?? this.#allRanges()) {
-      let at = vaddr;
-      for (const piece of this.#files.lookup.pieces(target, vaddr, pageCount)) {
-        for (let i = 0; i < piece.pageCount; i++, at += BigInt(PAGE_BYTES)) {
-          if (piece.zero) continue;
-          const digest = this.#files.checksums[piece.storedPage + i]!;
-          sum = addDigests(sum, pageContribution(digest, target.kind, target.id, at));
-        }
-      }
-    }
-    return sum;
+    return memoryDigest(this.#files, ranges ?? this.#allRanges());
   }
 
   imageFiles(): string[] {
@@ -211,10 +187,6 @@ export class StoreReader implements CheckpointReader {
     if (this.#closing === undefined) return;
     throw new OffloadError('invalid_state', `page store read ${this.manifest.id}: the reader is closed`);
   }
-}
-
-function bytesOf(digests: BigUint64Array, first: number, count: number): Uint8Array {
-  return new Uint8Array(digests.buffer, digests.byteOffset + first * 8, count * 8);
 }
 
 /** Passes bytes on and fails at the end when they were not the ones that were stored. */

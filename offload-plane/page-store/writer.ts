@@ -2,7 +2,6 @@
  * Writes one checkpoint under incoming/ and publishes it as a whole: every file synced, the pages read
  * back, the manifest last, then one rename. Until that rename nobody can open it.
  */
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -14,14 +13,14 @@ import type {
   StoredFile,
   StoreLimits,
 } from './contract.ts';
+import { describeCheckpoint, writeIndexFiles } from './describe.ts';
 import { removeTree, replaceFile, syncDirectory, toStoreError } from './durable.ts';
 import { writeSource } from './file-sink.ts';
 import type { StoreFileSystem } from './file-system.ts';
-import { compareTargets, encodeIndex, normaliseSegments } from './index-format.ts';
 import type { Inheritance } from './inheritance.ts';
 import { PAGE_BYTES } from './limits.ts';
-import { encodeManifest, FORMAT_VERSION } from './manifest.ts';
-import { assertImageName, CHECKSUMS, IMAGES, INDEX, MANIFEST, PAGES, ROOTFS_DIFF } from './names.ts';
+import { encodeManifest } from './manifest.ts';
+import { assertImageName, IMAGES, MANIFEST, PAGES, ROOTFS_DIFF } from './names.ts';
 import { PageAppender } from './page-appender.ts';
 import type { QuotaShare } from './quota.ts';
 import { verifyPagesFile } from './verify.ts';
@@ -193,9 +192,14 @@ export class StoreWriter implements CheckpointWriter {
     this.#files[PAGES] = { bytes: this.#appender.ownPageCount * PAGE_BYTES, sha256 };
     await this.#pages.sync();
     await this.#pages.close();
-    const digest = await this.#writeIndex();
+    const { digest, files } = await writeIndexFiles(fs, directory, this.#appender, this.id);
+    Object.assign(this.#files, files);
     await verifyPagesFile(fs, join(directory, PAGES), this.#appender.ownChecksums(), this.id);
-    const manifest = this.#manifest(digest, await sources.shared.finish(), meta);
+    const { tenant } = this.#options;
+    const parent = sources.inheritance?.parentId;
+    const shared = await sources.shared.finish();
+    const facts = { id: this.id, digest, tenant, parent, files: this.#files, shared, meta };
+    const manifest = describeCheckpoint(this.#appender, facts);
     await syncDirectory(fs, join(directory, IMAGES));
     await replaceFile(fs, join(directory, MANIFEST), Buffer.from(encodeManifest(manifest)));
     await fs.rename(directory, destination);
@@ -203,46 +207,6 @@ export class StoreWriter implements CheckpointWriter {
     await syncDirectory(fs, dirname(destination));
     await syncDirectory(fs, dirname(directory));
     return manifest;
-  }
-
-  /** Gives the memory's digest. */
-  async #writeIndex(): Promise<string> {
-    const segments = normaliseSegments(this.#appender.segments, this.id);
-    const targets = this.#appender.targets.sort(compareTargets);
-    const { checksums, origins, storedPageCount } = this.#appender;
-    const index = encodeIndex({ targets, segments, origins, storedPageCount });
-    const checksumBytes = Buffer.from(checksums.buffer, checksums.byteOffset, checksums.byteLength);
-    for (const [name, bytes] of [
-      [INDEX, index],
-      [CHECKSUMS, checksumBytes],
-    ] as const) {
-      await replaceFile(this.#options.fs, join(this.#options.directory, name), bytes);
-      this.#files[name] = {
-        bytes: bytes.length,
-        sha256: createHash('sha256').update(bytes).digest('hex'),
-      };
-    }
-    return createHash('sha256').update(index).update(checksumBytes).digest('hex');
-  }
-
-  #manifest(digest: string, shared: Record<string, StoredFile>, meta: object): CheckpointManifest {
-    const { tenant, sources } = this.#options;
-    const { storedPageCount, ownPageCount, zeroPageCount } = this.#appender;
-    const storedBytes = Object.values(this.#files).reduce((sum, file) => sum + file.bytes, 0);
-    return {
-      formatVersion: FORMAT_VERSION,
-      id: this.id,
-      createdAt: new Date().toISOString(),
-      pageCount: storedPageCount + zeroPageCount,
-      zeroPageCount,
-      sharedPageCount: storedPageCount - ownPageCount,
-      storedBytes,
-      digest,
-      files: { ...this.#files, ...shared },
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(sources.inheritance === undefined ? {} : { parent: sources.inheritance.parentId }),
-      meta,
-    };
   }
 
   /** After a failed write nothing that was written is of use: it goes at once, not when someone asks. */

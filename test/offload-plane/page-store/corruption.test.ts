@@ -267,6 +267,21 @@ test('an index that points elsewhere is refused, even when the manifest vouches 
   await world.remove();
 });
 
+test('an index of an unknown version is refused by name, even when the manifest vouches for it', async () => {
+  const world = await makeWorld();
+  const index = await readFile(world.path('a', 'index'));
+  const value = JSON.parse(await readFile(world.path('a', 'manifest.json'), 'utf8'));
+  index.writeUInt32LE(99, 8);
+  value.files.index.sha256 = createHash('sha256').update(index).digest('hex');
+  delete value.sha256;
+  await writeFile(world.path('a', 'index'), index);
+  await writeFile(world.path('a', 'manifest.json'), encodeManifest(value));
+  await fails('incomplete_checkpoint', /index has format version 99, this program knows version 2/, () =>
+    world.store.open('a'),
+  );
+  await world.remove();
+});
+
 test('a file that shrinks under an open reader is refused with file and page named', async () => {
   const world = await makeWorld();
   const reader = await world.store.open('a');
