@@ -25,7 +25,8 @@ export interface Segment extends PageTarget {
 
 export interface StoredFile {
   bytes: number;
-  sha256: string;
+  /** Files with pages have none: `checksums` has one for each page, and hashing both would be most of a dump. */
+  sha256?: string;
 }
 
 /** manifest.json: written last, so that a checkpoint with a manifest is whole. */
@@ -166,8 +167,8 @@ export interface CheckpointReader {
    */
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset?: number): void;
   /**
-   * Brings ranges into memory ahead of their use: all of the working set, when it has a file and a range is
-   * in it, else the ranges into the page cache, in file order with large reads. Never throws.
+   * Brings pages into memory ahead of their use: the working set, when it has a file, once for all readers;
+   * else the ranges, into the page cache, in file order with large reads. Never throws.
    */
   prefetch(ranges: readonly TargetRange[]): Promise<void>;
   /** XXH64 of a page (zero pages too). undefined: no such page. */

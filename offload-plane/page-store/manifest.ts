@@ -1,7 +1,7 @@
 /** manifest.json: says that a checkpoint is whole, and what belongs to it. */
 import { createHash } from 'node:crypto';
 import { OffloadError } from '../../platform/errors.ts';
-import type { CheckpointManifest } from './contract.ts';
+import type { CheckpointManifest, StoredFile } from './contract.ts';
 
 export const FORMAT_VERSION = 2;
 /** A manifest names files and carries the caller's meta; more than this is damage. */
@@ -45,6 +45,10 @@ function parse(text: string, id: string): Record<string, unknown> {
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
+function isFile({ bytes, sha256 }: StoredFile): boolean {
+  return isCount(bytes) && (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256));
+}
+
 function isManifest(value: unknown): value is CheckpointManifest {
   const m = value as CheckpointManifest;
   return (
@@ -61,6 +65,6 @@ function isManifest(value: unknown): value is CheckpointManifest {
     m.meta !== null &&
     typeof m.files === 'object' &&
     m.files !== null &&
-    Object.values(m.files).every((file) => isCount(file.bytes) && /^[0-9a-f]{64}$/.test(file.sha256))
+    Object.values(m.files).every(isFile)
   );
 }

@@ -122,8 +122,8 @@ export class PageAppender {
     return this.#extents.backpressure();
   }
 
-  /** Flushes; gives the pages file's sha256. */
-  finish(): Promise<string> {
+  /** Flushes. */
+  finish(): Promise<void> {
     return this.#extents.finish();
   }
 

@@ -190,7 +190,7 @@ export class StoreReader implements CheckpointReader {
 }
 
 /** Passes bytes on and fails at the end when they were not the ones that were stored. */
-function checkSha256(expected: string, subject: string): Transform {
+function checkSha256(expected: string | undefined, subject: string): Transform {
   const digest = createHash('sha256');
   return new Transform({
     transform(chunk: Buffer, _encoding, callback) {

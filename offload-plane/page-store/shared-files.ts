@@ -18,7 +18,7 @@ export class SharedFiles {
   readonly #fs: StoreFileSystem;
   readonly #directory: string;
   readonly #numbers = new Map<number, number>();
-  readonly #files: (StoredFile & FileUse & { number: number })[] = [];
+  readonly #files: (FileUse & { number: number })[] = [];
   readonly #used = new Set<number>();
 
   constructor(fs: StoreFileSystem, directory: string) {
@@ -52,8 +52,8 @@ export class SharedFiles {
   /** Drops the links that are not needed; gives the files that are. */
   async finish(): Promise<Record<string, StoredFile>> {
     const used: Record<string, StoredFile> = {};
-    for (const { number, bytes, sha256 } of this.#files) {
-      if (this.#used.has(number)) used[sharedName(number)] = { bytes, sha256 };
+    for (const { number, bytes } of this.#files) {
+      if (this.#used.has(number)) used[sharedName(number)] = { bytes };
       else await removeTree(this.#fs, join(this.#directory, sharedName(number)));
     }
     return used;
@@ -69,7 +69,8 @@ export class SharedFiles {
       return undefined;
     }
     this.#numbers.set(inode, number);
-    this.#files.push({ ...files.manifest.files[sharedName(file)]!, inode, ownPages: false, number });
+    const { bytes } = files.manifest.files[sharedName(file)]!;
+    this.#files.push({ bytes, inode, ownPages: false, number });
     return number;
   }
 }

@@ -188,8 +188,8 @@ export class StoreWriter implements CheckpointWriter {
   async #publish(meta: object): Promise<CheckpointManifest> {
     const { fs, directory, destination, sources } = this.#options;
     await sources.inheritance?.resolve(this.#appender);
-    const sha256 = await this.#appender.finish();
-    this.#files[PAGES] = { bytes: this.#appender.ownPageCount * PAGE_BYTES, sha256 };
+    await this.#appender.finish();
+    this.#files[PAGES] = { bytes: this.#appender.ownPageCount * PAGE_BYTES };
     await this.#pages.sync();
     await this.#pages.close();
     const { digest, files } = await writeIndexFiles(fs, directory, this.#appender, this.id);
