@@ -7,6 +7,7 @@ import { copyFileSync, existsSync, globSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { tempDirectory } from './temp-directory.ts';
 
 const HEAP_PROGRAM = join(import.meta.dirname, '../../guest-agent/pager/build/test/heap');
 const STEP_TIMEOUT_MS = 60_000;
@@ -103,7 +104,9 @@ export async function dumpHeap(
 }
 
 /** Why CRIU cannot tell which pages have changed; empty when it can. */
-export async function dirtyTrackingMissing(directory: string): Promise<string> {
+export async function dirtyTrackingMissing(): Promise<string> {
+  const directory = tempDirectory('criu-check');
+  mkdirSync(join(directory, 'root'));
   const { exitCode } = await inside(directory, 'exec criu check --feature mem_dirty_track', []);
   return exitCode === 0 ? '' : 'the kernel has no soft-dirty pages (CONFIG_MEM_SOFT_DIRTY)';
 }
