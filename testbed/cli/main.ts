@@ -52,6 +52,25 @@ program
     process.exitCode = (await runTests({ filter, unitOnly: flags.unit === true })) ? 0 : 1;
   });
 
+const bench = program.command('bench').description('measure restores and their parts on this machine itself');
+
+bench
+  .command('restore')
+  .description('restore plain processes natively, ours and stock CRIU in one run, and compare')
+  .option('--json <file>', 'write all figures to a file')
+  .option('--repetitions <count>', 'restores of each variant in the reference case', positiveInteger)
+  .option('--small', 'a form that takes the same way in less than a minute and says nothing about speed')
+  .option('--device <directory>', 'where stores and images are put (default: below the cache directory)')
+  .option(
+    '--sections <names...>',
+    'beside the reference case: concurrency, interconnect, footprint (default: all)',
+  )
+  .action(async (flags) => {
+    const { runRestoreBench } = await import('../../bench/restore/run.ts');
+    const { json, small = false, repetitions, device, sections } = flags;
+    await runRestoreBench({ jsonPath: json, repetitions, small, deviceDirectory: device, sections });
+  });
+
 addPlaneCommands(program);
 
 try {

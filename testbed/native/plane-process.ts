@@ -212,6 +212,17 @@ const calls: { [Name in CallName]: (argument: PlaneCalls[Name][0]) => Promise<Pl
     return { demandFaults, installed };
   },
   restoreEnd,
+  abandonRestore: async ({ session: id }) => {
+    const { session, reader } = opened(id);
+    sessions.delete(id);
+    await session.close();
+    await reader.close();
+    return {};
+  },
+  removeCheckpoint: async ({ checkpoint }) => {
+    await store.remove(checkpoint);
+    return {};
+  },
   deriveOrder,
   writeStockImages: ({ checkpoint, directory }) => writeStockImages(checkpoint, directory),
 };

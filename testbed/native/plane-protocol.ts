@@ -54,6 +54,9 @@ export interface PlaneCalls {
   openRestore: [RestoreCall, { session: string }];
   /** The first response has passed. */
   responded: [{ session: string }, { demandFaults: number; installed: number }];
+  /** Ends a restore that nobody follows any further. */
+  abandonRestore: [{ session: string }, object];
+  removeCheckpoint: [{ checkpoint: string }, object];
   restoreEnd: [{ session: string; keepOrderAs?: string }, SessionEnd];
   /** `stale` takes its second half from `other`. */
   deriveOrder: [{ from: string; how: Derivation; other?: string; name: string }, { pageCount: number }];

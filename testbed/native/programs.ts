@@ -13,6 +13,7 @@ export const PAGER = join(
 export const MEMCHECK = join(PAGER_SOURCES, 'build/offload-memcheck');
 export const HEAP = join(PAGER_SOURCES, 'build/test/heap');
 export const SCATTERED_HEAP = join(PROGRAM_SOURCES, 'build/scattered-heap');
+export const RELAY = join(PROGRAM_SOURCES, 'build/relay');
 export const FIRST_ANSWER = join(PROGRAM_SOURCES, 'build/first-answer');
 
 /** Test files run side by side, and make knows nothing of another make: one at a time. */

@@ -41,7 +41,7 @@ export interface NativePlaneAccess {
 export interface RestoreSample {
   ttfrMs: number;
   /** Until every page is in place. */
-  allInMs: number;
+  allInMs?: number;
   /** Until `criu restore` had ended. */
   criuMs: number;
   /** Until `criu restore` could start: plane, images and pager, or lazy-pages, were ready. */
@@ -56,11 +56,20 @@ export interface RestoreSample {
 const WORK = '-W /run/test/work';
 const QUIET = '</dev/null >/dev/null 2>&1';
 
+export interface RestoreOptions {
+  trace?: boolean;
+  /** Until every page is in place, not only to the answer. Default: true. */
+  follow?: boolean;
+  /** Called when everything is prepared; then `start` is waited for. */
+  onPrepared?: () => void;
+  start?: Promise<void>;
+}
+
 export async function restoreOnce(
   checkpoint: NativeCheckpoint,
   way: RestoreWay,
   access: NativePlaneAccess,
-  options: { trace?: boolean; start?: Promise<void> } = {},
+  options: RestoreOptions = {},
 ): Promise<RestoreSample> {
   const directory = scratchDirectory();
   prepareDirectory(directory, [...checkpoint.workload.programs, PAGER]);
@@ -72,11 +81,11 @@ export async function restoreOnce(
     linkSync(access.pagerSocket, join(directory, 'plane.sock'));
     const client = askFirst(checkpoint.workload, directory);
     await client.waiting;
+    options.onPrepared?.();
     await options.start;
-    const run = { world, directory, checkpoint, access, answeredAtMs: client.answeredAtMs };
-    return way.kind === 'stock'
-      ? await restoreStock(run, way.how)
-      : await restoreOurs(run, way, options.trace === true);
+    const { follow = true, trace = false } = options;
+    const run = { world, directory, checkpoint, access, follow, trace, answeredAtMs: client.answeredAtMs };
+    return way.kind === 'stock' ? await restoreStock(run, way.how) : await restoreOurs(run, way);
   } finally {
     await world?.close();
     rmSync(directory, { recursive: true, force: true });
@@ -89,6 +98,8 @@ interface Run {
   checkpoint: NativeCheckpoint;
   access: NativePlaneAccess;
   answeredAtMs: Promise<number>;
+  follow: boolean;
+  trace: boolean;
 }
 
 function stockImages(checkpoint: NativeCheckpoint, how: 'eager' | 'lazy' | 'lazy-remote'): string {
@@ -128,6 +139,7 @@ async function restoreStock(run: Run, how: 'eager' | 'lazy' | 'lazy-remote'): Pr
   const criuMs = monotonicMs() - startedAtMs;
   const ttfrMs = (await answeredAtMs) - startedAtMs;
   if (how === 'eager') return { ttfrMs, allInMs: criuMs, criuMs, startedAtMs };
+  if (!run.follow) return { ttfrMs, criuMs, preparedMs: preparedMs!, startedAtMs };
   const exitCode = await world.run('wait $lazy');
   if (exitCode !== 0) throw failed(run, 'criu lazy-pages', exitCode);
   return { ttfrMs, allInMs: monotonicMs() - startedAtMs, criuMs, preparedMs: preparedMs!, startedAtMs };
@@ -139,11 +151,7 @@ async function stockPort(run: Run): Promise<number> {
   return portOf((await plane.call('serveStock', { checkpoint: run.checkpoint.id })).port);
 }
 
-async function restoreOurs(
-  run: Run,
-  way: RestoreWay & { kind: 'ours' },
-  trace: boolean,
-): Promise<RestoreSample> {
+async function restoreOurs(run: Run, way: RestoreWay & { kind: 'ours' }): Promise<RestoreSample> {
   const { world, directory, checkpoint, access, answeredAtMs } = run;
   const { policy, order, record = false, keepOrderAs } = way;
   const startedAtMs = monotonicMs();
@@ -152,7 +160,7 @@ async function restoreOurs(
     policy,
     record,
     directory,
-    trace,
+    trace: run.trace,
     ...(order === undefined ? {} : { order }),
   });
   const pager =
@@ -167,20 +175,23 @@ async function restoreOurs(
   const criuMs = monotonicMs() - startedAtMs;
   const ttfrMs = (await answeredAtMs) - startedAtMs;
   const atResponse = await access.plane.call('responded', { session });
+  const sample = {
+    ttfrMs,
+    criuMs,
+    preparedMs,
+    faultCount: atResponse.demandFaults,
+    installedAtResponse: atResponse.installed,
+    startedAtMs,
+  };
+  if (!run.follow) {
+    await access.plane.call('abandonRestore', { session });
+    return sample;
+  }
   const end = await access.plane.call('restoreEnd', {
     session,
     ...(keepOrderAs === undefined ? {} : { keepOrderAs }),
   });
   if (!end.memoryVerified)
     throw new OffloadError('digest_mismatch', `restore ${policy}: memory is not verified`);
-  return {
-    ttfrMs,
-    allInMs: Math.max(end.doneAtMs - startedAtMs, criuMs),
-    criuMs,
-    preparedMs,
-    faultCount: atResponse.demandFaults,
-    installedAtResponse: atResponse.installed,
-    session: end,
-    startedAtMs,
-  };
+  return { ...sample, allInMs: Math.max(end.doneAtMs - startedAtMs, criuMs), session: end };
 }
