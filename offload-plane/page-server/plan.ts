@@ -53,7 +53,8 @@ export function planRestore(
   const byTarget = Map.groupBy(reader.segments(), (segment) => `${segment.kind}:${segment.id}`);
   reader.targets().forEach((target, i) => {
     const segments = byTarget.get(`${target.kind}:${target.id}`) ?? [];
-    const workingPages = target.kind === 'task' ? usable?.workingSet.pagesOf(target.id) : undefined;
+    const workingPages =
+      policy === 'prefill' && target.kind === 'task' ? usable?.workingSet.pagesOf(target.id) : undefined;
     planTarget(plan, target, i + 1, segments, workingPages);
   });
   return plan;
@@ -97,7 +98,7 @@ function splitSegment(policy: Policy, segment: Segment, workingPages: readonly n
   const lazy = segment.lazy && segment.kind === 'task';
   if (segment.zero && (lazy || segment.kind === 'shmem')) return [];
   if (!lazy || policy === 'eager') return [{ vaddr, pageCount, how: 'file' }];
-  if (policy !== 'prefill' || workingPages === undefined) return [{ vaddr, pageCount, how: 'map' }];
+  if (workingPages === undefined) return [{ vaddr, pageCount, how: 'map' }];
   return splitByWorkingSet(segment, workingPages);
 }
 
