@@ -38,7 +38,7 @@ export async function interleave(variants: readonly Variant[], options: Interlea
 }
 
 async function sampleOf(variant: Variant, site: Site): Promise<RestoreSample> {
-  await site.prepare(variant.checkpoint, variant.temperature);
+  await site.prepare(variant.checkpoint, variant.way, variant.temperature);
   return restoreOnce(variant.checkpoint, variant.way, variant.access ?? site.access, {
     follow: variant.follow,
   });

@@ -1,4 +1,5 @@
 /** The parts of the restore bench: which variants are compared on which checkpoint. */
+import type { TraceEvent } from '../../testbed/native/plane-protocol.ts';
 import { type Relay, startRelay } from '../../testbed/native/relay.ts';
 import {
   type NativeCheckpoint,
@@ -9,7 +10,7 @@ import {
 import { syntheticHeap } from '../../testbed/native/synthetic-heap.ts';
 import { interleave, rowOf, type Variant } from './interleave.ts';
 import type { BenchPlan } from './plan.ts';
-import type { Row, Temperature } from './report.ts';
+import type { Row, Temperature, Timeline } from './report.ts';
 import type { DumpTime, Site } from './site.ts';
 
 export interface Bench {
@@ -82,13 +83,13 @@ export async function referenceSection(bench: Bench): Promise<Reference> {
   const { made: floor } = await site.checkpoint(await syntheticHeap({ ...heap, fill: 'touched' }));
   await makeOrders(bench, whole, heap);
   const followed = { follow: true, labels: { section: 'reference' } } as const;
-  const both = ['warm', 'cold'] as const;
   const rows = await interleave(
     [
-      ...variantsOf(PEERS, whole, both, followed),
-      ...variantsOf({ floor: stock('eager') }, floor, both, followed),
+      ...variantsOf(PEERS, whole, ['warm'], followed),
       ...variantsOf({ 'our lazy, recording': RECORDING }, whole, ['warm'], followed),
       ...variantsOf(ABLATIONS, whole, ['warm'], { follow: false, labels: { section: 'ablation' } }),
+      ...variantsOf({ floor: stock('eager') }, floor, ['warm', 'cold'], followed),
+      ...variantsOf(PEERS, whole, ['cold'], { ...followed, follow: false }),
     ],
     { ...bench, repetitions: plan.repetitions },
   );
@@ -210,4 +211,43 @@ async function atOnce(
   };
   const options = { start: start.promise, onPrepared };
   return Promise.all(Array.from({ length: count }, () => restoreOnce(checkpoint, way, access, options)));
+}
+
+/** A few restores, page by page. */
+export async function timelineSection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Timeline[]> {
+  const timelines: Timeline[] = [];
+  const ways = { 'our ordered': ours('ordered'), 'our prefill': ours('prefill'), 'our lazy': ours('lazy') };
+  for (const [variant, way] of Object.entries(ways)) {
+    const sample = await restoreOnce(checkpoint, way, bench.site.access, { trace: true });
+    const since = <T extends { atMs: number }>(events: readonly T[]) =>
+      events.map((event) => ({ ...event, atMs: Number((event.atMs - sample.startedAtMs).toFixed(3)) }));
+    timelines.push({
+      variant,
+      workload: checkpoint.workload.name,
+      ttfrMs: sample.ttfrMs,
+      allInMs: sample.allInMs!,
+      events: since(thinned(sample.session!.trace)),
+      resident: since(sample.resident ?? []),
+    });
+  }
+  return timelines;
+}
+
+const LEAST_STEP_MS = 0.2;
+
+/** Events of one kind that follow each other closely become one: pictures have so many pixels. */
+function thinned(events: readonly TraceEvent[]): TraceEvent[] {
+  const last = new Map<TraceEvent['what'], TraceEvent>();
+  const kept: TraceEvent[] = [];
+  for (const event of events) {
+    const previous = last.get(event.what);
+    if (previous !== undefined && event.atMs - previous.atMs < LEAST_STEP_MS) {
+      previous.pageCount += event.pageCount;
+      continue;
+    }
+    const copy = { ...event };
+    last.set(event.what, copy);
+    kept.push(copy);
+  }
+  return kept;
 }

@@ -6,7 +6,7 @@ import { scratchDirectory, startWorkload } from '../../testbed/native/checkpoint
 import { evict, readIn } from '../../testbed/native/page-cache.ts';
 import { type NativePlane, startNativePlane } from '../../testbed/native/plane.ts';
 import { buildBenchPrograms } from '../../testbed/native/programs.ts';
-import type { NativeCheckpoint, NativePlaneAccess } from '../../testbed/native/restore.ts';
+import type { NativeCheckpoint, NativePlaneAccess, RestoreWay } from '../../testbed/native/restore.ts';
 import type { NativeWorkload } from '../../testbed/native/workload.ts';
 import type { Temperature } from './report.ts';
 
@@ -24,8 +24,8 @@ export interface Site {
     workload: NativeWorkload,
     dumpCount?: number,
   ): Promise<{ made: NativeCheckpoint; dumps: DumpTime[] }>;
-  /** Files of a checkpoint out of the page cache, or into it. */
-  prepare(checkpoint: NativeCheckpoint, temperature: Temperature): Promise<void>;
+  /** The files that such a restore reads go out of the page cache, or into it. */
+  prepare(checkpoint: NativeCheckpoint, way: RestoreWay, temperature: Temperature): Promise<void>;
   forget(checkpoint: NativeCheckpoint): void;
   close(): Promise<void>;
 }
@@ -52,11 +52,13 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   mkdirSync(imagesRoot);
   const pagerSocket = join(scratch, 'plane.sock');
   const plane = await startNativePlane({ storeDirectory, pagerSocket });
-  const filesOf = (checkpoint: NativeCheckpoint) => [
-    checkpoint.images,
-    checkpoint.stockImages,
-    join(storeDirectory, 'checkpoints', checkpoint.id),
-  ];
+  /** Wholly in the page cache, and nothing has evicted them since. */
+  const warm = new Set<string>();
+  const filesOf = ({ images, stockImages, id }: NativeCheckpoint) => ({
+    images,
+    stockImages,
+    stored: join(storeDirectory, 'checkpoints', id),
+  });
 
   async function dumpOnce(
     running: Awaited<ReturnType<typeof startWorkload>>,
@@ -94,11 +96,17 @@ export async function openSite(options: SiteOptions): Promise<Site> {
         await running.stop();
       }
     },
-    async prepare(checkpoint, temperature) {
-      for (const path of filesOf(checkpoint)) await (temperature === 'cold' ? evict(path) : readIn(path));
+    async prepare(checkpoint, way, temperature) {
+      const isLocal = way.kind === 'stock' && way.how !== 'lazy-remote';
+      const { images, stored } = filesOf(checkpoint);
+      const path = isLocal ? images : stored;
+      if (temperature === 'cold') await evict(path);
+      else if (!warm.has(path)) await readIn(path);
+      if (temperature === 'cold') warm.delete(path);
+      else warm.add(path);
     },
     forget(checkpoint) {
-      for (const path of filesOf(checkpoint)) rmSync(path, { recursive: true, force: true });
+      for (const path of Object.values(filesOf(checkpoint))) rmSync(path, { recursive: true, force: true });
     },
     async close() {
       await plane.close();

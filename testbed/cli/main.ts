@@ -58,6 +58,7 @@ bench
   .command('restore')
   .description('restore plain processes natively, ours and stock CRIU in one run, and compare')
   .option('--json <file>', 'write all figures to a file')
+  .option('--html <file>', 'write one page that shows them')
   .option('--repetitions <count>', 'restores of each variant in the reference case', positiveInteger)
   .option('--small', 'a form that takes the same way in less than a minute and says nothing about speed')
   .option('--device <directory>', 'where stores and images are put (default: below the cache directory)')
@@ -67,8 +68,23 @@ bench
   )
   .action(async (flags) => {
     const { runRestoreBench } = await import('../../bench/restore/run.ts');
-    const { json, small = false, repetitions, device, sections } = flags;
-    await runRestoreBench({ jsonPath: json, repetitions, small, deviceDirectory: device, sections });
+    const { json, html, small = false, repetitions, device, sections } = flags;
+    await runRestoreBench({
+      jsonPath: json,
+      htmlPath: html,
+      repetitions,
+      small,
+      deviceDirectory: device,
+      sections,
+    });
+  });
+
+bench
+  .command('micro')
+  .description('measure each stage of the page path by itself')
+  .action(async () => {
+    const { MICRO_FULL, microTable, runMicro } = await import('../../bench/micro.ts');
+    process.stdout.write(`${microTable(await runMicro(MICRO_FULL))}\n`);
   });
 
 addPlaneCommands(program);

@@ -69,6 +69,8 @@ export function prepareDirectory(directory: string, programs: readonly string[] 
 }
 
 export interface World {
+  /** Everything inside descends from this process. */
+  readonly pid: number;
   /** One line of bash, run by the first process of the namespaces. Resolves to its exit code. */
   run(command: string): Promise<number>;
   /** Ends every process inside. */
@@ -132,6 +134,7 @@ export async function openWorld(directory: string, options: WorldOptions = {}): 
     throw new OffloadError('runtime_failed', `native world ${directory}: ${stderr.slice(-400)}`);
   }
   return {
+    pid: subprocess.pid!,
     run: (command) => {
       const exit = nextExit();
       subprocess.stdin.write(`${command}\n`);

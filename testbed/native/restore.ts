@@ -13,6 +13,7 @@ import { askFirst, monotonicMs } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { SessionEnd } from './plane-protocol.ts';
 import { PAGER } from './programs.ts';
+import { type ResidentSample, watchResident } from './resident.ts';
 import type { NativeWorkload } from './workload.ts';
 
 /** Where the checkpoint of a workload lies, in each form. */
@@ -50,6 +51,8 @@ export interface RestoreSample {
   faultCount?: number;
   installedAtResponse?: number;
   session?: SessionEnd;
+  /** With `trace`. */
+  resident?: readonly ResidentSample[];
   startedAtMs: number;
 }
 
@@ -85,7 +88,14 @@ export async function restoreOnce(
     await options.start;
     const { follow = true, trace = false } = options;
     const run = { world, directory, checkpoint, access, follow, trace, answeredAtMs: client.answeredAtMs };
-    return way.kind === 'stock' ? await restoreStock(run, way.how) : await restoreOurs(run, way);
+    const watch = trace ? watchResident(world.pid) : undefined;
+    try {
+      const restore = way.kind === 'stock' ? restoreStock(run, way.how) : restoreOurs(run, way);
+      const sample = await restore;
+      return watch === undefined ? sample : { ...sample, resident: watch.samples };
+    } finally {
+      watch?.stop();
+    }
   } finally {
     await world?.close();
     rmSync(directory, { recursive: true, force: true });
