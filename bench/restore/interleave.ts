@@ -15,6 +15,8 @@ export interface Variant {
   way: RestoreWay;
   checkpoint: NativeCheckpoint;
   temperature: Temperature;
+  site: Site;
+  /** Default: the site's own, straight to the plane. */
   access?: NativePlaneAccess;
   /** Follow it until every page is in place. */
   follow: boolean;
@@ -23,7 +25,6 @@ export interface Variant {
 }
 
 export interface InterleaveOptions {
-  site: Site;
   repetitions: number;
   say(text: string): void;
 }
@@ -31,13 +32,14 @@ export interface InterleaveOptions {
 export async function interleave(variants: readonly Variant[], options: InterleaveOptions): Promise<Row[]> {
   const samples = variants.map((): RestoreSample[] => []);
   for (let round = 0; round < options.repetitions; round++) {
-    for (const [i, variant] of variants.entries()) samples[i]!.push(await sampleOf(variant, options.site));
+    for (const [i, variant] of variants.entries()) samples[i]!.push(await sampleOf(variant));
     options.say(`round ${round + 1} of ${options.repetitions}`);
   }
   return Promise.all(variants.map((variant, i) => rowOf(variant, samples[i]!)));
 }
 
-async function sampleOf(variant: Variant, site: Site): Promise<RestoreSample> {
+async function sampleOf(variant: Variant): Promise<RestoreSample> {
+  const { site } = variant;
   await site.prepare(variant.checkpoint, variant.way, variant.temperature);
   return restoreOnce(variant.checkpoint, variant.way, variant.access ?? site.access, {
     follow: variant.follow,

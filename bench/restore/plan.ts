@@ -13,6 +13,8 @@ export interface BenchPlan {
   footprintsMiB: readonly number[];
   /** The two footprints whose ratio is a gate. */
   footprintGateMiB: readonly [number, number];
+  /** Data in each real program. */
+  programMiB: number;
   concurrency: number;
   concurrencyRounds: number;
 }
@@ -22,11 +24,12 @@ export const FULL_PLAN: BenchPlan = {
   touchedPageCount: 6_000,
   repetitions: 20,
   pointRepetitions: 5,
-  dumpRepetitions: 5,
+  dumpRepetitions: 3,
   latenciesUs: [0, 25, 50, 100, 200],
   gbitPerS: [0.1, 1, 10],
   footprintsMiB: [64, 256, 1_024, 2_048],
   footprintGateMiB: [1_024, 64],
+  programMiB: 200,
   concurrency: 8,
   concurrencyRounds: 3,
 };
@@ -42,6 +45,7 @@ export const SMALL_PLAN: BenchPlan = {
   gbitPerS: [1],
   footprintsMiB: [8, 32],
   footprintGateMiB: [32, 8],
+  programMiB: 8,
   concurrency: 3,
   concurrencyRounds: 1,
 };

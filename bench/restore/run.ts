@@ -13,6 +13,7 @@ import {
   concurrencySection,
   footprintSection,
   interconnectSection,
+  programSection,
   referenceSection,
   timelineSection,
 } from './sections.ts';
@@ -29,7 +30,7 @@ export interface BenchOptions {
   sections?: readonly Section[] | undefined;
 }
 
-export const SECTIONS = ['concurrency', 'interconnect', 'footprint'] as const;
+export const SECTIONS = ['concurrency', 'interconnect', 'footprint', 'programs'] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export async function runRestoreBench(options: BenchOptions): Promise<BenchReport> {
@@ -63,6 +64,8 @@ export async function runRestoreBench(options: BenchOptions): Promise<BenchRepor
     save();
     site.forget(checkpoint);
     if (chosen.has('footprint')) parts.rows.push(...(await footprintSection(bench)));
+    save();
+    if (chosen.has('programs')) parts.rows.push(...(await programSection(bench)));
     const report = save();
     process.stdout.write(`${rowTable(report)}\n${gateTable(report)}\n`);
     return report;

@@ -1,6 +1,6 @@
 /** The parts of the restore bench: which variants are compared on which checkpoint. */
 import type { TraceEvent } from '../../testbed/native/plane-protocol.ts';
-import { type Relay, startRelay } from '../../testbed/native/relay.ts';
+import { startRelay } from '../../testbed/native/relay.ts';
 import {
   type NativeCheckpoint,
   type NativePlaneAccess,
@@ -10,6 +10,7 @@ import {
 import { syntheticHeap } from '../../testbed/native/synthetic-heap.ts';
 import { interleave, rowOf, type Variant } from './interleave.ts';
 import type { BenchPlan } from './plan.ts';
+import { realPrograms } from './real-programs.ts';
 import type { Row, Temperature, Timeline } from './report.ts';
 import type { DumpTime, Site } from './site.ts';
 
@@ -19,7 +20,7 @@ export interface Bench {
   say(text: string): void;
 }
 
-const SEED = 1;
+export const SEED = 1;
 /** Another request than the one that is measured. */
 const OTHER_SEED = 2;
 
@@ -31,7 +32,7 @@ const ours = (policy: 'eager' | 'lazy' | 'ordered' | 'prefill', more: object = {
 });
 
 /** What a restore without a log does while it makes one. */
-const RECORDING = ours('lazy', { order: 'none', record: true, keepOrderAs: 'recorded' });
+export const RECORDING = ours('lazy', { order: 'none', record: true, keepOrderAs: 'recorded' });
 
 const PEERS: Record<string, RestoreWay> = {
   'stock eager': stock('eager'),
@@ -43,6 +44,13 @@ const PEERS: Record<string, RestoreWay> = {
   'our prefill': ours('prefill'),
 };
 export const OUR_POLICIES = ['our eager', 'our lazy', 'our ordered', 'our prefill'];
+
+/** What two revisions are compared by. */
+export const COMPARED: Record<string, RestoreWay> = {
+  lazy: ours('lazy'),
+  ordered: ours('ordered'),
+  prefill: ours('prefill'),
+};
 
 const ABLATIONS: Record<string, RestoreWay> = {
   'ordered, sorted': ours('ordered', { order: 'sorted' }),
@@ -82,12 +90,12 @@ export async function referenceSection(bench: Bench): Promise<Reference> {
   );
   const { made: floor } = await site.checkpoint(await syntheticHeap({ ...heap, fill: 'touched' }));
   await makeOrders(bench, whole, heap);
-  const followed = { follow: true, labels: { section: 'reference' } } as const;
+  const followed = { site, follow: true, labels: { section: 'reference' } } as const;
   const rows = await interleave(
     [
       ...variantsOf(PEERS, whole, ['warm'], followed),
       ...variantsOf({ 'our lazy, recording': RECORDING }, whole, ['warm'], followed),
-      ...variantsOf(ABLATIONS, whole, ['warm'], { follow: false, labels: { section: 'ablation' } }),
+      ...variantsOf(ABLATIONS, whole, ['warm'], { site, follow: false, labels: { section: 'ablation' } }),
       ...variantsOf({ floor: stock('eager') }, floor, ['warm', 'cold'], followed),
       ...variantsOf(PEERS, whole, ['cold'], { ...followed, follow: false }),
     ],
@@ -133,7 +141,7 @@ export async function interconnectSection(bench: Bench, checkpoint: NativeCheckp
     try {
       const labels = { section, latencyUs: relay.addedLatencyUs, ...(gbit > 0 ? { gbitPerS: gbit } : {}) };
       bench.say(`${section}: ${relay.addedLatencyUs.toFixed(0)} µs each way, ${gbit || 'unlimited'} Gbit/s`);
-      rows.push(...(await curvePoint(bench, checkpoint, relay, labels)));
+      rows.push(...(await curvePoint(bench, checkpoint, relay.access, labels)));
     } finally {
       await relay.close();
     }
@@ -144,10 +152,10 @@ export async function interconnectSection(bench: Bench, checkpoint: NativeCheckp
 function curvePoint(
   bench: Bench,
   checkpoint: NativeCheckpoint,
-  relay: Relay,
+  access: NativePlaneAccess,
   labels: Variant['labels'],
 ): Promise<Row[]> {
-  const rest = { follow: false, labels, access: relay.access };
+  const rest = { site: bench.site, follow: false, labels, access };
   const variants = variantsOf(CURVES, checkpoint, ['warm'], rest);
   return interleave(variants, { ...bench, repetitions: bench.plan.pointRepetitions });
 }
@@ -159,6 +167,30 @@ const FOOTPRINT: Record<string, RestoreWay> = {
   'our prefill': ours('prefill'),
 };
 
+const PROGRAM_WAYS: Record<string, RestoreWay> = {
+  'stock eager': stock('eager'),
+  'stock lazy': stock('lazy'),
+  'our lazy': ours('lazy'),
+  'our ordered': ours('ordered'),
+  'our prefill': ours('prefill'),
+};
+
+/** Real programs, each asked for some of its data. */
+export async function programSection(bench: Bench): Promise<Row[]> {
+  const { plan, site } = bench;
+  const rows: Row[] = [];
+  for (const workload of await realPrograms(plan.programMiB)) {
+    bench.say(`program: ${workload.name}`);
+    const { made } = await site.checkpoint(workload);
+    await restoreOnce(made, RECORDING, site.access);
+    const rest = { site, follow: false, labels: { section: 'workload' } } as const;
+    const variants = variantsOf(PROGRAM_WAYS, made, ['warm', 'cold'], rest);
+    rows.push(...(await interleave(variants, { ...bench, repetitions: plan.pointRepetitions })));
+    site.forget(made);
+  }
+  return rows;
+}
+
 /** The same pages touched in heaps of growing size. */
 export async function footprintSection(bench: Bench): Promise<Row[]> {
   const { plan, site } = bench;
@@ -169,7 +201,7 @@ export async function footprintSection(bench: Bench): Promise<Row[]> {
     const workload = await syntheticHeap({ heapMiB, touchedPageCount, seed: SEED, fill: 'whole' });
     const { made } = await site.checkpoint(workload);
     await restoreOnce(made, RECORDING, site.access);
-    const rest = { follow: false, labels: { section: 'footprint' as const, heapMiB } };
+    const rest = { site, follow: false, labels: { section: 'footprint' as const, heapMiB } };
     const variants = variantsOf(FOOTPRINT, made, ['warm'], rest);
     rows.push(...(await interleave(variants, { ...bench, repetitions: plan.pointRepetitions })));
     site.forget(made);
@@ -186,7 +218,7 @@ export async function concurrencySection(bench: Bench, checkpoint: NativeCheckpo
     'our prefill': ours('prefill'),
   };
   const labels = { section: 'concurrency' } as const;
-  const variants = variantsOf(ways, checkpoint, ['warm'], { follow: true, labels });
+  const variants = variantsOf(ways, checkpoint, ['warm'], { site, follow: true, labels });
   const samples = variants.map((): Awaited<ReturnType<typeof atOnce>> => []);
   for (let round = 0; round < plan.concurrencyRounds; round++) {
     for (const [i, { way }] of variants.entries()) {

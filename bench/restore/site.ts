@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { scratchDirectory, startWorkload } from '../../testbed/native/checkpoint.ts';
 import { evict, readIn } from '../../testbed/native/page-cache.ts';
 import { type NativePlane, startNativePlane } from '../../testbed/native/plane.ts';
-import { buildBenchPrograms } from '../../testbed/native/programs.ts';
+import { buildBenchPrograms, buildPagerOf, PAGER } from '../../testbed/native/programs.ts';
 import type { NativeCheckpoint, NativePlaneAccess, RestoreWay } from '../../testbed/native/restore.ts';
 import type { NativeWorkload } from '../../testbed/native/workload.ts';
+import { removeOnExit } from './remove-on-exit.ts';
 import type { Temperature } from './report.ts';
 
 export interface DumpTime {
@@ -33,25 +34,26 @@ export interface Site {
 export interface SiteOptions {
   /** On the device to be measured. Default: below the cache directory. */
   deviceDirectory?: string | undefined;
+  /** Another source tree whose plane and pager are measured. Default: this one. */
+  sources?: string;
 }
 
 const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 
 export async function openSite(options: SiteOptions): Promise<Site> {
   await buildBenchPrograms();
+  const { sources } = options;
+  const pager = sources === undefined ? PAGER : await buildPagerOf(sources);
   const parent = options.deviceDirectory ?? join(cacheRoot, 'offload-plane');
   mkdirSync(parent, { recursive: true });
   const device = mkdtempSync(join(parent, 'bench-'));
   const scratch = scratchDirectory();
-  const removeAll = () => {
-    for (const path of [device, scratch]) rmSync(path, { recursive: true, force: true });
-  };
-  process.once('exit', removeAll);
+  const removeAll = removeOnExit(device, scratch);
   const imagesRoot = join(device, 'images');
   const storeDirectory = join(device, 'store');
   mkdirSync(imagesRoot);
   const pagerSocket = join(scratch, 'plane.sock');
-  const plane = await startNativePlane({ storeDirectory, pagerSocket });
+  const plane = await startNativePlane({ storeDirectory, pagerSocket, ...(sources ? { sources } : {}) });
   /** Wholly in the page cache, and nothing has evicted them since. */
   const warm = new Set<string>();
   const filesOf = ({ images, stockImages, id }: NativeCheckpoint) => ({
@@ -75,7 +77,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
 
   return {
     plane,
-    access: { plane, pagerSocket, portOf: async (port) => port },
+    access: { plane, pager, pagerSocket, portOf: async (port) => port },
     async checkpoint(workload, dumpCount = 1) {
       const running = await startWorkload(workload, imagesRoot);
       try {
@@ -110,7 +112,6 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     },
     async close() {
       await plane.close();
-      process.off('exit', removeAll);
       removeAll();
     },
   };

@@ -1,7 +1,7 @@
 /** The report as text for a terminal. */
 import type { BenchReport, Gate, Row } from './report.ts';
 
-export function rowTable(report: BenchReport): string {
+export function rowTable(report: Pick<BenchReport, 'rows' | 'dumps'>): string {
   const head = ['section', 'variant', 'point', 'p5', 'p50', 'p95', 'all in', 'faults'];
   const lines = report.rows.map((row) => [
     row.section,

@@ -64,7 +64,7 @@ bench
   .option('--device <directory>', 'where stores and images are put (default: below the cache directory)')
   .option(
     '--sections <names...>',
-    'beside the reference case: concurrency, interconnect, footprint (default: all)',
+    'beside the reference case: concurrency, interconnect, footprint, programs (default: all)',
   )
   .action(async (flags) => {
     const { runRestoreBench } = await import('../../bench/restore/run.ts');
@@ -85,6 +85,17 @@ bench
   .action(async () => {
     const { MICRO_FULL, microTable, runMicro } = await import('../../bench/micro.ts');
     process.stdout.write(`${microTable(await runMicro(MICRO_FULL))}\n`);
+  });
+
+bench
+  .command('compare')
+  .description('restores by the plane and the pager of another revision and of this tree, in one run')
+  .argument('<revision>', 'anything git knows')
+  .option('--repetitions <count>', 'restores of each variant', positiveInteger, 5)
+  .action(async (revision: string, flags: { repetitions: number }) => {
+    const { compareTable, runCompare } = await import('../../bench/restore/compare.ts');
+    const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
+    process.stdout.write(`${compareTable(await runCompare({ revision, ...flags, say }))}\n`);
   });
 
 addPlaneCommands(program);

@@ -1,6 +1,7 @@
 /** A running workload, and its checkpoints: in the plane's store, and as stock CRIU writes them. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type DumpTimes, decodeDumpTimes } from './criu-stats.ts';
 import { CRIU_OPTIONS, openWorld, prepareDirectory } from './criu-world.ts';
@@ -30,14 +31,15 @@ export interface RunningWorkload {
 export async function startWorkload(workload: NativeWorkload, imagesRoot: string): Promise<RunningWorkload> {
   const directory = scratchDirectory();
   prepareDirectory(directory, workload.programs);
-  const world = await openWorld(directory, { images: imagesRoot });
+  const { mounts = {} } = workload;
+  const world = await openWorld(directory, { images: imagesRoot, mounts });
   const stop = async () => {
     await world.close();
     rmSync(directory, { recursive: true, force: true });
   };
   try {
     await world.run(`setsid ${workload.command} </dev/null >/dev/null 2>&1 & root=$!`);
-    await askFirst(workload, directory).answeredAtMs;
+    await warmUp(workload, directory);
   } catch (error) {
     await stop();
     throw error;
@@ -69,4 +71,20 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
     },
     stop,
   };
+}
+
+const WARM_UP_TIMEOUT_MS = 120_000;
+const WARM_UP_INTERVAL_MS = 50;
+
+async function warmUp(workload: NativeWorkload, directory: string): Promise<void> {
+  if (workload.fill !== undefined) {
+    const filling = { ...workload, request: workload.fill, verify: () => {} };
+    await askFirst(filling, directory).answeredAtMs;
+  }
+  const { warmRoundCount = 1 } = workload;
+  const isRight = () => askFirst(workload, directory).answeredAtMs.catch(() => undefined);
+  const wait = { timeoutMs: WARM_UP_TIMEOUT_MS, intervalMs: WARM_UP_INTERVAL_MS };
+  for (let round = 0; round < warmRoundCount; round++) {
+    await pollUntil(isRight, { ...wait, what: `${workload.name} answers rightly` });
+  }
 }

@@ -41,15 +41,13 @@ export const criuMissing =
 /** Options of every dump and restore, of ours and of its peers. */
 export const CRIU_OPTIONS = '-v2 --manage-cgroups=ignore --network-lock skip';
 
-const ENTER = `
-[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9
-exec unshare --mount --pid --fork --kill-child --propagation private sh -c "$INSIDE" inside bash -c "$SHELL_LOOP"
-`;
+const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
 
-const INSIDE = `
+const ENTER = `
 mount --bind "$ROOT" "$DIR/root" && cd "$DIR/root" || exit 9
 mount -t tmpfs run run && mkdir run/test run/images run/old && mount --bind "$DIR" run/test || exit 9
 mount --bind "$IMAGES" run/images || exit 9
+for mount in $MOUNTS; do mkdir "run/\${mount%%=*}" && mount --bind "\${mount#*=}" "run/\${mount%%=*}" || exit 9; done
 mount -t proc proc proc && mount -t sysfs sys sys && mount -t tmpfs dev dev || exit 9
 for node in null zero random urandom; do touch dev/$node; mount --bind /dev/$node dev/$node || exit 9; done
 pivot_root . run/old && umount -l run/old || exit 9
@@ -78,24 +76,22 @@ export interface World {
 }
 
 export interface WorldOptions {
-  /** A cgroup v2 directory that everything inside belongs to. */
-  cgroup?: string;
   /** What is at /run/images. Default: the directory's own `images`. */
   images?: string;
-  /** Default: the guest image's root filesystem. */
-  rootfs?: string;
+  /** More directories, by their name below /run. */
+  mounts?: Readonly<Record<string, string>>;
 }
 
 /** @param directory made by prepareDirectory; at /run/test inside */
 export async function openWorld(directory: string, options: WorldOptions = {}): Promise<World> {
-  const subprocess = execa('sh', ['-c', ENTER], {
+  const subprocess = execa('unshare', [...NAMESPACES, 'sh', '-c', ENTER, 'enter', 'bash', '-c', SHELL_LOOP], {
     env: {
-      INSIDE,
-      SHELL_LOOP,
-      ROOT: options.rootfs ?? guestRootfs ?? '',
+      ROOT: guestRootfs ?? '',
       DIR: directory,
       IMAGES: options.images ?? join(directory, 'images'),
-      CGROUP: options.cgroup ?? '',
+      MOUNTS: Object.entries(options.mounts ?? {})
+        .map(([name, path]) => `${name}=${path}`)
+        .join(' '),
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     },
     extendEnv: false,

@@ -19,13 +19,14 @@ export async function evict(directory: string): Promise<void> {
     const flags = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none'];
     await execa('dd', [`of=${file}`, ...flags], { timeout: TIMEOUT_MS });
   }
-  const residentBytes = await residentBytesOf(files);
-  if (residentBytes > 0) {
-    throw new OffloadError('internal', `evict ${directory}: ${residentBytes} bytes stay in the page cache`);
-  }
+  const bytes = await residentBytes(directory);
+  if (bytes > 0)
+    throw new OffloadError('internal', `evict ${directory}: ${bytes} bytes stay in the page cache`);
 }
 
-async function residentBytesOf(files: readonly string[]): Promise<number> {
+/** How much of the files is in the page cache. */
+export async function residentBytes(directory: string): Promise<number> {
+  const files = await filesBelow(directory);
   const { stdout } = await execa('fincore', ['--bytes', '--noheadings', '--output', 'RES', ...files], {
     timeout: TIMEOUT_MS,
   });

@@ -19,7 +19,10 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  access: NativePlaneAccess;
+  /** Stands for the target. */
+  socket: string;
+  /** A port that stands for one of 127.0.0.1. */
+  portOf(port: number): Promise<number>;
   /** One way, measured: half of what a round trip takes longer than without the relay. */
   addedLatencyUs: number;
   close(): Promise<void>;
@@ -47,12 +50,22 @@ async function startProgram(args: readonly string[]): Promise<Child> {
   throw new OffloadError('runtime_failed', `relay ${args.join(' ')}: ${(await subprocess).stderr}`);
 }
 
-export async function startRelay(access: NativePlaneAccess, options: RelayOptions): Promise<Relay> {
+/** Between every pager (and every stock lazy-pages) and the plane. */
+export async function startRelay(
+  access: NativePlaneAccess,
+  options: RelayOptions,
+): Promise<Relay & { access: NativePlaneAccess }> {
+  const relay = await openRelay(access.pagerSocket, options);
+  return { ...relay, access: { ...access, pagerSocket: relay.socket, portOf: relay.portOf } };
+}
+
+/** @param target the Unix socket that the relay's own socket stands for */
+export async function openRelay(target: string, options: RelayOptions): Promise<Relay> {
   const directory = scratchDirectory();
   const children: Child[] = [];
   const shape = [options.latencyUs * 1_000, Math.round(options.gbitPerS * 125_000_000)].map(String);
-  const shaped = async (listen: string, target: string) => {
-    const child = await startProgram([listen, target, ...shape]);
+  const shaped = async (from: string, to: string) => {
+    const child = await startProgram([from, to, ...shape]);
     children.push(child);
     return child.port;
   };
@@ -61,17 +74,14 @@ export async function startRelay(access: NativePlaneAccess, options: RelayOption
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    const pagerSocket = join(directory, 'plane.sock');
-    await shaped(`unix:${pagerSocket}`, `unix:${access.pagerSocket}`);
+    const socket = join(directory, 'plane.sock');
+    await shaped(`unix:${socket}`, `unix:${target}`);
     const echo = `unix:${join(directory, 'echo.sock')}`;
     const throughRelay = `unix:${join(directory, 'shaped-echo.sock')}`;
     children.push(await startProgram(['echo', echo]));
     await shaped(throughRelay, echo);
-    return {
-      access: { plane: access.plane, pagerSocket, portOf: (port) => shaped('tcp:0', `tcp:${port}`) },
-      addedLatencyUs: ((await roundTripNs(throughRelay)) - (await roundTripNs(echo))) / 2_000,
-      close,
-    };
+    const addedLatencyUs = ((await roundTripNs(throughRelay)) - (await roundTripNs(echo))) / 2_000;
+    return { socket, portOf: (port) => shaped('tcp:0', `tcp:${port}`), addedLatencyUs, close };
   } catch (error) {
     await close();
     throw error;

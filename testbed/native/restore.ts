@@ -12,7 +12,6 @@ import { CRIU_OPTIONS, openWorld, prepareDirectory, type World } from './criu-wo
 import { askFirst, monotonicMs } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { SessionEnd } from './plane-protocol.ts';
-import { PAGER } from './programs.ts';
 import { type ResidentSample, watchResident } from './resident.ts';
 import type { NativeWorkload } from './workload.ts';
 
@@ -33,6 +32,8 @@ export type RestoreWay =
 
 export interface NativePlaneAccess {
   plane: NativePlane;
+  /** The program that is started for a restore of ours. */
+  pager: string;
   /** Where pagers connect to: the plane's socket, or a shaper before it. */
   pagerSocket: string;
   /** The port that stands for a port of the plane: the same, or a shaper's. */
@@ -75,11 +76,12 @@ export async function restoreOnce(
   options: RestoreOptions = {},
 ): Promise<RestoreSample> {
   const directory = scratchDirectory();
-  prepareDirectory(directory, [...checkpoint.workload.programs, PAGER]);
+  prepareDirectory(directory, [...checkpoint.workload.programs, access.pager]);
   let world: World | undefined;
   try {
     const images = way.kind === 'stock' ? stockImages(checkpoint, way.how) : join(directory, 'images');
-    world = await openWorld(directory, { images });
+    const { mounts = {} } = checkpoint.workload;
+    world = await openWorld(directory, { images, mounts });
     await world.run('mkfifo /run/test/status && exec 3<>/run/test/status');
     linkSync(access.pagerSocket, join(directory, 'plane.sock'));
     const client = askFirst(checkpoint.workload, directory);

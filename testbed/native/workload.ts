@@ -4,6 +4,12 @@ export interface NativeWorkload {
   readonly name: string;
   /** Copied into the world's /run/test/bin. */
   readonly programs: readonly string[];
+  /** Directories that the world has below /run, by name. */
+  readonly mounts?: Readonly<Record<string, string>>;
+  /** Sent once before anything else; whatever the answer. */
+  readonly fill?: Buffer;
+  /** Right answers before it is dumped. Default: 1. */
+  readonly warmRoundCount?: number;
   /** Bash, run inside; the process it becomes is what is dumped. */
   readonly command: string;
   /** `unix:PATH` or `tcp:PORT`, seen from outside; `directory` is the world's. */
