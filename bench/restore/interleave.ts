@@ -18,6 +18,8 @@ export interface Variant {
   site: Site;
   /** Default: the site's own, straight to the plane. */
   access?: NativePlaneAccess;
+  /** Takes part in every so many rounds only. Default: 1. */
+  everyRounds?: number;
   /** Follow it until every page is in place. */
   follow: boolean;
   /** What the row says beside its figures. */
@@ -32,7 +34,9 @@ export interface InterleaveOptions {
 export async function interleave(variants: readonly Variant[], options: InterleaveOptions): Promise<Row[]> {
   const samples = variants.map((): RestoreSample[] => []);
   for (let round = 0; round < options.repetitions; round++) {
-    for (const [i, variant] of variants.entries()) samples[i]!.push(await sampleOf(variant));
+    for (const [i, variant] of variants.entries()) {
+      if (round % (variant.everyRounds ?? 1) === 0) samples[i]!.push(await sampleOf(variant));
+    }
     options.say(`round ${round + 1} of ${options.repetitions}`);
   }
   return Promise.all(variants.map((variant, i) => rowOf(variant, samples[i]!)));

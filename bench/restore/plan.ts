@@ -23,7 +23,7 @@ export const FULL_PLAN: BenchPlan = {
   heapMiB: 512,
   touchedPageCount: 6_000,
   repetitions: 20,
-  pointRepetitions: 5,
+  pointRepetitions: 3,
   dumpRepetitions: 3,
   latenciesUs: [0, 25, 50, 100, 200],
   gbitPerS: [0.1, 1, 10],

@@ -95,7 +95,12 @@ export async function referenceSection(bench: Bench): Promise<Reference> {
     [
       ...variantsOf(PEERS, whole, ['warm'], followed),
       ...variantsOf({ 'our lazy, recording': RECORDING }, whole, ['warm'], followed),
-      ...variantsOf(ABLATIONS, whole, ['warm'], { site, follow: false, labels: { section: 'ablation' } }),
+      ...variantsOf(ABLATIONS, whole, ['warm'], {
+        site,
+        follow: false,
+        everyRounds: 2,
+        labels: { section: 'ablation' },
+      }),
       ...variantsOf({ floor: stock('eager') }, floor, ['warm', 'cold'], followed),
       ...variantsOf(PEERS, whole, ['cold'], { ...followed, follow: false }),
     ],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type DumpTimes, decodeDumpTimes } from './criu-stats.ts';
-import { CRIU_OPTIONS, openWorld, prepareDirectory } from './criu-world.ts';
+import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory } from './criu-world.ts';
 import { askFirst } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { DumpEnd } from './plane-protocol.ts';
@@ -38,7 +38,7 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    await world.run(`setsid ${workload.command} </dev/null >/dev/null 2>&1 & root=$!`);
+    await world.run(`${PIDS_FROM_1000}; setsid ${workload.command} </dev/null >/dev/null 2>&1 & root=$!`);
     await warmUp(workload, directory);
   } catch (error) {
     await stop();

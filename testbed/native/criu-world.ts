@@ -55,10 +55,12 @@ exec "$@"
 `;
 
 const SHELL_LOOP = `
-echo 999 > /proc/sys/kernel/ns_last_pid
 echo 'exit 0'
 while read -r line; do eval "$line"; echo "exit $?"; done
 `;
+
+/** Run before the program that is to be dumped: its pid and those of its threads are free in a new namespace. */
+export const PIDS_FROM_1000 = 'echo 999 > /proc/sys/kernel/ns_last_pid';
 
 /** Makes the directory that a world shows at /run/test, with these programs in its bin. */
 export function prepareDirectory(directory: string, programs: readonly string[] = []): void {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
 import { createRecordMaker, recordCount, walk } from '../images/node-server/records.mjs';
 import { freePort } from '../scenarios/free-port.ts';
+import { WITHOUT_IO_URING } from './programs.ts';
 import type { NativeWorkload } from './workload.ts';
 
 const SERVER = join(import.meta.dirname, '../images/node-server');
@@ -22,10 +23,9 @@ export async function nodeServer(heapMiB: number): Promise<NativeWorkload> {
   const expected = hash.digest('hex');
   return {
     name: `node-${heapMiB}`,
-    programs: [],
+    programs: [WITHOUT_IO_URING],
     mounts: { node: dirname(realpathSync(process.execPath)), server: SERVER },
-    // CRIU cannot dump a ring, and libuv opens some when it may.
-    command: `env UV_USE_IO_URING=0 HEAP_MIB=${heapMiB} PORT=${port} /run/node/node /run/server/server.mjs`,
+    command: `env HEAP_MIB=${heapMiB} PORT=${port} /run/test/bin/without-io-uring /run/node/node /run/server/server.mjs`,
     warmRoundCount: WARM_ROUND_COUNT,
     address: () => `tcp:${port}`,
     request: Buffer.from(
