@@ -77,10 +77,6 @@ const WARM_UP_TIMEOUT_MS = 120_000;
 const WARM_UP_INTERVAL_MS = 50;
 
 async function warmUp(workload: NativeWorkload, directory: string): Promise<void> {
-  if (workload.fill !== undefined) {
-    const filling = { ...workload, request: workload.fill, verify: () => {} };
-    await askFirst(filling, directory).answeredAtMs;
-  }
   const { warmRoundCount = 1 } = workload;
   const isRight = () => askFirst(workload, directory).answeredAtMs.catch(() => undefined);
   const wait = { timeoutMs: WARM_UP_TIMEOUT_MS, intervalMs: WARM_UP_INTERVAL_MS };

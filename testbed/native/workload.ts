@@ -6,8 +6,6 @@ export interface NativeWorkload {
   readonly programs: readonly string[];
   /** Directories that the world has below /run, by name. */
   readonly mounts?: Readonly<Record<string, string>>;
-  /** Sent once before anything else; whatever the answer. */
-  readonly fill?: Buffer;
   /** Right answers before it is dumped. Default: 1. */
   readonly warmRoundCount?: number;
   /** Bash, run inside; the process it becomes is what is dumped. */
