@@ -8,7 +8,6 @@ import { restoreOnce } from '../../testbed/native/restore.ts';
 import { syntheticHeap } from '../../testbed/native/synthetic-heap.ts';
 import { interleave, type Variant } from './interleave.ts';
 import { type BenchPlan, FULL_PLAN } from './plan.ts';
-import { removeOnExit } from './remove-on-exit.ts';
 import type { Row } from './report.ts';
 import { COMPARED, RECORDING, SEED } from './sections.ts';
 import { openSite, type Site } from './site.ts';
@@ -49,7 +48,6 @@ export const compareTable = (rows: Row[]) => rowTable({ rows, dumps: [] });
 /** The revision's files, with the packages of this tree. */
 async function sourcesOf(revision: string): Promise<string> {
   const directory = scratchDirectory();
-  removeOnExit(directory);
   const archive = `git archive --format=tar "$1" | tar -x -C "$2"`;
   const { exitCode, stderr } = await execa(
     'bash',

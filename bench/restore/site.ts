@@ -6,9 +6,9 @@ import { scratchDirectory, startWorkload } from '../../testbed/native/checkpoint
 import { evict, readIn } from '../../testbed/native/page-cache.ts';
 import { type NativePlane, startNativePlane } from '../../testbed/native/plane.ts';
 import { buildBenchPrograms, buildPagerOf, PAGER } from '../../testbed/native/programs.ts';
+import { removeOnExit } from '../../testbed/native/remove-on-exit.ts';
 import type { NativeCheckpoint, NativePlaneAccess, RestoreWay } from '../../testbed/native/restore.ts';
 import type { NativeWorkload } from '../../testbed/native/workload.ts';
-import { removeOnExit } from './remove-on-exit.ts';
 import type { Temperature } from './report.ts';
 
 export interface DumpTime {

@@ -8,13 +8,16 @@ import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory } from './cri
 import { askFirst } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { DumpEnd } from './plane-protocol.ts';
+import { removeOnExit } from './remove-on-exit.ts';
 import type { NativeWorkload } from './workload.ts';
 
 /** In memory, as /run is in a guest. */
 const SCRATCH = '/dev/shm';
 
 export function scratchDirectory(): string {
-  return mkdtempSync(join(SCRATCH, 'offload-native-'));
+  const directory = mkdtempSync(join(SCRATCH, 'offload-native-'));
+  removeOnExit(directory);
+  return directory;
 }
 
 export interface RunningWorkload {
