@@ -1,4 +1,7 @@
-/** The pager of one restore, as a process: started, waited for, ended. */
+/**
+ * The pager of one restore, as a process: started, waited for, ended. The process is its supervisor, which starts
+ * a successor when the pager itself is killed and ends the container when that is not possible.
+ */
 
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -6,7 +9,8 @@ import { PAGE_PORT } from '../interconnect/page-protocol.ts';
 import { withDeadline } from '../platform/deadline.ts';
 import { OffloadError } from '../platform/errors.ts';
 
-const STOP_TIMEOUT_MS = 5_000;
+/** The supervisor takes a pager for stuck after 4 s, and kills it and the container. */
+const STOP_TIMEOUT_MS = 8_000;
 
 export interface PagerOptions {
   programDirectory: string;

@@ -106,7 +106,8 @@ export function createRestores(deps: RestoreDeps) {
       let container: Container | undefined;
       const pager = launchPager(request, (failure) => {
         if (container) container.pager = undefined;
-        // A pager that was killed has closed its userfaultfds: what is missing would read as zero from now on.
+        // It ends the container itself. But killed together with its supervisor it could not: what is missing
+        // would read as zero from now on.
         if (failure !== undefined) killCgroup(own.cgroup);
         if (failure !== undefined) console.error(JSON.stringify({ container: id, pager: failure }));
       });

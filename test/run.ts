@@ -32,21 +32,24 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   const files = globSync('test/**/*.test.ts', { cwd: ROOT })
     .filter((file) => !options.filter || file.includes(options.filter))
     .sort();
-  const [guestFiles, unitFiles] = [files.filter(needsGuest), files.filter((file) => !needsGuest(file))];
+  const alone = files.filter((file) => needsMachine(file) && !(options.unitOnly && needsGuest(file)));
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   if (!options.unitOnly) {
     // Tests with a real CRIU take the one of the guest image; without the image they would be skipped.
     const { image } = await prepareImage((message) => console.log(`     ${message}`));
     process.env.OFFLOAD_TEST_ROOTFS = image.rootfsPath;
   }
-  await inParallel(unitFiles, Math.max(1, cpus().length), (file) => runFile(file, total));
-  if (!options.unitOnly) for (const file of guestFiles) await runFile(file, total);
+  const beside = files.filter((file) => !needsMachine(file));
+  await inParallel(beside, Math.max(1, cpus().length), (file) => runFile(file, total));
+  for (const file of alone) await runFile(file, total);
   if (files.length === 0) console.log(`no test file matches ${options.filter}`);
   console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   return total.failed === 0 && total.passed > 0;
 }
 
 const needsGuest = (file: string) => file.startsWith('test/e2e/');
+/** What boots guests, or measures, runs while nothing else does. */
+const needsMachine = (file: string) => needsGuest(file) || file.startsWith('test/bench/');
 
 async function runFile(file: string, total: Count): Promise<void> {
   const startMs = performance.now();

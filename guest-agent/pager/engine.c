@@ -8,28 +8,29 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define MAX_SILENCES 8
+
 static uint64_t wake_at_us;
-static uint64_t ready_at_us;
 static void (*after_call)(void);
 static uint64_t after_at_us;
 
 void engine_watch(int fd, uint32_t events, struct watch *watch)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
-	if (epoll_ctl(pager.epoll, EPOLL_CTL_ADD, fd, &event))
+	if (epoll_ctl(kept->epoll, EPOLL_CTL_ADD, fd, &event))
 		pager_fail("loop: watch of descriptor %d: %s", fd, strerror(errno));
 }
 
 void engine_rewatch(int fd, uint32_t events, struct watch *watch)
 {
 	struct epoll_event event = { .events = events, .data.ptr = watch };
-	epoll_ctl(pager.epoll, EPOLL_CTL_MOD, fd, &event);
+	epoll_ctl(kept->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
 /* Out of the set first: where CRIU still holds the same descriptor, close alone would leave it there. */
 void engine_close(int fd)
 {
-	epoll_ctl(pager.epoll, EPOLL_CTL_DEL, fd, NULL);
+	epoll_ctl(kept->epoll, EPOLL_CTL_DEL, fd, NULL);
 	close(fd);
 }
 
@@ -43,6 +44,7 @@ void engine_after(uint64_t us, void (*call)(void))
 {
 	after_at_us = now_us() + us;
 	after_call = call;
+	engine_wake_at(after_at_us);
 }
 
 static void run_timer(void)
@@ -60,23 +62,30 @@ static void run_timer(void)
 void announce_ready(void)
 {
 	static const char line[] = "ready\n";
-	ready_at_us = now_us();
 	if (write(STDOUT_FILENO, line, sizeof(line) - 1) < 0)
 		say("ready: %s", strerror(errno)); /* whoever waits for the line will give up by itself */
+	kept->ready_at_us = now_us();
 }
 
 struct op_counters counters_now(void)
 {
-	pager.counters.uptime_us = now_us() - pager.started_us;
-	return pager.counters;
+	struct op_counters counters = kept->counters;
+	counters.uptime_us = now_us() - kept->started_us;
+	for (struct task *task = kept->tasks; task; task = task->next)
+		for (uint32_t page = 0; task->parts && page < task->page_count; page++) {
+			counters.installed += !!task->parts[page];
+			counters.memory_digest += task->parts[page];
+			counters.dropped += task_dropped(task, page);
+		}
+	return counters;
 }
 
 static void signal_ready(void *subject, uint32_t events)
 {
 	(void)subject;
 	(void)events;
-	if (!pager.finished)
-		pager_fail("ended by a signal");
+	if (!kept->finished)
+		pager_fail(getppid() == pager.supervisor ? "ended by a signal" : "its supervisor was killed");
 	pager.quit = true;
 }
 
@@ -89,12 +98,13 @@ void engine_signals(void)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	engine_watch(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), EPOLLIN, &watch);
+	kept->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	engine_watch(kept->signals, EPOLLIN, &watch);
 }
 
 static bool all_in_place(void)
 {
-	for (struct task *task = pager.tasks; task; task = task->next) {
+	for (struct task *task = kept->tasks; task; task = task->next) {
 		if (task->page_count && !task->handed_over)
 			return false;
 		for (struct space *space = task->spaces; space; space = space->next)
@@ -102,18 +112,42 @@ static bool all_in_place(void)
 				return false;
 	}
 	/* With an empty map there is nothing CRIU could leave to us, and it may never connect. */
-	return pager.restored || (!pager.mapped_pages && !handshake_seen());
+	return kept->restored || (!kept->mapped_pages && !kept->criu_seen);
 }
 
 /* All pages are in place, so closing the descriptors cannot turn any into zero. */
 static void finish(void)
 {
-	pager.finished = true;
-	for (struct task *task = pager.tasks; task; task = task->next)
+	pager.finished = kept->finished = true;
+	for (struct task *task = kept->tasks; task; task = task->next)
 		for (struct space *space = task->spaces; space; space = space->next)
 			space->gone = true;
 	spaces_sweep();
 	pager.source->finished();
+}
+
+/*
+ * A connection can be dead without a sign. One that owes a page is given up soon; one that merely says nothing
+ * may have nothing to say, so it is given ever more time.
+ */
+static void check_silence(uint64_t now)
+{
+	uint64_t limit_us = pager.deadline_us << pager.silences, since_us = pager.heard_us;
+	if (pager.outstanding && !pager.stalled) {
+		limit_us = pager.deadline_us / 3;
+		since_us = pager.waiting_since_us;
+	}
+	if (pager.finished || (!kept->restored && !pager.outstanding))
+		return;
+	if (now > since_us + limit_us) {
+		pager.stalled = pager.outstanding;
+		if (pager.silences < MAX_SILENCES)
+			pager.silences++;
+		pager.heard_us = now;
+		pager.source->stalled();
+	} else {
+		engine_wake_at(since_us + limit_us + 1);
+	}
 }
 
 static void check_deadlines(void)
@@ -121,12 +155,13 @@ static void check_deadlines(void)
 	uint64_t now = now_us();
 	if (!pager.deadline_us)
 		return;
-	if (ready_at_us && !handshake_seen() && !pager.finished) {
-		if (now > ready_at_us + pager.deadline_us)
+	if (kept->ready_at_us && !kept->criu_seen && !pager.finished) {
+		if (now > kept->ready_at_us + pager.deadline_us)
 			pager_fail("handshake: CRIU did not connect within %llu ms",
 				   (unsigned long long)pager.deadline_us / 1000);
-		engine_wake_at(ready_at_us + pager.deadline_us + 1);
+		engine_wake_at(kept->ready_at_us + pager.deadline_us + 1);
 	}
+	check_silence(now);
 	if (pager.outstanding) {
 		if (now > pager.waiting_since_us + pager.deadline_us)
 			pager_fail("faults: %u pages were asked for and none came within %llu ms", pager.outstanding,
@@ -152,7 +187,7 @@ void engine_run(void)
 	while (!pager.quit) {
 		run_timer();
 		check_deadlines();
-		int count = epoll_wait(pager.epoll, events, 16, sleep_ms(busy));
+		int count = epoll_wait(kept->epoll, events, 16, sleep_ms(busy));
 		if (wake_at_us && now_us() >= wake_at_us)
 			wake_at_us = 0;
 		spaces_drain();

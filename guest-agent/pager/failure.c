@@ -48,7 +48,7 @@ static bool cgroup_kill(const char *path)
 /* False while an unread event, or a fork it tells of, keeps the kernel from poisoning. */
 static bool space_poison_missing(struct space *space)
 {
-	const struct runs *segments = &space->segments;
+	const struct runs *segments = space->segments;
 	for (size_t at = 0; at < segments->count && !space->gone; at++)
 		for (uint32_t i = 0; i < segments->list[at].count; i++) {
 			const struct run *run = &segments->list[at];
@@ -68,17 +68,18 @@ static void no_request(struct task *task, uint32_t page) { (void)task, (void)pag
 static bool no_refill(void) { return false; }
 static void no_call(void) { }
 static void no_reason(const char *reason) { (void)reason; }
-static const struct source no_source = { no_request, no_refill, no_call, no_call, no_reason };
+static const struct source no_source = { no_request, no_refill, no_call, no_call, no_call, no_reason };
 
 static void poison_all(void)
 {
 	uint64_t until = now_us() + POISON_DEADLINE_US;
 	pager.source = &no_source;
+	inbox_settle();
 	bool all;
 	do {
 		all = true;
 		spaces_drain();
-		for (struct task *task = pager.tasks; task; task = task->next)
+		for (struct task *task = kept->tasks; task; task = task->next)
 			for (struct space *space = task->spaces; space; space = space->next)
 				all = space_poison_missing(space) && all;
 	} while (!all && now_us() < until);
@@ -93,17 +94,22 @@ _Noreturn void pager_fail(const char *format, ...)
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	say("%s", reason);
-	if (failing) /* failed while failing: what could be killed or poisoned has been */
+	if (failing) { /* failed while failing: what could be killed or poisoned has been */
+		kept->failed = true;
 		_exit(1);
-	failing = true;
+	}
+	failing = kept->failing = true;
 	const struct source *source = pager.source;
-	if (pager.finished) /* nothing is missing any more, so nobody has to die */
+	if (kept->finished) { /* nothing is missing any more, so nobody has to die */
+		kept->failed = true;
 		_exit(1);
+	}
 	/* First the connection: a CRIU that is not done yet kills its tasks when it finds it closed. */
 	handshake_close();
 	if (!pager.container_cgroup || !cgroup_kill(pager.container_cgroup))
 		poison_all();
 	if (source)
 		source->failed(reason);
+	kept->failed = true;
 	_exit(1);
 }

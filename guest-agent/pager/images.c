@@ -135,7 +135,7 @@ static struct image *image_open(int directory, const char *name, uint32_t pid)
 	fclose(file);
 	if (!task_seal(image->task))
 		refuse("images: entries of %s overlap", name);
-	pager.mapped_pages += image->task->page_count;
+	kept->mapped_pages += image->task->page_count;
 	return image;
 }
 

@@ -1,6 +1,6 @@
 /* Puts pages in place: the queue of verified frames and the userfaultfd calls that empty it. */
+#include "arena.h"
 #include "pager.h"
-#include "uffd-abi.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,11 @@
 #include <xxhash.h>
 
 #define INSTALL_BATCH_PAGES 64 /* some 70 us: how long a fault may stand behind installs */
+#define PART_UNKNOWN 1         /* spoils the memory digest, as it should */
 
 struct task *task_by_id(uint32_t id)
 {
-	struct task *task = pager.tasks;
+	struct task *task = kept->tasks;
 	while (task && task->id != id)
 		task = task->next;
 	return task;
@@ -22,13 +23,14 @@ struct task *task_by_id(uint32_t id)
 struct task *task_open(uint32_t id)
 {
 	struct task *task = task_by_id(id);
-	if (task || pager.tasks_count == MAX_TASKS)
+	if (task || kept->tasks_count == MAX_TASKS)
 		return task;
-	task = need(calloc(1, sizeof(*task)));
+	task = arena_alloc(sizeof(*task));
 	task->id = id;
-	task->next = pager.tasks;
-	pager.tasks = task;
-	pager.tasks_count++;
+	task->next = kept->tasks;
+	SETTLE();
+	kept->tasks = task;
+	kept->tasks_count++;
 	return task;
 }
 
@@ -65,14 +67,17 @@ static void frame_free(struct frame *frame)
 void frame_queue(struct frame *frame, bool in_front)
 {
 	struct task *task = frame->task;
+	pager.heard_us = now_us();
+	pager.silences = 0;
 	for (uint32_t page = frame->first; page < frame->first + frame->count; page++) {
 		if (bit_test(task->requested, page)) {
 			bit_clear(task->requested, page);
 			pager.outstanding--;
 			pager.waiting_since_us = now_us();
+			pager.stalled = false;
 		}
 		if (task->frame_of[page] || !task_wants(task, page))
-			pager.counters.duplicates++;
+			kept->counters.duplicates++;
 		else
 			task->frame_of[page] = frame;
 	}
@@ -80,31 +85,35 @@ void frame_queue(struct frame *frame, bool in_front)
 	pager.buffered_bytes += frame->count * PAGE_BYTES;
 }
 
-void page_dropped(struct task *task, uint32_t page)
-{
-	(void)task;
-	(void)page;
-	pager.counters.dropped++;
-}
-
 /* Counts a page the first time it is in place anywhere, however many spaces a fork has made. */
 static void page_installed(const struct frame *frame, uint32_t page)
 {
 	struct task *task = frame->task;
-	if (bit_test(task->counted, page))
+	if (task->parts[page])
 		return;
-	bit_set(task->counted, page);
-	pager.counters.installed++;
-	pager.counters.pushed += frame->flags == OP_PUSH;
-	pager.counters.filled += frame->flags == OP_FILL;
+	kept->counters.pushed += frame->flags == OP_PUSH;
+	kept->counters.filled += frame->flags == OP_FILL;
 	uint64_t part[3] = { frame->digests[page - frame->first], task->id, task_vaddr(task, page) };
-	pager.counters.memory_digest += XXH64(part, sizeof(part), 0);
+	task->parts[page] = XXH64(part, sizeof(part), 0);
+}
+
+/*
+ * The page was there already. A pager that was killed after its COPY has not noted it, and from the same
+ * frame it would have been the same page. Where there was none, nobody knows what it is.
+ */
+static void page_found(const struct frame *frame, uint32_t page)
+{
+	kept->counters.duplicates++;
+	if (kept->successors)
+		page_installed(frame, page);
+	else if (!frame->task->parts[page])
+		frame->task->parts[page] = PART_UNKNOWN;
 }
 
 void space_exited(struct space *space)
 {
 	space->gone = true;
-	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, page_dropped);
+	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, NO_EVENT);
 }
 
 void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes)
@@ -120,12 +129,12 @@ void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes)
  */
 static enum put page_unregistered(struct space *space, uint64_t vaddr)
 {
-	if (!pager.restored)
+	if (!kept->restored)
 		return PUT_NOT_REGISTERED;
 	if (!space->reshaped)
 		pager_fail("install: task %u, page %#llx is in the map but not in memory CRIU registered",
 			   space->task->id, (unsigned long long)vaddr);
-	space_drop(space, vaddr, vaddr + PAGE_BYTES, page_dropped);
+	space_drop(space, vaddr, vaddr + PAGE_BYTES, NO_EVENT);
 	return PUT_DONE;
 }
 
@@ -137,18 +146,19 @@ static enum put run_install(struct space *space, struct frame *frame, uint32_t p
 		struct uffdio_copy copy = { .dst = vaddr, .len = (limit < count ? limit : count) * PAGE_BYTES,
 			.src = (uintptr_t)frame->data + (page - frame->first) * PAGE_BYTES };
 		int error = ioctl(space->uffd, UFFDIO_COPY, &copy) ? errno : 0;
+		SETTLE();
 		uint32_t done = copy.copy > 0 ? (uint32_t)((uint64_t)copy.copy / PAGE_BYTES) : 0;
 		if (!done && error == EEXIST) {
 			/* COPY wakes nobody in this case, and someone may have begun to wait just before. */
 			space_wake(space, vaddr, PAGE_BYTES);
-			pager.counters.duplicates++;
-			bit_set(space->task->counted, page);
+			page_found(frame, page);
 			space_in_place(space, page);
 			page++, count--, vaddr += PAGE_BYTES;
 			continue;
 		}
 		for (uint32_t i = 0; i < done; i++) {
 			page_installed(frame, page + i);
+			SETTLE();
 			space_in_place(space, page + i);
 		}
 		page += done, count -= done, vaddr += done * PAGE_BYTES;

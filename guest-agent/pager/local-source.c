@@ -87,7 +87,7 @@ static bool refill(void)
 		if (refill_ordered())
 			continue;
 		/* Before CRIU is done the frames could only lie in memory. */
-		if (!pager.restored)
+		if (!kept->restored)
 			return i > 0;
 		if (recording && now_us() < pager.last_fault_us + RECORD_QUIET_US) {
 			engine_wake_at(pager.last_fault_us + RECORD_QUIET_US);
@@ -110,9 +110,8 @@ static void finished(void)
 	pager.quit = true;
 }
 
-void local_start(const char *images_dir, const char *order_path, const char *record_path)
+void local_prepare(const char *images_dir, const char *order_path, const char *record_path)
 {
-	static const struct source source = { request, refill, nothing, finished, no_reason };
 	images = images_open(images_dir);
 	if (order_path)
 		order = order_read(order_path, &order_count, &order_foreign);
@@ -120,9 +119,15 @@ void local_start(const char *images_dir, const char *order_path, const char *rec
 		order_record_open(record_path);
 		recording = true;
 	}
+	kept->map_sealed = true;
+}
+
+void local_start(void)
+{
+	static const struct source source = { request, refill, nothing, nothing, finished, no_reason };
 	pager.source = &source;
-	pager.map_sealed = true;
-	handshake_listen();
+	if (kept->successors)
+		return;
 	handshake_accept();
 	announce_ready();
 }

@@ -1,4 +1,5 @@
 /* offload-pager: options, and which of its two sources of pages it serves from. */
+#include "arena.h"
 #include "pager.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#define LEAST_ADDRESS 0x10000ull /* vm.mmap_min_addr */
+
 struct pager pager;
+struct kept *kept;
 
 static const char help[] =
 	"offload-pager: serves the memory of a restore to criu restore --lazy-pages\n"
@@ -30,6 +35,7 @@ static const char help[] =
 	"  --record FILE           write the faults in their order, in the format --order reads\n"
 	"  --help, --version\n"
 	"\n"
+	"A pager that is killed is replaced; when it cannot be, the container is ended as above.\n"
 	"Prints `ready` when CRIU may be started. Exit: 0 all pages are in place, 1 failure, 2 wrong use.\n";
 
 static struct {
@@ -90,27 +96,69 @@ static void check_options(void)
 
 static void summary(void)
 {
-	const struct op_counters *c = &pager.counters;
+	const struct op_counters counters = counters_now(), *c = &counters;
 	say("done installed=%llu demand_faults=%llu zero_faults=%llu pushed=%llu filled=%llu duplicates=%llu "
 	    "dropped=%llu file_pages=%llu uptime_us=%llu",
 	    (unsigned long long)c->installed, (unsigned long long)c->demand_faults, (unsigned long long)c->zero_faults,
 	    (unsigned long long)c->pushed, (unsigned long long)c->filled, (unsigned long long)c->duplicates,
-	    (unsigned long long)c->dropped, (unsigned long long)c->file_pages,
-	    (unsigned long long)counters_now().uptime_us);
+	    (unsigned long long)c->dropped, (unsigned long long)c->file_pages, (unsigned long long)c->uptime_us);
+}
+
+/* What the dead pager was about to do is done, and whoever waited for it faults again. */
+static void take_over(void)
+{
+	close(kept->signals);
+	if (kept->plane >= 0)
+		close(kept->plane);
+	kept->plane = -1;
+	for (struct task *task = kept->tasks; task; task = task->next) {
+		task_reset(task);
+		for (struct space *space = task->spaces; space; space = space->next)
+			space_adopt(space);
+	}
+	inbox_settle();
+	for (struct task *task = kept->tasks; task; task = task->next)
+		for (struct space *space = task->spaces; space; space = space->next)
+			space_wake(space, LEAST_ADDRESS, USER_END - 2 * LEAST_ADDRESS);
+}
+
+static void serve(void)
+{
+	if (kept->epoll >= 0)
+		close(kept->epoll);
+	kept->epoll = epoll_create1(EPOLL_CLOEXEC);
+	pager.heard_us = now_us();
+	if (kept->successors)
+		take_over();
+	engine_signals();
+	if (options.connect)
+		session_start();
+	else
+		local_start();
+	if (kept->successors)
+		handshake_resume();
+	engine_run();
+	summary();
+}
+
+static void kept_make(void)
+{
+	arena_make();
+	kept = arena_alloc(sizeof(*kept));
+	mlock(kept, sizeof(*kept)); /* what the kernel writes there after SIGKILL must not need a page first */
+	kept->started_us = now_us();
+	kept->epoll = kept->signals = kept->plane = kept->listener = kept->criu = -1;
 }
 
 int main(int argc, char **argv)
 {
-	pager.started_us = now_us();
 	parse_options(argc, argv);
 	check_options();
-	pager.epoll = epoll_create1(EPOLL_CLOEXEC);
-	engine_signals();
+	kept_make();
 	if (options.connect)
-		session_start(options.connect, options.token_file, options.images_dir);
+		session_prepare(options.connect, options.token_file, options.images_dir);
 	else
-		local_start(options.images_dir, options.order, options.record);
-	engine_run();
-	summary();
-	return 0;
+		local_prepare(options.images_dir, options.order, options.record);
+	handshake_listen();
+	supervise(serve);
 }

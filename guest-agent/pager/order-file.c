@@ -46,6 +46,8 @@ struct order_entry *order_read(const char *path, size_t *count, size_t *foreign)
 void order_record_open(const char *path)
 {
 	record = fopen(path, "we");
+	if (record)
+		setlinebuf(record); /* a successor writes on where a dead pager was */
 	if (!record || fputs(HEADER, record) < 0)
 		usage_error("--record %s: %s", path, strerror(errno));
 }

@@ -22,7 +22,7 @@ static struct {
 	socklen_t address_bytes;
 	const struct client_calls *calls;
 	int fd;
-	bool connected, ever_connected;
+	bool connected;
 	uint64_t retry_until_us;
 	uint8_t *in, *out;
 	size_t in_bytes, out_bytes, out_capacity;
@@ -32,7 +32,7 @@ static void client_ready(void *subject, uint32_t events);
 static struct watch client_watch = { client_ready, NULL };
 static void retry(void);
 
-static void parse_address(const char *text)
+void client_prepare(const char *text)
 {
 	uint64_t cid, port;
 	char *copy = need(strdup(text)), *rest = strchr(copy, ':');
@@ -54,7 +54,8 @@ static void parse_address(const char *text)
 
 static void dial(void)
 {
-	client.fd = socket(client.address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	static bool again;
+	client.fd = kept->plane = socket(client.address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* Blocking: to a Unix socket and to a vsock host it is answered at once, one way or the other. */
 	struct timeval limit = { .tv_sec = 1 };
 	if (client.fd >= 0)
@@ -63,7 +64,7 @@ static void dial(void)
 		int error = errno;
 		if (client.fd >= 0)
 			close(client.fd);
-		client.fd = -1;
+		client.fd = kept->plane = -1;
 		if (now_us() + RETRY_US > client.retry_until_us)
 			pager_fail("page session: connect to the plane: %s", strerror(error));
 		engine_after(RETRY_US, retry);
@@ -72,8 +73,8 @@ static void dial(void)
 	client.in_bytes = client.out_bytes = 0;
 	client.connected = true;
 	engine_watch(client.fd, EPOLLIN, &client_watch);
-	client.calls->connected(client.ever_connected);
-	client.ever_connected = true;
+	client.calls->connected(again || kept->successors);
+	again = true;
 }
 
 static void retry(void)
@@ -84,6 +85,7 @@ static void retry(void)
 
 void client_drop(void)
 {
+	kept->plane = -1;
 	if (client.fd >= 0)
 		engine_close(client.fd);
 	client.fd = -1;
@@ -185,9 +187,14 @@ static void client_ready(void *subject, uint32_t events)
 	cut_frames();
 }
 
-void client_start(const char *address, const struct client_calls *calls)
+void client_redial(void)
 {
-	parse_address(address);
+	if (client.connected)
+		connection_lost();
+}
+
+void client_start(const struct client_calls *calls)
+{
 	client.calls = calls;
 	client.in = need(malloc(IN_BYTES));
 	client.retry_until_us = now_us() + pager.deadline_us;

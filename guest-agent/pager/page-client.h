@@ -9,7 +9,11 @@ struct client_calls {
 	void (*lost)(void); /* the plane closed, or broke, the connection */
 };
 
-void client_start(const char *address, const struct client_calls *calls);
+/* Ends the program when the address is not one. */
+void client_prepare(const char *address);
+void client_start(const struct client_calls *calls);
+/* Gives the connection up and dials again, as if it had been lost. */
+void client_redial(void);
 void client_send(struct op_header header, const void *payload, uint32_t payload_bytes);
 /* Waits until all is written or a second has passed. */
 void client_flush(void);

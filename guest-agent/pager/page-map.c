@@ -1,9 +1,7 @@
 #include "page-map.h"
-#include "util.h"
+#include "arena.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define USER_END (1ull << 47)
 
 /* Index of the first run that ends after vaddr. */
 static size_t runs_seek(const struct runs *runs, uint64_t vaddr)
@@ -20,12 +18,37 @@ static size_t runs_seek(const struct runs *runs, uint64_t vaddr)
 	return low;
 }
 
+static void runs_reserve(struct runs *runs, size_t capacity)
+{
+	struct run *old = runs->list;
+	runs->list = arena_alloc(capacity * sizeof(struct run));
+	runs->capacity = capacity;
+	if (runs->count)
+		memcpy(runs->list, old, runs->count * sizeof(struct run));
+	arena_free(old);
+}
+
+static struct runs *runs_copy(const struct runs *from)
+{
+	struct runs *runs = arena_alloc(sizeof(*runs));
+	runs_reserve(runs, from->count + 16);
+	runs->event = from->event;
+	runs->count = from->count;
+	if (from->count)
+		memcpy(runs->list, from->list, from->count * sizeof(struct run));
+	return runs;
+}
+
+static void runs_free(struct runs *runs)
+{
+	arena_free(runs->list);
+	arena_free(runs);
+}
+
 static void runs_insert(struct runs *runs, size_t at, struct run run)
 {
-	if (runs->count == runs->capacity) {
-		runs->capacity = runs->capacity ? runs->capacity * 2 : 16;
-		runs->list = need(realloc(runs->list, runs->capacity * sizeof(run)));
-	}
+	if (runs->count == runs->capacity)
+		runs_reserve(runs, runs->capacity * 2 + 16);
 	memmove(&runs->list[at + 1], &runs->list[at], (runs->count - at) * sizeof(run));
 	runs->list[at] = run;
 	runs->count++;
@@ -67,7 +90,7 @@ static int run_compare(const void *left, const void *right)
 	return (a->vaddr > b->vaddr) - (a->vaddr < b->vaddr);
 }
 
-static uint64_t *bits_new(uint32_t count) { return need(calloc(count / 64 + 1, sizeof(uint64_t))); }
+static size_t bits_bytes(uint32_t count) { return (count / 64 + 1) * sizeof(uint64_t); }
 
 bool task_seal(struct task *task)
 {
@@ -82,9 +105,9 @@ bool task_seal(struct task *task)
 		run->first = first;
 		first += run->count;
 	}
-	task->requested = bits_new(task->page_count);
-	task->counted = bits_new(task->page_count);
-	task->frame_of = need(calloc(task->page_count + 1, sizeof(struct frame *)));
+	task->requested = arena_alloc(bits_bytes(task->page_count));
+	task->parts = arena_alloc((task->page_count + 1) * sizeof(uint64_t));
+	task->frame_of = arena_alloc((task->page_count + 1) * sizeof(struct frame *));
 	return true;
 }
 
@@ -140,54 +163,75 @@ bool task_wants(const struct task *task, uint32_t page)
 	return !task->handed_over;
 }
 
-void task_free(struct task *task)
+bool task_dropped(const struct task *task, uint32_t page) { return !task->parts[page] && !task_wants(task, page); }
+
+static void space_count_missing(struct space *space)
 {
-	free(task->runs.list);
-	free(task->requested);
-	free(task->counted);
-	free(task->frame_of);
-	free(task);
+	space->missing_count = 0;
+	for (uint32_t page = 0; page < space->task->page_count; page++)
+		space->missing_count += bit_test(space->missing, page);
 }
 
-static struct space *space_attach(struct task *task, int uffd, const struct runs *runs)
+void task_reset(struct task *task)
 {
-	struct space *space = need(calloc(1, sizeof(*space)));
+	memset(task->requested, 0, bits_bytes(task->page_count));
+	memset(task->frame_of, 0, task->page_count * sizeof(struct frame *));
+	for (struct space *space = task->spaces; space; space = space->next)
+		space_count_missing(space);
+}
+
+void task_free(struct task *task)
+{
+	arena_free(task->runs.list);
+	arena_free(task->requested);
+	arena_free(task->parts);
+	arena_free(task->frame_of);
+	arena_free(task);
+}
+
+static struct space *space_make(struct task *task, int uffd, const struct runs *runs)
+{
+	struct space *space = arena_alloc(sizeof(*space));
 	space->task = task;
 	space->uffd = uffd;
-	space->segments.count = space->segments.capacity = runs->count;
-	if (runs->count) {
-		space->segments.list = need(malloc(runs->count * sizeof(struct run)));
-		memcpy(space->segments.list, runs->list, runs->count * sizeof(struct run));
-	}
-	space->missing = bits_new(task->page_count);
+	space->segments = runs_copy(runs);
+	space->missing = arena_alloc(bits_bytes(task->page_count));
 	space->next = task->spaces;
-	task->spaces = space;
+	return space;
+}
+
+static struct space *space_attach(struct space *space)
+{
+	SETTLE();
+	space->task->spaces = space;
+	SETTLE();
 	return space;
 }
 
 struct space *space_new(struct task *task, int uffd)
 {
-	struct space *space = space_attach(task, uffd, &task->runs);
+	struct space *space = space_make(task, uffd, &task->runs);
 	for (uint32_t page = 0; page < task->page_count; page++)
 		bit_set(space->missing, page);
 	space->missing_count = task->page_count;
+	space_attach(space);
 	task->handed_over = true;
 	return space;
 }
 
 struct space *space_fork(struct space *parent, int uffd)
 {
-	struct space *child = space_attach(parent->task, uffd, &parent->segments);
-	memcpy(child->missing, parent->missing, (parent->task->page_count / 64 + 1) * sizeof(uint64_t));
+	struct space *child = space_make(parent->task, uffd, parent->segments);
+	memcpy(child->missing, parent->missing, bits_bytes(parent->task->page_count));
 	child->missing_count = parent->missing_count;
 	child->reshaped = true;
-	return child;
+	return space_attach(child);
 }
 
 bool space_find(const struct space *space, uint64_t vaddr, uint32_t *page)
 {
 	uint32_t following;
-	return runs_find(&space->segments, vaddr, page, &following);
+	return runs_find(space->segments, vaddr, page, &following);
 }
 
 bool space_vaddr(const struct space *space, uint32_t page, uint64_t *vaddr, uint32_t *following)
@@ -195,10 +239,10 @@ bool space_vaddr(const struct space *space, uint32_t page, uint64_t *vaddr, uint
 	/* Nearly always the page still lives where it was; only moved ones cost a walk. */
 	uint32_t found;
 	*vaddr = task_vaddr(space->task, page);
-	if (runs_find(&space->segments, *vaddr, &found, following) && found == page)
+	if (runs_find(space->segments, *vaddr, &found, following) && found == page)
 		return true;
-	for (size_t i = 0; i < space->segments.count; i++) {
-		const struct run *run = &space->segments.list[i];
+	for (size_t i = 0; i < space->segments->count; i++) {
+		const struct run *run = &space->segments->list[i];
 		if (page - run->first >= run->count)
 			continue; /* unsigned: also true for page < first */
 		*vaddr = run->vaddr + (page - run->first) * PAGE_BYTES;
@@ -214,46 +258,69 @@ void space_in_place(struct space *space, uint32_t page)
 	space->missing_count--;
 }
 
-static void forget(struct space *space, const struct run *run, drop_fn *dropped)
+static void forget(struct space *space, const struct run *run)
 {
-	for (uint32_t page = run->first; page < run->first + run->count; page++) {
-		if (!bit_test(space->missing, page))
-			continue;
-		space_in_place(space, page);
-		if (!bit_test(space->task->counted, page) && !task_wants(space->task, page))
-			dropped(space->task, page);
-	}
+	for (uint32_t page = run->first; page < run->first + run->count; page++)
+		if (bit_test(space->missing, page))
+			space_in_place(space, page);
 }
 
-void space_drop(struct space *space, uint64_t start, uint64_t end, drop_fn *dropped)
+static void runs_cut(struct space *space, struct runs *runs, uint64_t start, uint64_t end)
 {
-	size_t from = runs_split(&space->segments, start);
-	size_t to = runs_split(&space->segments, end);
+	size_t from = runs_split(runs, start), to = runs_split(runs, end);
 	for (size_t at = from; at < to; at++)
-		forget(space, &space->segments.list[at], dropped);
-	runs_erase(&space->segments, from, to - from);
+		forget(space, &runs->list[at]);
+	runs_erase(runs, from, to - from);
 }
 
-void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, drop_fn *dropped)
+static bool has_seen(const struct space *space, uint64_t event)
 {
-	struct runs *segments = &space->segments;
-	size_t first = runs_split(segments, from), last = runs_split(segments, from + bytes);
+	return event != NO_EVENT && space->segments->event >= event;
+}
+
+static void segments_replace(struct space *space, struct runs *next, uint64_t event)
+{
+	struct runs *old = space->segments;
+	if (event != NO_EVENT)
+		next->event = event;
+	SETTLE();
+	space->segments = next;
+	SETTLE();
+	runs_free(old);
+}
+
+void space_drop(struct space *space, uint64_t start, uint64_t end, uint64_t event)
+{
+	size_t at = runs_seek(space->segments, start);
+	if (has_seen(space, event) || at == space->segments->count || space->segments->list[at].vaddr >= end)
+		return;
+	struct runs *next = runs_copy(space->segments);
+	runs_cut(space, next, start, end);
+	segments_replace(space, next, event);
+}
+
+void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, uint64_t event)
+{
+	if (has_seen(space, event))
+		return;
+	struct runs *next = runs_copy(space->segments);
+	size_t first = runs_split(next, from), last = runs_split(next, from + bytes);
 	size_t count = last - first;
-	struct run *moved = need(malloc((count + 1) * sizeof(struct run)));
-	if (count)
-		memcpy(moved, &segments->list[first], count * sizeof(struct run));
-	runs_erase(segments, first, count);
-	space_drop(space, to, to + bytes, dropped);
+	struct run *moved = arena_alloc((count + 1) * sizeof(struct run));
+	memcpy(moved, &next->list[first], count * sizeof(struct run));
+	runs_erase(next, first, count);
+	runs_cut(space, next, to, to + bytes);
 	for (size_t i = 0; i < count; i++) {
 		moved[i].vaddr += to - from;
-		runs_insert(segments, runs_seek(segments, moved[i].vaddr), moved[i]);
+		runs_insert(next, runs_seek(next, moved[i].vaddr), moved[i]);
 	}
-	free(moved);
+	arena_free(moved);
+	segments_replace(space, next, event);
 }
 
 void space_free(struct space *space)
 {
-	free(space->segments.list);
-	free(space->missing);
-	free(space);
+	runs_free(space->segments);
+	arena_free(space->missing);
+	arena_free(space);
 }

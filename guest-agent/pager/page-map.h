@@ -6,7 +6,9 @@
  * and every child it forks while pages are still missing. Spaces move (mremap), drop (munmap, madvise)
  * and copy (fork) their part of the map; the numbers of the pages stay.
  *
- * Nothing here makes a system call, so all of it is tested without a kernel's help.
+ * Nothing here makes a system call, so all of it is tested without a kernel's help. All of it lives in the
+ * arena, and each change of a space becomes true with one store: a pager may be killed at any instruction,
+ * and its successor goes on from there.
  */
 #ifndef PAGE_MAP_H
 #define PAGE_MAP_H
@@ -15,6 +17,7 @@
 #include <stdint.h>
 
 #define PAGE_BYTES 4096ull
+#define USER_END (1ull << 47)
 #define MAX_MAP_PAGES (16u << 20) /* 64 GiB in one session: bounds what a plane can make us allocate */
 #define MAX_TASKS 4096u
 #define MAX_SPACES 16384u
@@ -26,6 +29,7 @@ struct run {
 };
 
 struct runs {
+	uint64_t event;   /* number of the last event they have seen */
 	struct run *list; /* sorted by vaddr, without overlap */
 	size_t count, capacity;
 };
@@ -36,7 +40,7 @@ struct space {
 	struct task *task;
 	struct space *next;
 	int uffd;
-	struct runs segments;     /* where pages live now; a dropped page is in no segment */
+	struct runs *segments;    /* where pages live now; a dropped page is in no segment */
 	uint64_t *missing;        /* bit per page: mapped here and not in place */
 	uint32_t missing_count;
 	bool reshaped;            /* forked, or has moved or unmapped something: ENOENT is explainable */
@@ -49,7 +53,7 @@ struct task {
 	struct runs runs;         /* where pages were at the checkpoint */
 	uint32_t page_count;
 	uint64_t *requested;      /* bit per page: asked for, not arrived yet */
-	uint64_t *counted;        /* bit per page: was put in place in at least one space */
+	uint64_t *parts;          /* per page: its part of the memory digest, once it is in place anywhere */
 	struct frame **frame_of;  /* per page: the buffered frame that holds it */
 	struct space *spaces;
 	bool handed_over;         /* CRIU has sent its descriptor */
@@ -59,7 +63,7 @@ static inline bool bit_test(const uint64_t *bits, uint32_t at) { return bits[at 
 static inline void bit_set(uint64_t *bits, uint32_t at) { bits[at >> 6] |= 1ull << (at & 63); }
 static inline void bit_clear(uint64_t *bits, uint32_t at) { bits[at >> 6] &= ~(1ull << (at & 63)); }
 
-/* Building the map. task_add_run refuses what is unaligned, empty or beyond the user half (false). */
+/* Building the map, which no successor takes over. task_add_run refuses what is unaligned, empty or beyond the user half (false). */
 bool task_add_run(struct task *task, uint64_t vaddr, uint32_t page_count);
 /* Sorts the runs and allocates the per-page state; false when runs overlap. */
 bool task_seal(struct task *task);
@@ -69,6 +73,10 @@ const struct run *task_run(const struct task *task, uint32_t page);
 uint64_t task_vaddr(const struct task *task, uint32_t page);
 /* Whether any address space still waits for the page; before the handover every page is waited for. */
 bool task_wants(const struct task *task, uint32_t page);
+/* Neither in place nor waited for any more. */
+bool task_dropped(const struct task *task, uint32_t page);
+/* Forgets what was asked for and had arrived: what only the dead pager knew. */
+void task_reset(struct task *task);
 void task_free(struct task *task);
 
 /* A new space of the task in which everything is missing. */
@@ -79,9 +87,13 @@ bool space_find(const struct space *space, uint64_t vaddr, uint32_t *page);
 bool space_vaddr(const struct space *space, uint32_t page, uint64_t *vaddr, uint32_t *following);
 void space_in_place(struct space *space, uint32_t page);
 
-typedef void drop_fn(struct task *task, uint32_t page);
-/* Forgets the pages in [start, end); tells of each that no space waits for any more. */
-void space_drop(struct space *space, uint64_t start, uint64_t end, drop_fn *dropped);
-void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, drop_fn *dropped);
+/*
+ * Events are numbered upwards from 1; one that the space has seen changes nothing, or a drop that is done again
+ * would take what a later remap has brought there. 0 is for what is no event.
+ */
+#define NO_EVENT 0
+/* Forgets the pages in [start, end). */
+void space_drop(struct space *space, uint64_t start, uint64_t end, uint64_t event);
+void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, uint64_t event);
 void space_free(struct space *space);
 #endif

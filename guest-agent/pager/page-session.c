@@ -38,7 +38,7 @@ static void give_credit(void)
 static void request(struct task *task, uint32_t page)
 {
 	client_send((struct op_header){ .type = OP_FAULT, .task = task->id, .vaddr = task_vaddr(task, page),
-					.page_count = 1, .value = now_us() - pager.started_us }, NULL, 0);
+					.page_count = 1, .value = now_us() - kept->started_us }, NULL, 0);
 }
 
 typedef bool choose_fn(const struct task *task, uint32_t page);
@@ -49,14 +49,14 @@ static bool is_missing(const struct task *task, uint32_t page)
 }
 
 /* Only once nothing is missing: whatever was never in place was dropped. */
-static bool is_dropped(const struct task *task, uint32_t page) { return !bit_test(task->counted, page); }
+static bool is_dropped(const struct task *task, uint32_t page) { return !task->parts[page]; }
 
 /* MISSING frames, one range for each run of chosen pages. */
 static void send_ranges(choose_fn *chosen)
 {
 	static struct op_range ranges[1024];
 	uint32_t count = 0;
-	for (struct task *task = pager.tasks; task; task = task->next)
+	for (struct task *task = kept->tasks; task; task = task->next)
 		for (uint32_t page = 0, after; page < task->page_count; page = after) {
 			const struct run *run = task_run(task, page);
 			for (after = page; after < run->first + run->count && chosen(task, after);)
@@ -77,7 +77,7 @@ static void send_ranges(choose_fn *chosen)
 
 static void request_again(void)
 {
-	for (struct task *task = pager.tasks; task; task = task->next)
+	for (struct task *task = kept->tasks; task; task = task->next)
 		for (uint32_t page = 0; page < task->page_count; page++)
 			if (bit_test(task->requested, page)) {
 				if (task_wants(task, page)) {
@@ -87,7 +87,6 @@ static void request_again(void)
 				bit_clear(task->requested, page);
 				pager.outstanding--;
 			}
-	pager.waiting_since_us = now_us();
 }
 
 static void connected(bool again)
@@ -103,7 +102,7 @@ static void connected(bool again)
 	if (!again)
 		return;
 	pager.all_sent = false; /* the plane says END anew once it has sent what is missing */
-	if (pager.restored) /* the first one may have been lost with the connection */
+	if (kept->restored) /* the first one may have been lost with the connection */
 		client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0);
 	request_again();
 }
@@ -112,7 +111,7 @@ static void lost(void)
 {
 	if (pager.finished)
 		pager.quit = true;
-	else if (!pager.map_sealed || !session.files_complete)
+	else if (!kept->map_sealed || !session.files_complete)
 		pager_fail("page session: the plane closed the connection before map and files were complete");
 }
 
@@ -131,7 +130,7 @@ static bool pages_verify(const struct op_header *header, const uint8_t *payload,
 static void on_map(const struct op_header *header, const uint8_t *payload)
 {
 	struct op_range range;
-	if (pager.map_sealed || header->payload_bytes % sizeof(range))
+	if (kept->map_sealed || header->payload_bytes % sizeof(range))
 		pager_fail("page session: a MAP frame after its end, or of %u bytes", header->payload_bytes);
 	for (uint32_t at = 0; at < header->payload_bytes; at += sizeof(range)) {
 		memcpy(&range, payload + at, sizeof(range));
@@ -139,28 +138,28 @@ static void on_map(const struct op_header *header, const uint8_t *payload)
 		if (!task || !task_add_run(task, range.vaddr, range.page_count))
 			pager_fail("page session: unusable range in the map: task %u, %u pages at %#llx", range.task,
 				   range.page_count, (unsigned long long)range.vaddr);
-		pager.mapped_pages += range.page_count;
-		if (pager.mapped_pages > MAX_MAP_PAGES)
+		kept->mapped_pages += range.page_count;
+		if (kept->mapped_pages > MAX_MAP_PAGES)
 			pager_fail("page session: the map is larger than %u pages", MAX_MAP_PAGES);
 	}
 }
 
 static void on_map_end(const struct op_header *header)
 {
-	if (pager.map_sealed || header->value != pager.mapped_pages)
+	if (kept->map_sealed || header->value != kept->mapped_pages)
 		pager_fail("page session: the map ends with %llu pages, received %llu",
-			   (unsigned long long)header->value, (unsigned long long)pager.mapped_pages);
-	for (struct task *task = pager.tasks; task; task = task->next)
+			   (unsigned long long)header->value, (unsigned long long)kept->mapped_pages);
+	for (struct task *task = kept->tasks; task; task = task->next)
 		if (!task_seal(task))
 			pager_fail("page session: ranges of task %u in the map overlap", task->id);
-	pager.map_sealed = true;
+	kept->map_sealed = true;
 	handshake_accept();
 }
 
 static void on_pages(const struct op_header *header, const uint8_t *payload)
 {
 	uint32_t first, following;
-	struct task *task = pager.map_sealed ? task_by_id(header->task) : NULL;
+	struct task *task = kept->map_sealed ? task_by_id(header->task) : NULL;
 	if (header->flags != OP_DEMAND && header->flags != OP_PUSH && header->flags != OP_FILL)
 		pager_fail("page session: pages with flags %#x", header->flags);
 	if (!task || header->vaddr % OP_PAGE_BYTES || !task_find(task, header->vaddr, &first, &following) ||
@@ -171,6 +170,8 @@ static void on_pages(const struct op_header *header, const uint8_t *payload)
 	if (!pages_verify(header, payload, digests))
 		pager_fail("page session: digest mismatch in %u pages at %#llx of task %u", header->page_count,
 			   (unsigned long long)header->vaddr, header->task);
+	if (pager.buffered_bytes > 2 * BUFFER_LIMIT_BYTES)
+		pager_fail("page session: the plane sends beyond its credit, limit %llu bytes", 2 * BUFFER_LIMIT_BYTES);
 	if (header->flags != OP_DEMAND)
 		session.owed_pages += header->page_count;
 	if (pager.finished)
@@ -207,20 +208,25 @@ static void on_file_pages(const struct op_header *header, const uint8_t *payload
 	pages_file_open(header->task);
 	if (!pwrite_all(session.pages_file, payload, header->payload_bytes, (off_t)header->vaddr))
 		pager_fail("page session: write to pages-%u.img: %s", header->task, strerror(errno));
-	pager.counters.file_pages += header->page_count;
+	kept->counters.file_pages += header->page_count;
 	session.owed_pages += header->page_count;
 }
 
 static void on_files_end(const struct op_header *header)
 {
-	if (session.files_complete || header->value != pager.counters.file_pages)
+	if (session.files_complete || header->value != kept->counters.file_pages)
 		pager_fail("page session: files end with %llu pages, received %llu", (unsigned long long)header->value,
-			   (unsigned long long)pager.counters.file_pages);
+			   (unsigned long long)kept->counters.file_pages);
 	session.files_complete = true;
 	if (session.pages_file >= 0)
 		close(session.pages_file);
 	session.pages_file = -1;
 	announce_ready();
+}
+
+static uint32_t text_bytes(const struct op_header *header)
+{
+	return header->payload_bytes < OP_MAX_ERROR_BYTES ? header->payload_bytes : 400;
 }
 
 static void on_frame(const struct op_header *header, const uint8_t *payload)
@@ -233,14 +239,18 @@ static void on_frame(const struct op_header *header, const uint8_t *payload)
 	case OP_FILES_END: on_files_end(header); break;
 	case OP_MARK: send_counters(OP_STATUS, header->value); break;
 	case OP_END:
-		if (!pager.map_sealed || !session.files_complete)
+		if (!kept->map_sealed || !session.files_complete)
 			pager_fail("page session: END before map and files were complete");
 		pager.all_sent = true;
 		break;
-	case OP_ABORT: {
-		int bytes = header->payload_bytes < OP_MAX_ERROR_BYTES ? (int)header->payload_bytes : 400;
-		pager_fail("page session: aborted by the plane: %.*s", bytes, (const char *)payload);
-	}
+	case OP_ABORT:
+		pager_fail("page session: aborted by the plane: %.*s", (int)text_bytes(header), (const char *)payload);
+	case OP_ERROR:
+		if (kept->finished) { /* the plane had our DONE before a predecessor of ours died */
+			pager.quit = true;
+			return;
+		}
+		pager_fail("page session: refused by the plane: %.*s", (int)text_bytes(header), (const char *)payload);
 	default:
 		pager_fail("page session: unknown frame type %u", header->type);
 	}
@@ -293,17 +303,22 @@ static void token_read(const char *path)
 		usage_error("--token-file %s: expected 32 bytes or 64 hexadecimal digits", path);
 }
 
-void session_start(const char *address, const char *token_file, const char *images_dir)
+void session_prepare(const char *address, const char *token_file, const char *images_dir)
 {
-	static const struct source source = { request, refill, restored, finished, failed };
-	static const struct client_calls calls = { connected, on_frame, lost };
+	client_prepare(address);
 	token_read(token_file);
 	if (images_dir) {
 		session.images_dir = open(images_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (session.images_dir < 0)
 			usage_error("--images-dir %s: %s", images_dir, strerror(errno));
 	}
+}
+
+void session_start(void)
+{
+	static const struct source source = { request, refill, client_redial, restored, finished, failed };
+	static const struct client_calls calls = { connected, on_frame, lost };
 	pager.source = &source;
-	handshake_listen();
-	client_start(address, &calls);
+	session.files_complete = kept->successors;
+	client_start(&calls);
 }

@@ -1,11 +1,13 @@
 /*
- * The pager's state and what its parts offer each other. Single-threaded: one epoll loop in engine.c.
+ * The pager's state and what its parts offer each other. Single-threaded: one epoll loop in engine.c. What
+ * has to outlive a pager that is killed is in kept.h; supervisor.c starts the next one.
  * Where pages come from is a struct source: the plane's connection or local CRIU images; everything
  * behind it (faults, events, installing, accounting) is the same.
  */
 #ifndef PAGER_H
 #define PAGER_H
 #include "../../interconnect/page-protocol.h"
+#include "kept.h"
 #include "page-map.h"
 #include "util.h"
 
@@ -27,6 +29,8 @@ struct source {
 	void (*request)(struct task *task, uint32_t page);
 	/* Queues more pages when the queue has run dry; false when it has none to offer now. */
 	bool (*refill)(void);
+	/* No page has come for a while. */
+	void (*stalled)(void);
 	/* CRIU let the tasks go. */
 	void (*restored)(void);
 	/* Called once, when all was sent and every page is in place or dropped. */
@@ -37,22 +41,20 @@ struct source {
 
 struct pager {
 	const struct source *source;
-	struct task *tasks;
-	uint64_t mapped_pages;
-	bool map_sealed, all_sent, restored, finished, quit;
+	bool all_sent, finished, quit; /* finished: this pager has said so */
 	struct frame *queue_head, *queue_tail;
 	uint64_t buffered_bytes;
 	uint32_t outstanding;       /* requested pages that have not arrived */
 	uint64_t waiting_since_us;  /* start of the wait for the oldest of them, renewed by progress */
+	uint64_t heard_us;          /* when the source gave pages last */
+	unsigned silences;          /* how often it was asked whether it is still there, since */
+	bool stalled;               /* it was, about what is outstanding now */
 	uint64_t last_fault_us;
-	struct op_counters counters;
-	uint64_t started_us;
 	uint64_t deadline_us;
-	int epoll;
+	pid_t supervisor;
 	int work_dir;
 	const char *container_cgroup;
 	int spaces_count;
-	uint32_t tasks_count;
 };
 extern struct pager pager;
 
@@ -83,7 +85,6 @@ struct frame *frame_new(struct task *task, uint32_t first, uint32_t count, uint1
 void frame_queue(struct frame *frame, bool in_front);
 enum put frame_install(struct frame *frame);
 bool queue_install(void); /* some of the queue; true when there may be more to do at once */
-void page_dropped(struct task *task, uint32_t page);
 bool space_zero(struct space *space, uint64_t vaddr);
 void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes);
 bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes);
@@ -91,6 +92,7 @@ void space_exited(struct space *space);
 
 /* uffd-events.c */
 void space_adopt(struct space *space);      /* watch its descriptor */
+void inbox_settle(void);                    /* the events that a dead pager had read */
 bool spaces_drain(void);                    /* all unread events of all spaces; true if there were any */
 void spaces_sweep(void);                    /* frees the spaces whose task has exited */
 
@@ -98,16 +100,22 @@ void spaces_sweep(void);                    /* frees the spaces whose task has e
 void handshake_listen(void);
 void handshake_accept(void);
 void handshake_close(void);
-bool handshake_seen(void);
+void handshake_resume(void); /* where a dead pager left it */
 
 /* failure.c */
 _Noreturn void pager_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* page-session.c */
-void session_start(const char *address, const char *token_file, const char *images_dir);
+/*
+ * page-session.c and local-source.c: what can be wrong with the options is found while preparing, once and
+ * before there is a pager; each pager starts.
+ */
+void session_prepare(const char *address, const char *token_file, const char *images_dir);
+void session_start(void);
+void local_prepare(const char *images_dir, const char *order_path, const char *record_path);
+void local_start(void);
 
-/* local-source.c */
-void local_start(const char *images_dir, const char *order_path, const char *record_path);
+/* supervisor.c */
+void supervise(void (*serve)(void));
 
 /* order-file.c */
 struct order_entry {

@@ -6,15 +6,14 @@
  * fault read in the same batch must therefore be answered after the events of that batch, or a page the
  * program has just discarded would come back with its old content.
  */
+#include "arena.h"
 #include "pager.h"
-#include "uffd-abi.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BATCH_MESSAGES 32
 #define DRAIN_ROUNDS 16 /* a program that faults without end must not starve the plane's connection */
 
 static void uffd_ready(void *subject, uint32_t events)
@@ -44,15 +43,17 @@ static void on_fault(struct space *space, uint64_t address)
 	 * child of MADV_WIPEONFORK): it is zero. ZEROPAGE says EEXIST where it only raced with our COPY.
 	 */
 	if (!space_find(space, vaddr, &page) || !bit_test(space->missing, page)) {
-		pager.counters.zero_faults += space_zero(space, vaddr);
+		kept->counters.zero_faults += space_zero(space, vaddr);
 		return;
 	}
 	if (!task->frame_of[page] && !bit_test(task->requested, page)) {
 		bit_set(task->requested, page);
-		if (pager.outstanding++ == 0)
+		if (pager.outstanding++ == 0) {
 			pager.waiting_since_us = now_us();
-		pager.counters.demand_faults++;
-		order_record(task->id, task_vaddr(task, page), now_us() - pager.started_us);
+			pager.stalled = false;
+		}
+		kept->counters.demand_faults++;
+		order_record(task->id, task_vaddr(task, page), now_us() - kept->started_us);
 		pager.source->request(task, page);
 	}
 	if (task->frame_of[page])
@@ -61,10 +62,13 @@ static void on_fault(struct space *space, uint64_t address)
 
 static void on_fork(struct space *parent, int uffd)
 {
+	for (const struct space *space = parent->task->spaces; space; space = space->next)
+		if (space->uffd == uffd)
+			return; /* a dead pager has come so far */
 	space_adopt(space_fork(parent, uffd));
 }
 
-static void on_event(struct space *space, const struct uffd_msg *message)
+static void on_event(struct space *space, const struct uffd_msg *message, uint64_t number)
 {
 	uint64_t start = message->arg.remove.start, end = message->arg.remove.end;
 	switch (message->event) {
@@ -73,17 +77,16 @@ static void on_event(struct space *space, const struct uffd_msg *message)
 		return;
 	case UFFD_EVENT_REMAP:
 		space->reshaped = true;
-		space_remap(space, message->arg.remap.from, message->arg.remap.to, message->arg.remap.len,
-			    page_dropped);
+		space_remap(space, message->arg.remap.from, message->arg.remap.to, message->arg.remap.len, number);
 		start = message->arg.remap.from;
 		end = start + message->arg.remap.len;
 		break;
 	case UFFD_EVENT_UNMAP:
 		space->reshaped = true;
-		space_drop(space, start, end, page_dropped);
+		space_drop(space, start, end, number);
 		break;
 	case UFFD_EVENT_REMOVE:
-		space_drop(space, start, end, page_dropped);
+		space_drop(space, start, end, number);
 		break;
 	default:
 		pager_fail("events: unknown userfaultfd event %#x", message->event);
@@ -92,29 +95,56 @@ static void on_event(struct space *space, const struct uffd_msg *message)
 	space_wake(space, start, end - start);
 }
 
+static void events_apply(void)
+{
+	const struct uffd_msg *messages = kept->inbox.messages;
+	for (size_t i = 0; i < INBOX_MESSAGES && messages[i].event; i++)
+		if (messages[i].event != UFFD_EVENT_PAGEFAULT)
+			on_event(kept->inbox.space, &messages[i], kept->inbox.first + i);
+}
+
+static void inbox_empty(void)
+{
+	SETTLE();
+	kept->inbox.messages[0].event = 0;
+	SETTLE();
+}
+
+/* The faults in it come again: their threads are woken. */
+void inbox_settle(void)
+{
+	events_apply();
+	inbox_empty();
+}
+
 static bool space_drain(struct space *space)
 {
-	struct uffd_msg batch[BATCH_MESSAGES];
-	ssize_t got = read(space->uffd, batch, sizeof(batch));
+	struct uffd_msg *messages = kept->inbox.messages;
+	memset(messages, 0, sizeof(kept->inbox.messages));
+	kept->inbox.space = space;
+	kept->inbox.first += INBOX_MESSAGES;
+	SETTLE();
+	ssize_t got = read(space->uffd, messages, sizeof(kept->inbox.messages));
+	if (got > 0)
+		SETTLE();
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (got <= 0)
 		pager_fail("events: read of a userfaultfd of task %u: %s", space->task->id,
 			   got ? strerror(errno) : "closed");
-	size_t count = (size_t)got / sizeof(batch[0]);
-	for (size_t i = 0; i < count; i++)
-		if (batch[i].event != UFFD_EVENT_PAGEFAULT)
-			on_event(space, &batch[i]);
+	size_t count = (size_t)got / sizeof(messages[0]);
+	events_apply();
 	for (size_t i = 0; i < count && !space->gone; i++)
-		if (batch[i].event == UFFD_EVENT_PAGEFAULT)
-			on_fault(space, batch[i].arg.pagefault.address);
+		if (messages[i].event == UFFD_EVENT_PAGEFAULT)
+			on_fault(space, messages[i].arg.pagefault.address);
+	inbox_empty();
 	return true;
 }
 
 bool spaces_drain(void)
 {
 	bool any = false;
-	for (struct task *task = pager.tasks; task; task = task->next)
+	for (struct task *task = kept->tasks; task; task = task->next)
 		for (struct space *space = task->spaces; space; space = space->next)
 			for (int i = 0; i < DRAIN_ROUNDS && !space->gone && space_drain(space); i++)
 				any = true;
@@ -123,7 +153,7 @@ bool spaces_drain(void)
 
 void spaces_sweep(void)
 {
-	for (struct task *task = pager.tasks; task; task = task->next)
+	for (struct task *task = kept->tasks; task; task = task->next)
 		for (struct space **link = &task->spaces; *link;) {
 			struct space *space = *link;
 			if (!space->gone) {
@@ -131,6 +161,7 @@ void spaces_sweep(void)
 				continue;
 			}
 			*link = space->next;
+			SETTLE();
 			engine_close(space->uffd);
 			space_free(space);
 			pager.spaces_count--;

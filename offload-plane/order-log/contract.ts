@@ -35,6 +35,8 @@ export interface OrderLog {
 export interface WorkingSet {
   readonly pageCount: number;
   has(task: number, vaddr: bigint): boolean;
+  /** Page numbers (address / 4096) of a task, ascending. */
+  pagesOf(task: number): readonly number[];
 }
 
 export type OrderLogIgnored = 'absent' | 'foreign' | 'corrupt' | 'unknown_version';

@@ -30,7 +30,9 @@ export function toOrderLog(reader: CheckpointReader, entries: readonly OrderEntr
   return { digest: reader.manifest.digest, entries: firstTouches, runs: toRuns(firstTouches), workingSet };
 }
 
-/** Keeps entries as the checkpoint's order log, in place of an older one. */
+/** Keeps entries as the checkpoint's order log, in place of an older one, and their pages beside it. */
 export async function saveOrderLog(reader: CheckpointReader, entries: readonly OrderEntry[]): Promise<void> {
   await reader.writeOrderLog(encodeOrder(reader.manifest.digest, entries));
+  // Only a copy: where there is no room for it, the pages are read from where they lie.
+  await reader.writeWorkingSet(toRuns(entries)).catch(() => undefined);
 }

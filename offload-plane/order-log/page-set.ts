@@ -15,6 +15,10 @@ export class PageSet implements WorkingSet {
     return this.#byTask.get(task)?.has(Number(vaddr >> PAGE_SHIFT)) ?? false;
   }
 
+  pagesOf(task: number): readonly number[] {
+    return Array.from(this.#byTask.get(task) ?? []).sort((a, b) => a - b);
+  }
+
   /** false when it was there already. */
   add(task: number, vaddr: bigint): boolean {
     let pages = this.#byTask.get(task);

@@ -10,6 +10,8 @@ export interface DumpOptions {
 export interface DumpSummary {
   pageCount: number;
   lazyPageCount: number;
+  /** Of all pages, those that did not cross: they are as in the checkpoint's parent. */
+  inheritedPageCount: number;
   targetCount: number;
   /** Everything read from the stream, headers included. */
   receivedBytes: number;

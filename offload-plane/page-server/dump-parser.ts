@@ -16,7 +16,7 @@ import {
 
 /** One ADD covers at most one piece of one VMA; 2^22 pages are 16 GiB. */
 const MAX_PAGES_PER_ADD = 1n << 22n;
-const KNOWN_FLAGS = PagemapFlag.LAZY | PagemapFlag.PRESENT;
+const KNOWN_FLAGS = PagemapFlag.LAZY | PagemapFlag.PRESENT | PagemapFlag.PARENT;
 
 export interface DumpParserOptions {
   writer: CheckpointWriter;
@@ -28,6 +28,8 @@ export interface DumpParserOptions {
 export class DumpParser {
   pageCount = 0;
   lazyPageCount = 0;
+  /** Of all pages, those that CRIU left to the earlier dump. */
+  inheritedPageCount = 0;
   /** CLOSE has come and everything before it is with the writer. */
   closed = false;
   readonly #options: DumpParserOptions;
@@ -90,12 +92,11 @@ export class DumpParser {
       case CriuCommand.OPEN:
       case CriuCommand.OPEN2:
         this.#open(header.target);
-        // One byte: whether we have an earlier dump to refer to. We never have.
-        if (header.command === CriuCommand.OPEN2) this.#options.answer(Buffer.alloc(1));
+        // One byte: whether there is an earlier dump of this target to refer to.
+        if (header.command === CriuCommand.OPEN2) this.#answerWhetherParent(this.#target, 1);
         return;
       case CriuCommand.PARENT:
-        decodeCriuTarget(header.target);
-        this.#options.answer(Buffer.alloc(4));
+        this.#answerWhetherParent(decodeCriuTarget(header.target), 4);
         return;
       case CriuCommand.ADD:
         this.#add(header, PagemapFlag.PRESENT);
@@ -104,7 +105,8 @@ export class DumpParser {
         this.#add(header, header.flags);
         return;
       case CriuCommand.HOLE:
-        throw criuViolation('a hole refers to an earlier dump, and there is none');
+        this.#inherit(header);
+        return;
       case CriuCommand.CLOSE:
       case CriuCommand.FORCE_CLOSE:
         this.closed = true;
@@ -112,6 +114,12 @@ export class DumpParser {
       default:
         throw criuViolation(`unknown command ${header.command}`);
     }
+  }
+
+  #answerWhetherParent(target: PageTarget, bytes: number): void {
+    const answer = Buffer.alloc(bytes);
+    answer[0] = this.#options.writer.parentHas(target) ? 1 : 0;
+    this.#options.answer(answer);
   }
 
   #open(code: bigint): void {
@@ -122,10 +130,37 @@ export class DumpParser {
   }
 
   #add(header: CriuHeader, flags: number): void {
-    if (header.target !== this.#targetCode) throw criuViolation('pages for a target that is not open');
+    if (
+      (flags & ~KNOWN_FLAGS) === 0 &&
+      (flags & PagemapFlag.PRESENT) === 0 &&
+      (flags & PagemapFlag.PARENT) !== 0
+    ) {
+      this.#inherit(header);
+      return;
+    }
     if ((flags & ~KNOWN_FLAGS) !== 0 || (flags & PagemapFlag.PRESENT) === 0) {
       throw criuViolation(`pages with flags 0x${flags.toString(16)}: a dump has to bring all its pages`);
     }
+    const pageCount = this.#count(header);
+    this.#vaddr = header.vaddr;
+    this.#lazy = (flags & PagemapFlag.LAZY) !== 0;
+    if (this.#lazy) this.lazyPageCount += pageCount;
+    this.#remainingBytes = pageCount * PAGE_BYTES;
+  }
+
+  /** Pages that have not changed since the earlier dump: no bytes follow. */
+  #inherit(header: CriuHeader): void {
+    if (!this.#options.writer.parentHas(this.#target)) {
+      throw criuViolation('pages are left to an earlier dump, and there is none');
+    }
+    const pageCount = this.#count(header);
+    this.inheritedPageCount += pageCount;
+    this.#options.writer.inheritPages(this.#target, header.vaddr, pageCount);
+  }
+
+  /** Checks which pages a header is about, and counts them. */
+  #count(header: CriuHeader): number {
+    if (header.target !== this.#targetCode) throw criuViolation('pages for a target that is not open');
     if (header.pageCount < 1n || header.pageCount > MAX_PAGES_PER_ADD) {
       throw criuViolation(`${header.pageCount} pages at once, limit ${MAX_PAGES_PER_ADD} pages`);
     }
@@ -138,10 +173,7 @@ export class DumpParser {
     if (this.pageCount > this.#options.maxPageCount) {
       throw criuViolation(`more than ${this.#options.maxPageCount} pages in a dump`);
     }
-    this.#vaddr = header.vaddr;
-    this.#lazy = (flags & PagemapFlag.LAZY) !== 0;
-    if (this.#lazy) this.lazyPageCount += pageCount;
-    this.#remainingBytes = pageCount * PAGE_BYTES;
+    return pageCount;
   }
 
   #takePages(chunk: Buffer, offset: number): { bytes: number; pressure: Promise<void> | undefined } {

@@ -197,8 +197,11 @@ export class PageSender {
 
   async #readParcel(parcel: Parcel, into: Buffer, offset: number): Promise<void> {
     const { target, vaddr, pageCount } = parcel;
-    // What is pushed was fetched ahead, so reading it costs no wait worth a trip to the thread pool.
-    if (parcel.cause === 'push') this.#options.reader.readIntoSync(target, vaddr, pageCount, into, offset);
+    // A working set was fetched ahead, so reading it costs no wait worth a trip to the thread pool.
+    const isFetched =
+      parcel.cause === 'push' ||
+      (parcel.cause === 'file' && this.#options.plan.effectivePolicy === 'prefill');
+    if (isFetched) this.#options.reader.readIntoSync(target, vaddr, pageCount, into, offset);
     else await this.#options.reader.readInto(target, vaddr, pageCount, into, offset);
   }
 

@@ -5,7 +5,7 @@
 
 /** IMG_COMMON_MAGIC, then PAGEMAP_MAGIC (the same for shared memory). */
 const MAGICS = [0x54564319, 0x56084025];
-const MAX_U32 = 0xffffffffn;
+const MAX_U32 = 0xffffffff;
 
 export interface PagemapEntry {
   vaddr: bigint;
@@ -14,42 +14,39 @@ export interface PagemapEntry {
   flags: number;
 }
 
+/** Four fields of a key and at most ten bytes each, behind a length. */
+const MAX_MESSAGE_BYTES = 4 + 4 * 11;
+
 /** Entries have to be sorted by address: CRIU reads them against its sorted VMAs. */
 export function encodePagemapImage(pagesId: number, entries: readonly PagemapEntry[]): Buffer {
-  const magic = Buffer.alloc(8);
-  MAGICS.forEach((number, i) => {
-    magic.writeUInt32LE(number, i * 4);
-  });
-  const parts = [magic, message([field(1, BigInt(pagesId))])];
+  const bytes = Buffer.allocUnsafe(MAGICS.length * 4 + (entries.length + 1) * MAX_MESSAGE_BYTES);
+  let end = 0;
+  for (const number of MAGICS) end = bytes.writeUInt32LE(number, end);
+  end = writeMessage(bytes, end, (at) => writeField(bytes, at, 1, pagesId));
   for (const { vaddr, pageCount, flags } of entries) {
-    const count = BigInt(pageCount);
-    const compat = count > MAX_U32 ? MAX_U32 : count;
-    parts.push(message([field(1, vaddr), field(2, compat), field(4, BigInt(flags)), field(5, count)]));
+    end = writeMessage(bytes, end, (start) => {
+      let at = writeField(bytes, start, 1, Number(vaddr)); // below 2^53, as addresses are below 2^47
+      at = writeField(bytes, at, 2, Math.min(pageCount, MAX_U32));
+      at = writeField(bytes, at, 4, flags);
+      return writeField(bytes, at, 5, pageCount);
+    });
   }
-  return Buffer.concat(parts);
+  return bytes.subarray(0, end);
 }
 
-function message(fields: readonly number[][]): Buffer {
-  const body = fields.flat();
-  const bytes = Buffer.alloc(4 + body.length);
-  bytes.writeUInt32LE(body.length, 0);
-  bytes.set(body, 4);
-  return bytes;
+/** Each of these returns where the next byte goes. */
+function writeMessage(bytes: Buffer, at: number, writeBody: (at: number) => number): number {
+  const end = writeBody(at + 4);
+  bytes.writeUInt32LE(end - at - 4, at);
+  return end;
 }
 
-/** A varint field: wire type 0. */
-function field(number: number, value: bigint): number[] {
-  return [number << 3, ...varint(value)];
-}
-
-/** Seven bits a byte, lowest first; the top bit says that more follow. */
-function varint(value: bigint): number[] {
-  const bytes: number[] = [];
+/** A varint field: wire type 0; seven bits a byte, lowest first, the top bit says that more follow. */
+function writeField(bytes: Buffer, start: number, number: number, value: number): number {
+  let at = start;
+  bytes[at++] = number << 3;
   let rest = value;
-  while (rest > 0x7fn) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
-  }
-  bytes.push(Number(rest));
-  return bytes;
+  for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) bytes[at++] = (rest % 0x80) | 0x80;
+  bytes[at++] = rest;
+  return at;
 }

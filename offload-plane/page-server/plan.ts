@@ -7,11 +7,13 @@
  * written: they may hide the content of a privately mapped file (a program's .data, for one).
  */
 import { PAGE_BYTES, type PageRange } from '../../interconnect/page-protocol.ts';
-import type { OrderLog, WorkingSet } from '../order-log/contract.ts';
+import type { OrderLog } from '../order-log/contract.ts';
 import type { CheckpointReader, PageTarget, Segment } from '../page-store/contract.ts';
 import type { Policy } from './contract.ts';
 import { PagemapFlag } from './criu-wire.ts';
 import { encodePagemapImage, type PagemapEntry } from './pagemap-image.ts';
+
+const PAGE_SHIFT = 12n;
 
 /** Pages that land in pages-<pagesId>.img at `offsetBytes`. */
 export interface FileRun {
@@ -51,7 +53,9 @@ export function planRestore(
   const byTarget = Map.groupBy(reader.segments(), (segment) => `${segment.kind}:${segment.id}`);
   reader.targets().forEach((target, i) => {
     const segments = byTarget.get(`${target.kind}:${target.id}`) ?? [];
-    planTarget(plan, target, i + 1, segments, usable?.workingSet);
+    const workingPages =
+      policy === 'prefill' && target.kind === 'task' ? usable?.workingSet.pagesOf(target.id) : undefined;
+    planTarget(plan, target, i + 1, segments, workingPages);
   });
   return plan;
 }
@@ -61,12 +65,12 @@ function planTarget(
   target: PageTarget,
   pagesId: number,
   segments: readonly Segment[],
-  workingSet: WorkingSet | undefined,
+  workingPages: readonly number[] | undefined,
 ): void {
   const entries: PagemapEntry[] = [];
   let offsetBytes = 0;
   for (const segment of segments) {
-    for (const { vaddr, pageCount, how } of splitSegment(plan.effectivePolicy, segment, workingSet)) {
+    for (const { vaddr, pageCount, how } of splitSegment(plan.effectivePolicy, segment, workingPages)) {
       if (how === 'file') {
         entries.push({ vaddr, pageCount, flags: PagemapFlag.PRESENT });
         plan.files.push({ pagesId, offsetBytes, target, vaddr, pageCount });
@@ -89,26 +93,49 @@ interface Part {
   how: 'file' | 'map';
 }
 
-function splitSegment(policy: Policy, segment: Segment, workingSet: WorkingSet | undefined): Part[] {
+function splitSegment(policy: Policy, segment: Segment, workingPages: readonly number[] | undefined): Part[] {
   const { vaddr, pageCount } = segment;
   const lazy = segment.lazy && segment.kind === 'task';
   if (segment.zero && (lazy || segment.kind === 'shmem')) return [];
   if (!lazy || policy === 'eager') return [{ vaddr, pageCount, how: 'file' }];
-  if (policy !== 'prefill' || workingSet === undefined) return [{ vaddr, pageCount, how: 'map' }];
-  return splitByWorkingSet(segment, workingSet);
+  if (workingPages === undefined) return [{ vaddr, pageCount, how: 'map' }];
+  return splitByWorkingSet(segment, workingPages);
 }
 
-function splitByWorkingSet(segment: Segment, workingSet: WorkingSet): Part[] {
+/**
+ * Walks the working set, not the segment: a set of a few thousand pages meets segments of hundreds of
+ * thousands.
+ * @param pages the task's part of the working set, ascending page numbers
+ */
+function splitByWorkingSet(segment: Segment, pages: readonly number[]): Part[] {
+  const first = Number(segment.vaddr >> PAGE_SHIFT);
+  const end = first + segment.pageCount;
   const parts: Part[] = [];
-  let last: Part | undefined;
-  for (let i = 0; i < segment.pageCount; i++) {
-    const vaddr = segment.vaddr + BigInt(i * PAGE_BYTES);
-    const how = workingSet.has(segment.id, vaddr) ? 'file' : 'map';
-    if (last?.how === how) last.pageCount++;
-    else {
-      last = { vaddr, pageCount: 1, how };
-      parts.push(last);
-    }
+  let at = first;
+  const add = (until: number, how: Part['how']) => {
+    if (until === at) return;
+    const vaddr = segment.vaddr + BigInt((at - first) * PAGE_BYTES);
+    const last = parts.at(-1);
+    if (last?.how === how) last.pageCount += until - at;
+    else parts.push({ vaddr, pageCount: until - at, how });
+    at = until;
+  };
+  for (let i = lowerBound(pages, first); i < pages.length && pages[i]! < end; i++) {
+    add(pages[i]!, 'map');
+    add(pages[i]! + 1, 'file');
   }
+  add(end, 'map');
   return parts;
+}
+
+/** Index of the first page that is not below `least`. */
+function lowerBound(pages: readonly number[], least: number): number {
+  let low = 0;
+  let high = pages.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (pages[middle]! < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -54,6 +54,7 @@ export async function receiveDump(
   return {
     pageCount: parser.pageCount,
     lazyPageCount: parser.lazyPageCount,
+    inheritedPageCount: parser.inheritedPageCount,
     targetCount: parser.targetCount,
     receivedBytes,
     durationMs: performance.now() - startedMs,

@@ -1,51 +1,74 @@
 /**
- * An opened checkpoint, shared by all its readers: the index, the checksums and one descriptor of the
- * pages file. Opening proves that every file is there with its length, and index and checksums whole.
+ * An opened checkpoint, shared by all its readers: the index, the checksums and a descriptor of each file
+ * with pages. Opening proves that every file is there with its length, and index and checksums whole.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
 import type { CheckpointManifest } from './contract.ts';
 import { toStoreError } from './durable.ts';
+import type { StoreFileSystem } from './file-system.ts';
+import type { HotPages } from './hot-pages.ts';
 import { decodeIndex, type PageIndex } from './index-format.ts';
+import { PAGE_BYTES } from './limits.ts';
 import { decodeManifest, MAX_MANIFEST_BYTES } from './manifest.ts';
-import { CHECKSUMS, INDEX, MANIFEST, PAGES } from './names.ts';
+import { CHECKSUMS, INDEX, MANIFEST, PAGES, sharedName } from './names.ts';
 import { PageLookup } from './page-lookup.ts';
 
 export interface CheckpointFiles {
+  fs: StoreFileSystem;
   directory: string;
   manifest: CheckpointManifest;
   index: PageIndex;
   lookup: PageLookup;
-  /** XXH64 of every stored page, in file order. */
+  /** XXH64 of every stored page. */
   checksums: BigUint64Array;
-  pages: FileHandle;
+  /** Files with pages, by the number that origins have for them. */
+  pages: ReadonlyMap<number, FileHandle>;
+  /** The working set in memory, once it was asked for. */
+  hotPages?: HotPages | undefined;
 }
 
+type OpenFile = (fs: StoreFileSystem, path: string) => Promise<FileHandle>;
+
 /** @throws {OffloadError} incomplete_checkpoint, naming the file; digest_mismatch; invalid_state */
-export async function openCheckpointFiles(directory: string, id: string): Promise<CheckpointFiles> {
-  const manifest = await readManifest(directory, id);
-  await assertFilesWhole(directory, manifest);
-  const index = decodeIndex(await readVerified(directory, manifest, INDEX), id);
-  const checksums = toChecksums(await readVerified(directory, manifest, CHECKSUMS));
+export async function openCheckpointFiles(
+  fs: StoreFileSystem,
+  directory: string,
+  id: string,
+  openFile: OpenFile = (system, path) => system.open(path, 'r'),
+): Promise<CheckpointFiles> {
+  const manifest = await readManifest(fs, directory, id);
+  await assertFilesWhole(fs, directory, manifest);
+  const index = decodeIndex(await readVerified(fs, directory, manifest, INDEX), id);
+  const checksums = toChecksums(await readVerified(fs, directory, manifest, CHECKSUMS));
   if (checksums.length !== index.storedPageCount) {
     throw incomplete(id, `has ${checksums.length} checksums for ${index.storedPageCount} stored pages`);
   }
-  const pages = await open(join(directory, PAGES), 'r');
-  return { directory, manifest, index, lookup: new PageLookup(index, id), checksums, pages };
+  assertOriginsInside(manifest, index);
+  const pages = await openPages(index, (name) => openFile(fs, join(directory, name)));
+  return { fs, directory, manifest, index, lookup: new PageLookup(index, id), checksums, pages };
+}
+
+export async function closeCheckpointFiles(files: CheckpointFiles): Promise<void> {
+  await Promise.all([...files.pages.values()].map((file) => file.close()));
 }
 
 /** @throws {OffloadError} incomplete_checkpoint, invalid_state (unknown version) */
-export async function readManifest(directory: string, id: string): Promise<CheckpointManifest> {
+export async function readManifest(
+  fs: StoreFileSystem,
+  directory: string,
+  id: string,
+): Promise<CheckpointManifest> {
   const path = join(directory, MANIFEST);
   try {
-    const { size } = await stat(path);
+    const { size } = await fs.stat(path);
     if (size > MAX_MANIFEST_BYTES) {
       throw incomplete(id, `has a manifest.json of ${size} bytes, limit ${MAX_MANIFEST_BYTES} bytes`);
     }
-    return decodeManifest(await readFile(path, 'utf8'), id);
+    return decodeManifest(await fs.readFile(path, 'utf8'), id);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw incomplete(id, 'has no manifest.json');
     throw toStoreError(error, 'page store open', id);
@@ -54,11 +77,12 @@ export async function readManifest(directory: string, id: string): Promise<Check
 
 /** Reads a whole file and checks its sha256. @throws {OffloadError} digest_mismatch */
 export async function readVerified(
+  fs: StoreFileSystem,
   directory: string,
   manifest: CheckpointManifest,
   name: string,
 ): Promise<Buffer> {
-  const bytes = await readFile(join(directory, name));
+  const bytes = await fs.readFile(join(directory, name));
   if (createHash('sha256').update(bytes).digest('hex') !== manifest.files[name]?.sha256) {
     throw new OffloadError(
       'digest_mismatch',
@@ -68,17 +92,46 @@ export async function readVerified(
   return bytes;
 }
 
-async function assertFilesWhole(directory: string, manifest: CheckpointManifest): Promise<void> {
+async function assertFilesWhole(
+  fs: StoreFileSystem,
+  directory: string,
+  manifest: CheckpointManifest,
+): Promise<void> {
   for (const required of [PAGES, INDEX, CHECKSUMS]) {
     if (manifest.files[required] === undefined)
       throw incomplete(manifest.id, `names no ${required} in its manifest`);
   }
   for (const [name, file] of Object.entries(manifest.files)) {
-    const found = await stat(join(directory, name)).catch(() => undefined);
+    const found = await fs.stat(join(directory, name)).catch(() => undefined);
     if (found === undefined) throw incomplete(manifest.id, `has no ${name}`);
     if (found.size !== file.bytes) {
       throw incomplete(manifest.id, `has ${name} of ${found.size} bytes, expected ${file.bytes} bytes`);
     }
+  }
+}
+
+function assertOriginsInside(manifest: CheckpointManifest, index: PageIndex): void {
+  for (const { file, filePage, pageCount } of index.origins) {
+    const name = sharedName(file);
+    const endByte = (filePage + pageCount) * PAGE_BYTES;
+    if (endByte <= (manifest.files[name]?.bytes ?? 0)) continue;
+    throw incomplete(manifest.id, `has an index that points past the end of ${name}`);
+  }
+}
+
+async function openPages(
+  index: PageIndex,
+  openFile: (name: string) => Promise<FileHandle>,
+): Promise<Map<number, FileHandle>> {
+  const pages = new Map<number, FileHandle>();
+  try {
+    for (const file of new Set([0, ...index.origins.map((origin) => origin.file)])) {
+      pages.set(file, await openFile(sharedName(file)));
+    }
+    return pages;
+  } catch (error) {
+    await Promise.all([...pages.values()].map((file) => file.close()));
+    throw error;
   }
 }
 

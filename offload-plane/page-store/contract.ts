@@ -4,6 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { OrderLogBytes } from '../order-log/contract.ts';
+import type { StoreFileSystem } from './file-system.ts';
 
 /** Whose memory: a task's address space (id: its pid in the container) or a shared memory object. */
 export interface PageTarget {
@@ -18,13 +19,14 @@ export interface Segment extends PageTarget {
   /** CRIU may restore these after the task runs: anonymous private memory. */
   lazy: boolean;
   zero: boolean;
-  /** Index of the first page in the `pages` and `checksums` files; 0 for zero runs. */
+  /** Number of the first page among the stored ones, as `checksums` lists them; 0 for zero runs. */
   firstStoredPage: number;
 }
 
 export interface StoredFile {
   bytes: number;
-  sha256: string;
+  /** Files with pages have none: `checksums` has one for each page, and hashing both would be most of a dump. */
+  sha256?: string;
 }
 
 /** manifest.json: written last, so that a checkpoint with a manifest is whole. */
@@ -36,11 +38,16 @@ export interface CheckpointManifest {
   /** Zero pages included. */
   pageCount: number;
   zeroPageCount: number;
-  /** Of every file below together. */
+  /** Of the others, those that lie in the pages file of an earlier checkpoint. */
+  sharedPageCount: number;
+  /** Of every file below together, without those that were another checkpoint's first. */
   storedBytes: number;
   /** sha256 over index and checksums: identifies the memory image; an order log names it. */
   digest: string;
   files: Record<string, StoredFile>;
+  tenant?: string;
+  /** The checkpoint it was written on top of. It may be gone: nothing of it is needed. */
+  parent?: string;
   meta: object;
 }
 
@@ -55,6 +62,18 @@ export interface PageStoreOptions {
   quotaBytes?: number;
   logger?: PageStoreLogger;
   limits?: Partial<StoreLimits>;
+  fileSystem?: StoreFileSystem;
+  /** Wall clock, for the last use of checkpoints. */
+  nowMs?: () => number;
+}
+
+export interface BeginOptions {
+  /** Pages that a checkpoint of this tenant has are not stored again. Never across tenants. */
+  tenant?: string;
+  /** A checkpoint of the same tenant whose pages may be inherited. */
+  parent?: string;
+  /** rest (default): every page of the parent that is neither given nor removed; named: those named. */
+  inherit?: 'rest' | 'named';
 }
 
 /** Bounds on what a guest can make us write; bytes unless the name says otherwise. */
@@ -72,12 +91,23 @@ export interface StoreLimits {
 export interface PageStore {
   /** Committed checkpoints, oldest first; half-written ones are left out. */
   list(): Promise<CheckpointManifest[]>;
-  /** @throws {OffloadError} already_exists, invalid_request (id), invalid_state (store closed) */
-  begin(id: string): Promise<CheckpointWriter>;
+  /** @throws {OffloadError} already_exists, invalid_request, invalid_state (store closed), not_found (parent) */
+  begin(id: string, options?: BeginOptions): Promise<CheckpointWriter>;
   /** @throws {OffloadError} not_found, incomplete_checkpoint (names what is missing), invalid_state */
   open(id: string): Promise<CheckpointReader>;
-  /** @throws {OffloadError} not_found; invalid_state while a reader is open */
+  /**
+   * Checkpoints that share its pages keep what they need of them.
+   * @throws {OffloadError} not_found; invalid_state while a reader is open or it is pinned
+   */
   remove(id: string): Promise<void>;
+  /** A pinned checkpoint is neither evicted nor removed, across restarts. @throws {OffloadError} not_found */
+  pin(id: string): Promise<void>;
+  unpin(id: string): Promise<void>;
+  /**
+   * Removes what was not used for the longest time until the store takes at most `targetBytes`, or nothing
+   * is left that may go. What is open, pinned or has pages that others share stays. Gives the ids.
+   */
+  evict(targetBytes: number): Promise<string[]>;
   /** Directories left by writers that never committed, removed when the store was opened. */
   readonly leftoversRemoved: number;
   /** Bytes taken, writers in progress included. */
@@ -90,6 +120,17 @@ export interface CheckpointWriter {
   readonly id: string;
   /** Announces a target, so that one without a single page still gets its pagemap image. */
   addTarget(target: PageTarget): void;
+  /**
+   * Makes sure that so many bytes more have room, evicting what was not used for the longest time.
+   * @throws {OffloadError} no_space, naming what is needed, what is free and the limit, in bytes
+   */
+  reserve(bytes: number): Promise<void>;
+  /** Whether the parent has pages of this target. */
+  parentHas(target: PageTarget): boolean;
+  /** These pages are as in the parent. @throws {OffloadError} page_protocol_violation: it has none there */
+  inheritPages(target: PageTarget, vaddr: bigint, pageCount: number): void;
+  /** These pages of the parent are gone: `inherit: 'rest'` leaves them out. */
+  removePages(target: PageTarget, vaddr: bigint, pageCount: number): void;
   /**
    * Appends pages (n x 4096 bytes, at most MAX_APPEND_BYTES). Returns a promise only when the device
    * is behind; `pages` may be reused as soon as the call has returned.
@@ -125,7 +166,10 @@ export interface CheckpointReader {
    * thread pool hop costs tens. For demand faults and for pages that were `prefetch`ed.
    */
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset?: number): void;
-  /** Brings ranges into the page cache, in file order with large reads. Reads only; never throws. */
+  /**
+   * Brings pages into memory ahead of their use: the working set, when it has a file, once for all readers;
+   * else the ranges, into the page cache, in file order with large reads. Never throws.
+   */
   prefetch(ranges: readonly TargetRange[]): Promise<void>;
   /** XXH64 of a page (zero pages too). undefined: no such page. */
   pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined;
@@ -141,10 +185,26 @@ export interface CheckpointReader {
   /** Its sha256 is checked at the end: a mismatch ends the stream with an error. */
   openRootfsDiff(): Readable | undefined;
   readOrderLog(): Promise<OrderLogBytes | undefined>;
-  /** Replaces the order log in one step. */
+  /** Replaces the order log in one step; a working set of the one before goes with it. */
   writeOrderLog(bytes: OrderLogBytes): Promise<void>;
+  /**
+   * Writes the pages of these runs into one file, in this order. What is zero is left out.
+   * @throws {OffloadError} no_space, not_found (no such page), corrupt_page
+   */
+  writeWorkingSet(runs: readonly { task: number; vaddr: bigint; pageCount: number }[]): Promise<void>;
+  /**
+   * The working set in its order by one sequential read, every page verified; undefined when there is none.
+   * A page that is damaged there is read from where it lies. Stop early with `return()`.
+   */
+  readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined>;
   /** Gives this handle back; the files close with the last one. Idempotent. */
   close(): Promise<void>;
+}
+
+/** Pages of one task, as they follow each other in the working set. */
+export interface WorkingSetRun extends TargetRange {
+  /** Valid until the next run is asked for. */
+  pages: Buffer;
 }
 
 export interface TargetRange {

@@ -2,9 +2,9 @@
  * Appends pages to one file in extents of 1 MiB: the device sees few, large, aligned writes, and the
  * caller a promise only when the device is behind.
  */
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { MIB } from '../../platform/units.ts';
+import { writeFully } from './durable.ts';
 
 export const EXTENT_BYTES = MIB;
 /** Extents being written at once; beyond it the caller waits. Bounds memory to one more than this. */
@@ -14,7 +14,6 @@ const SYNC_EVERY_BYTES = 64 * MIB;
 
 export class ExtentWriter {
   readonly #file: FileHandle;
-  readonly #digest = createHash('sha256');
   readonly #free: Buffer<ArrayBuffer>[] = [];
   readonly #inFlight = new Set<Promise<void>>();
   #extent = Buffer.allocUnsafeSlow(EXTENT_BYTES);
@@ -50,12 +49,11 @@ export class ExtentWriter {
     return this.#inFlight.size < MAX_IN_FLIGHT ? undefined : this.#waitForRoom();
   }
 
-  /** Writes what is left and waits for everything; gives the file's sha256. */
-  async finish(): Promise<string> {
+  /** Writes what is left and waits for everything. */
+  async finish(): Promise<void> {
     if (this.#filledBytes > 0) this.#submit();
     await this.settle();
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#digest.digest('hex');
   }
 
   /** Waits for writes under way, whatever comes of them. */
@@ -107,11 +105,7 @@ export class ExtentWriter {
 
   async #write(extent: Buffer, bytes: number, position: number): Promise<void> {
     try {
-      const pending = this.#file.write(extent, 0, bytes, position);
-      this.#digest.update(extent.subarray(0, bytes));
-      for (let done = (await pending).bytesWritten; done < bytes; ) {
-        done += (await this.#file.write(extent, done, bytes - done, position + done)).bytesWritten;
-      }
+      await writeFully(this.#file, extent.subarray(0, bytes), position);
     } catch (error) {
       this.#failure ??= error;
     }

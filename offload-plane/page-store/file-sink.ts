@@ -1,12 +1,14 @@
 /** Writes a stream into a file with a byte limit, a quota and a deadline for every wait. */
 import { createHash } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
 import type { StoredFile } from './contract.ts';
+import { removeTree, writeFully } from './durable.ts';
+import type { StoreFileSystem } from './file-system.ts';
 import type { QuotaShare } from './quota.ts';
 
 export interface SinkOptions {
+  fs: StoreFileSystem;
   path: string;
   /** For messages: which file of which checkpoint. */
   subject: string;
@@ -22,16 +24,17 @@ export async function writeSource(source: Readable | Buffer, options: SinkOption
   let bytes = 0;
   const stopWatching = destroyWhenIdle(stream, options);
   try {
-    const file = await open(options.path, 'wx');
+    const file = await options.fs.open(options.path, 'wx');
     try {
       for await (const chunk of stream) {
         stopWatching.touch();
         const data = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
         if (bytes + data.length > options.limitBytes) throw tooLarge(options);
         options.quota.take(data.length, options.subject);
+        const position = bytes;
         bytes += data.length;
         digest.update(data);
-        await file.writeFile(data);
+        await writeFully(file, data, position);
       }
       await file.sync();
     } finally {
@@ -41,7 +44,7 @@ export async function writeSource(source: Readable | Buffer, options: SinkOption
   } catch (error) {
     options.quota.give(bytes);
     stream.destroy();
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await rm(options.path, { force: true });
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await removeTree(options.fs, options.path);
     throw error;
   } finally {
     stopWatching.stop();

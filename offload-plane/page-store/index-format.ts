@@ -1,19 +1,22 @@
 /**
  * The `index` file: which pages a checkpoint has and where they lie. Binary, little-endian.
- * Header, 32 bytes: magic "OFPINDEX", u32 version, u32 target count, u32 segment count, u32 0,
+ * Header, 32 bytes: magic "OFPINDEX", u32 version, u32 target count, u32 segment count, u32 origin count,
  * u64 stored page count. Then targets, 16 bytes: u32 kind, u32 0, u64 id. Then segments, 32 bytes:
  * u32 target index, u32 flags, u64 vaddr, u64 first stored page, u64 page count; sorted by target and
- * address, without overlap.
+ * address, without overlap. Then origins, 24 bytes: u32 file (0: `pages`, n: `shared-n`), u32 0, u64 first
+ * page in that file, u64 page count; together they are the stored pages in their order.
  */
 import { OffloadError } from '../../platform/errors.ts';
 import type { PageTarget, Segment } from './contract.ts';
-import { MAX_ADDRESS, MAX_SHMEM_ID, PAGE_BYTES } from './limits.ts';
+import { MAX_ADDRESS, MAX_SHARED_FILE, MAX_SHMEM_ID, PAGE_BYTES } from './limits.ts';
+import type { Origin } from './origins.ts';
 
 const MAGIC = Buffer.from('OFPINDEX');
-export const INDEX_VERSION = 1;
+export const INDEX_VERSION = 2;
 const HEADER_BYTES = 32;
 const TARGET_BYTES = 16;
 const SEGMENT_BYTES = 32;
+const ORIGIN_BYTES = 24;
 const FLAG_LAZY = 1;
 const FLAG_ZERO = 2;
 const KIND_CODES = { task: 1, shmem: 2 } as const;
@@ -21,6 +24,7 @@ const KIND_CODES = { task: 1, shmem: 2 } as const;
 export interface PageIndex {
   targets: readonly PageTarget[];
   segments: readonly Segment[];
+  origins: readonly Origin[];
   storedPageCount: number;
 }
 
@@ -33,13 +37,12 @@ export function compareTargets(a: PageTarget, b: PageTarget): number {
 }
 
 export function encodeIndex(index: PageIndex): Buffer {
-  const bytes = Buffer.alloc(
-    HEADER_BYTES + index.targets.length * TARGET_BYTES + index.segments.length * SEGMENT_BYTES,
-  );
+  const bytes = Buffer.alloc(indexBytes(index.targets.length, index.segments.length, index.origins.length));
   MAGIC.copy(bytes);
   bytes.writeUInt32LE(INDEX_VERSION, 8);
   bytes.writeUInt32LE(index.targets.length, 12);
   bytes.writeUInt32LE(index.segments.length, 16);
+  bytes.writeUInt32LE(index.origins.length, 20);
   bytes.writeBigUInt64LE(BigInt(index.storedPageCount), 24);
   let offset = HEADER_BYTES;
   const positions = new Map<string, number>();
@@ -57,8 +60,17 @@ export function encodeIndex(index: PageIndex): Buffer {
     bytes.writeBigUInt64LE(BigInt(segment.pageCount), offset + 24);
     offset += SEGMENT_BYTES;
   }
+  for (const origin of index.origins) {
+    bytes.writeUInt32LE(origin.file, offset);
+    bytes.writeBigUInt64LE(BigInt(origin.filePage), offset + 8);
+    bytes.writeBigUInt64LE(BigInt(origin.pageCount), offset + 16);
+    offset += ORIGIN_BYTES;
+  }
   return bytes;
 }
+
+const indexBytes = (targetCount: number, segmentCount: number, originCount: number): number =>
+  HEADER_BYTES + targetCount * TARGET_BYTES + segmentCount * SEGMENT_BYTES + originCount * ORIGIN_BYTES;
 
 /** @throws {OffloadError} incomplete_checkpoint, saying what is wrong with it */
 export function decodeIndex(bytes: Buffer, subject: string): PageIndex {
@@ -71,12 +83,14 @@ export function decodeIndex(bytes: Buffer, subject: string): PageIndex {
   }
   const targetCount = bytes.readUInt32LE(12);
   const segmentCount = bytes.readUInt32LE(16);
-  const expectedBytes = HEADER_BYTES + targetCount * TARGET_BYTES + segmentCount * SEGMENT_BYTES;
+  const originCount = bytes.readUInt32LE(20);
+  const expectedBytes = indexBytes(targetCount, segmentCount, originCount);
   if (bytes.length !== expectedBytes) throw broken(`has ${bytes.length} bytes, expected ${expectedBytes}`);
   const storedPageCount = Number(bytes.readBigUInt64LE(24));
   const targets = decodeTargets(bytes, targetCount, broken);
   const segments = decodeSegments(bytes, segmentCount, targets, storedPageCount, broken);
-  return { targets, segments, storedPageCount };
+  const origins = decodeOrigins(bytes, originCount, storedPageCount, broken);
+  return { targets, segments, origins, storedPageCount };
 }
 
 type Broken = (what: string) => OffloadError;
@@ -120,6 +134,21 @@ function decodeSegments(
   return segments;
 }
 
+function decodeOrigins(bytes: Buffer, count: number, storedPageCount: number, broken: Broken): Origin[] {
+  const origins: Origin[] = [];
+  let firstStoredPage = 0;
+  for (let offset = bytes.length - count * ORIGIN_BYTES; offset < bytes.length; offset += ORIGIN_BYTES) {
+    const file = bytes.readUInt32LE(offset);
+    const filePage = Number(bytes.readBigUInt64LE(offset + 8));
+    const pageCount = Number(bytes.readBigUInt64LE(offset + 16));
+    if (file > MAX_SHARED_FILE || pageCount === 0) throw broken(`origin ${origins.length} is out of range`);
+    origins.push({ firstStoredPage, file, filePage, pageCount });
+    firstStoredPage += pageCount;
+  }
+  if (firstStoredPage === storedPageCount) return origins;
+  throw broken(`says where ${firstStoredPage} of ${storedPageCount} stored pages lie`);
+}
+
 /**
  * Sorts segments, joins neighbours and refuses overlaps: CRIU never sends a page twice, so whoever does
  * is not to be trusted with the rest.
@@ -147,7 +176,7 @@ export function normaliseSegments(segments: Segment[], subject: string): Segment
   return merged;
 }
 
-/** Neighbours by address that also are neighbours in the pages file, or both zero. */
+/** Neighbours by address that also are neighbours among the stored pages, or both zero. */
 function joins(a: Segment, b: Segment): boolean {
   if (a.lazy !== b.lazy || a.zero !== b.zero) return false;
   return a.zero || a.firstStoredPage + a.pageCount === b.firstStoredPage;

@@ -10,6 +10,9 @@ export const MAX_ADDRESS = 1n << 56n;
 /** Task ids are pids, shared memory ids inode numbers; both stay exact in a double. */
 export const MAX_TASK_ID = 2 ** 31 - 1;
 export const MAX_SHMEM_ID = Number.MAX_SAFE_INTEGER;
+/** The largest n of a `shared-n`; each one used is a descriptor while the checkpoint is open. */
+export const MAX_SHARED_FILE = 255;
+export const MAX_SHARED_FILES_USED = 16;
 
 export const DEFAULT_LIMITS: StoreLimits = {
   maxImageBytes: 256 * MIB,

@@ -1,18 +1,36 @@
 /**
- * Takes pages as they arrive: leaves out zero pages, hashes the others and notes where each run lies.
- * A page costs one comparison, one hash and one copy here, and no promise.
+ * Takes pages as they arrive: leaves out zero pages, hashes the others, refers to those that are known
+ * already and notes where each run lies. A page costs one comparison, one hash and one copy here (a known
+ * one a read and a second comparison in place of the copy), and no promise.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { OffloadError } from '../../platform/errors.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
+import { CHECKSUM_BYTES, ChecksumList } from './checksum-list.ts';
 import type { PageTarget, Segment, StoreLimits } from './contract.ts';
 import { ExtentWriter } from './extent-writer.ts';
 import { targetKey } from './index-format.ts';
+import type { KnownPages } from './known-pages.ts';
 import { MAX_ADDRESS, MAX_APPEND_BYTES, MAX_SHMEM_ID, MAX_TASK_ID, PAGE_BYTES } from './limits.ts';
+import { type Origin, OriginList } from './origins.ts';
 import type { QuotaShare } from './quota.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
-const DIGEST_BYTES = 8;
+
+export interface Run {
+  target: PageTarget;
+  vaddr: bigint;
+  lazy: boolean;
+  pageCount: number;
+}
+
+export interface AppenderOptions {
+  file: FileHandle;
+  subject: string;
+  limits: StoreLimits;
+  quota: QuotaShare;
+  known: KnownPages | undefined;
+}
 
 export class PageAppender {
   readonly segments: Segment[] = [];
@@ -21,19 +39,31 @@ export class PageAppender {
   readonly #subject: string;
   readonly #limits: StoreLimits;
   readonly #quota: QuotaShare;
-  #checksums = new BigUint64Array(4096);
-  #storedPageCount = 0;
+  readonly #known: KnownPages | undefined;
+  readonly #origins = new OriginList();
+  #ownPageCount = 0;
+  readonly #checksums = new ChecksumList();
   #zeroPageCount = 0;
 
-  constructor(options: { file: FileHandle; subject: string; limits: StoreLimits; quota: QuotaShare }) {
+  constructor(options: AppenderOptions) {
     this.#extents = new ExtentWriter(options.file);
     this.#subject = options.subject;
     this.#limits = options.limits;
     this.#quota = options.quota;
+    this.#known = options.known;
   }
 
   get storedPageCount(): number {
-    return this.#storedPageCount;
+    return this.#checksums.count;
+  }
+
+  /** In this checkpoint's own pages file. */
+  get ownPageCount(): number {
+    return this.#ownPageCount;
+  }
+
+  get origins(): readonly Origin[] {
+    return this.#origins.origins;
   }
 
   get zeroPageCount(): number {
@@ -44,9 +74,19 @@ export class PageAppender {
     return [...this.#targets.values()];
   }
 
-  /** The checksums of stored pages, in file order. */
+  /** The checksums of stored pages. */
   get checksums(): BigUint64Array {
-    return this.#checksums.subarray(0, this.#storedPageCount);
+    return this.#checksums.checksums;
+  }
+
+  /** Those of the own pages file, in file order. */
+  ownChecksums(): BigUint64Array {
+    const own = new BigUint64Array(this.#ownPageCount);
+    for (const { file, firstStoredPage, filePage, pageCount } of this.origins) {
+      if (file !== 0) continue;
+      own.set(this.checksums.subarray(firstStoredPage, firstStoredPage + pageCount), filePage);
+    }
+    return own;
   }
 
   addTarget(target: PageTarget): void {
@@ -70,14 +110,20 @@ export class PageAppender {
       const zero = isZeroPage(pages, start);
       let end = start + PAGE_BYTES;
       while (end < pages.length && isZeroPage(pages, end) === zero) end += PAGE_BYTES;
-      this.#addRun(target, vaddr + BigInt(start), lazy, zero, pages, start, end);
+      const pageCount = (end - start) / PAGE_BYTES;
+      const run = { target, vaddr: vaddr + BigInt(start), lazy, pageCount };
+      if (zero) this.addZero(run);
+      else {
+        this.#addSegment(run, false, this.storedPageCount);
+        this.#store(pages, start, end, pageCount);
+      }
       start = end;
     }
     return this.#extents.backpressure();
   }
 
-  /** Flushes; gives the pages file's sha256. */
-  finish(): Promise<string> {
+  /** Flushes. */
+  finish(): Promise<void> {
     return this.#extents.finish();
   }
 
@@ -85,42 +131,72 @@ export class PageAppender {
     return this.#extents.settle();
   }
 
-  #addRun(
-    target: PageTarget,
-    vaddr: bigint,
-    lazy: boolean,
-    zero: boolean,
-    pages: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    const pageCount = (end - start) / PAGE_BYTES;
-    const firstStoredPage = zero ? 0 : this.#storedPageCount;
-    if (zero) this.#zeroPageCount += pageCount;
-    else this.#store(pages, start, end, pageCount);
-    if (!this.#extendLast(target, vaddr, lazy, zero, pageCount, firstStoredPage)) {
-      if (this.segments.length >= this.#limits.maxSegmentCount) {
-        throw this.#violation(`memory in more than ${this.#limits.maxSegmentCount} segments`);
-      }
-      this.segments.push({
-        kind: target.kind,
-        id: target.id,
-        vaddr,
-        pageCount,
-        lazy,
-        zero,
-        firstStoredPage,
-      });
-    }
+  /** Pages that lie in files of other checkpoints, with the checksums they have there. */
+  addElsewhere(run: Run, checksums: BigUint64Array, parts: readonly Origin[]): void {
+    this.addTarget(run.target);
+    this.#quota.take(run.pageCount * CHECKSUM_BYTES, this.#subject);
+    this.#addSegment(run, false, this.storedPageCount);
+    this.#checksums.extend(run.pageCount).set(checksums);
+    for (const { file, filePage, pageCount } of parts) this.#addOrigin(file, filePage, pageCount);
+  }
+
+  addZero(run: Run): void {
+    this.addTarget(run.target);
+    this.#zeroPageCount += run.pageCount;
+    this.#addSegment(run, true, 0);
   }
 
   #store(pages: Buffer, start: number, end: number, pageCount: number): void {
-    this.#quota.take(end - start + pageCount * DIGEST_BYTES, this.#subject);
-    this.#growChecksums(this.#storedPageCount + pageCount);
-    for (let offset = start; offset < end; offset += PAGE_BYTES) {
-      this.#checksums[this.#storedPageCount++] = xxh64At(pages, offset, PAGE_BYTES);
+    this.#quota.take(pageCount * CHECKSUM_BYTES, this.#subject);
+    const digests = this.#checksums.extend(pageCount);
+    for (let i = 0; i < pageCount; i++) {
+      digests[i] = xxh64At(pages, start + i * PAGE_BYTES, PAGE_BYTES);
     }
+    // Pages scattered over too many places would pass the bound; such are stored again instead.
+    const crowded = this.origins.length * 2 > this.#limits.maxSegmentCount;
+    if (this.#known === undefined || crowded) this.#storeOwn(pages, start, end);
+    else this.#storeUnknown(this.#known, digests, pages, start, end);
+  }
+
+  #storeUnknown(known: KnownPages, digests: BigUint64Array, pages: Buffer, start: number, end: number): void {
+    let ownFrom = start;
+    for (let offset = start; offset < end; ) {
+      const match = known.find(digests, (offset - start) / PAGE_BYTES, pages, offset);
+      if (match === undefined) {
+        offset += PAGE_BYTES;
+        continue;
+      }
+      this.#storeOwn(pages, ownFrom, offset);
+      for (const { file, filePage, pageCount } of match.parts) this.#addOrigin(file, filePage, pageCount);
+      offset += match.pageCount * PAGE_BYTES;
+      ownFrom = offset;
+    }
+    this.#storeOwn(pages, ownFrom, end);
+  }
+
+  #storeOwn(pages: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    const pageCount = (end - start) / PAGE_BYTES;
+    this.#quota.take(end - start, this.#subject);
+    this.#addOrigin(0, this.#ownPageCount, pageCount);
+    this.#ownPageCount += pageCount;
     this.#extents.append(pages, start, end);
+  }
+
+  #addOrigin(file: number, filePage: number, pageCount: number): void {
+    this.#origins.add(file, filePage, pageCount);
+    if (this.origins.length > this.#limits.maxSegmentCount) {
+      throw this.#violation(`pages in more than ${this.#limits.maxSegmentCount} places`);
+    }
+  }
+
+  #addSegment({ target, vaddr, lazy, pageCount }: Run, zero: boolean, firstStoredPage: number): void {
+    if (this.#extendLast(target, vaddr, lazy, zero, pageCount, firstStoredPage)) return;
+    if (this.segments.length >= this.#limits.maxSegmentCount) {
+      throw this.#violation(`memory in more than ${this.#limits.maxSegmentCount} segments`);
+    }
+    const { kind, id } = target;
+    this.segments.push({ kind, id, vaddr, pageCount, lazy, zero, firstStoredPage });
   }
 
   /** Most frames go on where the one before ended. */
@@ -139,13 +215,6 @@ export class PageAppender {
     if (!zero && last.firstStoredPage + last.pageCount !== firstStoredPage) return false;
     last.pageCount += pageCount;
     return true;
-  }
-
-  #growChecksums(count: number): void {
-    if (count <= this.#checksums.length) return;
-    const grown = new BigUint64Array(Math.max(count, this.#checksums.length * 2));
-    grown.set(this.#checksums);
-    this.#checksums = grown;
   }
 
   #check(vaddr: bigint, pages: Buffer): void {

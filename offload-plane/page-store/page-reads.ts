@@ -6,7 +6,9 @@ import type { CheckpointFiles } from './checkpoint-files.ts';
 import type { PageTarget } from './contract.ts';
 import { toStoreError } from './durable.ts';
 import { PAGE_BYTES } from './limits.ts';
+import { sharedName } from './names.ts';
 import type { Piece } from './page-lookup.ts';
+import { placeSpan, planSpans, type Span, spanBuffer } from './spans.ts';
 
 export interface PageRead {
   target: PageTarget;
@@ -21,8 +23,8 @@ export async function readPagesInto(files: CheckpointFiles, read: PageRead): Pro
   for (const piece of checkedPieces(files, read)) {
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
-    else {
-      await readFully(files, piece, read.into, offset);
+    else if (!isHot(files, piece, read.into, offset)) {
+      await readStoredPages(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
     offset += bytes;
@@ -34,12 +36,16 @@ export function readPagesIntoSync(files: CheckpointFiles, read: PageRead): void 
   for (const piece of checkedPieces(files, read)) {
     const bytes = piece.pageCount * PAGE_BYTES;
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
-    else {
-      readFullySync(files, piece, read.into, offset);
+    else if (!isHot(files, piece, read.into, offset)) {
+      readStoredPagesSync(files, piece.storedPage, piece.pageCount, read.into, offset);
       verifyPiece(files, read, piece, offset);
     }
     offset += bytes;
   }
+}
+
+function isHot(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): boolean {
+  return files.hotPages?.copy(piece.storedPage, piece.pageCount, into, offset) ?? false;
 }
 
 function checkedPieces(files: CheckpointFiles, read: PageRead): Piece[] {
@@ -58,31 +64,50 @@ function checkedPieces(files: CheckpointFiles, read: PageRead): Piece[] {
   return files.lookup.pieces(read.target, read.vaddr, read.pageCount);
 }
 
-async function readFully(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): Promise<void> {
-  const wanted = piece.pageCount * PAGE_BYTES;
-  const position = piece.storedPage * PAGE_BYTES;
-  for (let done = 0; done < wanted; ) {
-    const { bytesRead } = await files.pages
-      .read(into, offset + done, wanted - done, position + done)
-      .catch((error: unknown) => {
-        throw toStoreError(error, 'page store read', files.manifest.id);
-      });
-    if (bytesRead === 0) throw truncated(files);
-    done += bytesRead;
+/** Stored pages as they lie, not yet compared with anything. @throws {OffloadError} incomplete_checkpoint */
+export async function readStoredPages(
+  files: CheckpointFiles,
+  storedPage: number,
+  pageCount: number,
+  into: Buffer,
+  offset: number,
+): Promise<void> {
+  for (const span of planSpans(files.index.origins, storedPage, pageCount)) {
+    const to = spanBuffer(span, storedPage, into, offset);
+    const file = files.pages.get(span.file)!;
+    try {
+      for (let done = 0; done < to.length; ) {
+        const { bytesRead } = await file.read(to, done, to.length - done, span.filePage * PAGE_BYTES + done);
+        if (bytesRead === 0) throw truncated(files, span);
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toStoreError(error, 'page store read', files.manifest.id);
+    }
+    placeSpan(span, to, storedPage, into, offset);
   }
 }
 
-function readFullySync(files: CheckpointFiles, piece: Piece, into: Buffer, offset: number): void {
-  const wanted = piece.pageCount * PAGE_BYTES;
-  const position = piece.storedPage * PAGE_BYTES;
-  try {
-    for (let done = 0; done < wanted; ) {
-      const bytesRead = readSync(files.pages.fd, into, offset + done, wanted - done, position + done);
-      if (bytesRead === 0) throw truncated(files);
-      done += bytesRead;
+export function readStoredPagesSync(
+  files: CheckpointFiles,
+  storedPage: number,
+  pageCount: number,
+  into: Buffer,
+  offset: number,
+): void {
+  for (const span of planSpans(files.index.origins, storedPage, pageCount)) {
+    const to = spanBuffer(span, storedPage, into, offset);
+    const { fd } = files.pages.get(span.file)!;
+    try {
+      for (let done = 0; done < to.length; ) {
+        const bytesRead = readSync(fd, to, done, to.length - done, span.filePage * PAGE_BYTES + done);
+        if (bytesRead === 0) throw truncated(files, span);
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw toStoreError(error, 'page store read', files.manifest.id);
     }
-  } catch (error) {
-    throw toStoreError(error, 'page store read', files.manifest.id);
+    placeSpan(span, to, storedPage, into, offset);
   }
 }
 
@@ -99,9 +124,9 @@ function verifyPiece(files: CheckpointFiles, read: PageRead, piece: Piece, offse
   }
 }
 
-function truncated(files: CheckpointFiles): OffloadError {
+function truncated(files: CheckpointFiles, span: Span): OffloadError {
   return new OffloadError(
     'incomplete_checkpoint',
-    `page store read ${files.manifest.id}: the pages file ends early`,
+    `page store read ${files.manifest.id}: ${sharedName(span.file)} ends before page ${span.filePage + span.pageCount - 1}`,
   );
 }

@@ -1,66 +1,103 @@
-/** The store's byte quota: taken as bytes arrive, given back when a checkpoint goes. */
+/**
+ * The store's byte quota: what checkpoints at rest take (the ledger) and what writers hold, reserved ahead
+ * or taken as bytes arrive.
+ */
 import { OffloadError } from '../../platform/errors.ts';
+import type { Ledger } from './ledger.ts';
 
 export class Quota {
   readonly limitBytes: number;
-  #usedBytes = 0;
+  readonly #ledger: Ledger;
+  #heldBytes = 0;
+  #writtenBytes = 0;
 
-  constructor(limitBytes = Number.POSITIVE_INFINITY) {
+  constructor(ledger: Ledger, limitBytes = Number.POSITIVE_INFINITY) {
+    this.#ledger = ledger;
     this.limitBytes = limitBytes;
   }
 
   get usedBytes(): number {
-    return this.#usedBytes;
+    return this.#ledger.bytes + this.#heldBytes;
+  }
+
+  /** Of this quota; the device may have less. */
+  get freeBytes(): number {
+    return Math.max(0, this.limitBytes - this.usedBytes);
+  }
+
+  /** Reserved by writers and not yet on the device. */
+  get pendingBytes(): number {
+    return Math.max(0, this.#heldBytes - this.#writtenBytes);
   }
 
   /** @throws {OffloadError} no_space, before a byte too many is written. */
-  take(bytes: number, subject: string): void {
-    if (this.#usedBytes + bytes > this.limitBytes) {
+  hold(bytes: number, subject: string): void {
+    if (bytes > this.freeBytes) {
       throw new OffloadError(
         'no_space',
-        `page store ${subject}: ${this.#usedBytes} bytes used and ${bytes} bytes more pass the quota of ${this.limitBytes} bytes`,
+        `page store ${subject}: ${this.usedBytes} bytes used and ${bytes} bytes more pass the quota of ${this.limitBytes} bytes`,
       );
     }
-    this.#usedBytes += bytes;
+    this.#heldBytes += bytes;
   }
 
-  /** Bytes that are there already, over the limit or not. */
-  count(bytes: number): void {
-    this.#usedBytes += bytes;
+  release(bytes: number): void {
+    this.#heldBytes -= bytes;
   }
 
-  give(bytes: number): void {
-    this.#usedBytes = Math.max(0, this.#usedBytes - bytes);
+  written(bytes: number): void {
+    this.#writtenBytes += bytes;
   }
 }
 
-/** One checkpoint's part of the quota, so that all of it can be given back at once. */
+/** One writer's part of the quota, so that all of it can be given back at once. */
 export class QuotaShare {
   readonly #quota: Quota;
+  #heldBytes = 0;
+  #reservedBytes = 0;
   #takenBytes = 0;
 
   constructor(quota: Quota) {
     this.#quota = quota;
   }
 
+  /** What of `bytes` more is not held already. */
+  missingFor(bytes: number): number {
+    return Math.max(0, this.#takenBytes + bytes - this.#heldBytes);
+  }
+
+  /** @throws {OffloadError} no_space */
+  reserve(bytes: number, subject: string): void {
+    this.#hold(this.missingFor(bytes), subject);
+    this.#reservedBytes = Math.max(this.#reservedBytes, this.#takenBytes + bytes);
+  }
+
+  /** @throws {OffloadError} no_space */
   take(bytes: number, subject: string): void {
-    this.#quota.take(bytes, subject);
+    this.#hold(this.missingFor(bytes), subject);
     this.#takenBytes += bytes;
+    this.#quota.written(bytes);
   }
 
   give(bytes: number): void {
-    this.#quota.give(bytes);
     this.#takenBytes -= bytes;
+    this.#quota.written(-bytes);
+    this.#release(this.#heldBytes - Math.max(this.#takenBytes, this.#reservedBytes));
   }
 
-  /** What was estimated while writing becomes what is there. */
-  settle(bytes: number): void {
-    this.#quota.give(this.#takenBytes);
-    this.#quota.count(bytes);
-    this.#takenBytes = bytes;
-  }
-
+  /** When the writer has ended: what it left is in the ledger. */
   giveAll(): void {
+    this.#reservedBytes = 0;
     this.give(this.#takenBytes);
+  }
+
+  #hold(bytes: number, subject: string): void {
+    this.#quota.hold(bytes, subject);
+    this.#heldBytes += bytes;
+  }
+
+  #release(bytes: number): void {
+    this.#quota.release(bytes);
+    this.#heldBytes -= bytes;
   }
 }

@@ -1,35 +1,52 @@
 /** One restore's handle on a checkpoint; several share the files beneath. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
-import { xxh64, xxh64At } from '../../platform/xxhash.ts';
 import type { OrderLogBytes } from '../order-log/contract.ts';
 import { type CheckpointFiles, readVerified } from './checkpoint-files.ts';
-import type { CheckpointManifest, CheckpointReader, PageTarget, Segment, TargetRange } from './contract.ts';
-import { addDigests, pageContribution } from './digests.ts';
+import type {
+  CheckpointManifest,
+  CheckpointReader,
+  PageTarget,
+  Segment,
+  TargetRange,
+  WorkingSetRun,
+} from './contract.ts';
 import { replaceFile, toStoreError } from './durable.ts';
+import type { HotPool } from './hot-pool.ts';
 import { PAGE_BYTES } from './limits.ts';
-import { IMAGES, ORDER, ROOTFS_DIFF } from './names.ts';
+import { IMAGES, ORDER, ROOTFS_DIFF, WORKING_SET } from './names.ts';
+import { frameDigest, memoryDigest, ZERO_PAGE_DIGEST } from './page-digests.ts';
 import { readPagesInto, readPagesIntoSync } from './page-reads.ts';
 import { prefetchRanges } from './prefetch.ts';
+import { openWorkingSet, storedRuns, workingSetBytes, writeWorkingSet } from './working-set.ts';
+import type { TaskRun } from './working-set-format.ts';
 
-export const ZERO_PAGE_DIGEST = xxh64At(Buffer.alloc(PAGE_BYTES), 0, PAGE_BYTES);
 /** A log has 16 bytes a page of the working set; one larger than this is not read. */
 const MAX_ORDER_BYTES = 64 * 1024 * 1024;
+
+export interface ReaderHooks {
+  hot: HotPool;
+  /** Counts what `write` adds to the checkpoint, at most so many bytes. @throws {OffloadError} no_space */
+  withRoom(bytes: number, write: () => Promise<void>): Promise<void>;
+  /** Once, when content is asked for: a look at the manifest is no use. */
+  onUse(): void;
+  release(): Promise<void>;
+}
 
 export class StoreReader implements CheckpointReader {
   readonly manifest: CheckpointManifest;
   readonly #files: CheckpointFiles;
-  readonly #release: () => Promise<void>;
+  readonly #hooks: ReaderHooks;
   #closing: Promise<void> | undefined;
+  #used = false;
 
-  constructor(files: CheckpointFiles, release: () => Promise<void>) {
+  constructor(files: CheckpointFiles, hooks: ReaderHooks) {
     this.#files = files;
     this.manifest = files.manifest;
-    this.#release = release;
+    this.#hooks = hooks;
   }
 
   segments(): readonly Segment[] {
@@ -48,17 +65,18 @@ export class StoreReader implements CheckpointReader {
   }
 
   async readInto(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0) {
-    this.#assertOpen();
+    this.#use();
     await readPagesInto(this.#files, { target, vaddr, pageCount, into, offset });
   }
 
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset = 0): void {
-    this.#assertOpen();
+    this.#use();
     readPagesIntoSync(this.#files, { target, vaddr, pageCount, into, offset });
   }
 
   async prefetch(ranges: readonly TargetRange[]): Promise<void> {
-    if (this.#closing === undefined) await prefetchRanges(this.#files, ranges);
+    if (this.#closing !== undefined) return;
+    if (!(await this.#hooks.hot.load(this.#files))) await prefetchRanges(this.#files, ranges);
   }
 
   pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined {
@@ -72,33 +90,11 @@ export class StoreReader implements CheckpointReader {
   }
 
   frameDigest(target: PageTarget, vaddr: bigint, pageCount: number): bigint {
-    const pieces = this.#files.lookup.pieces(target, vaddr, pageCount);
-    const { checksums } = this.#files;
-    const only = pieces.length === 1 && !pieces[0]!.zero ? pieces[0] : undefined;
-    if (only !== undefined) return xxh64(bytesOf(checksums, only.storedPage, pageCount));
-    const digests = new BigUint64Array(pageCount);
-    let at = 0;
-    for (const piece of pieces) {
-      if (piece.zero) digests.fill(ZERO_PAGE_DIGEST, at, at + piece.pageCount);
-      else digests.set(checksums.subarray(piece.storedPage, piece.storedPage + piece.pageCount), at);
-      at += piece.pageCount;
-    }
-    return xxh64(bytesOf(digests, 0, pageCount));
+    return frameDigest(this.#files, { target, vaddr, pageCount });
   }
 
   memoryDigest(ranges?: readonly TargetRange[]): bigint {
-    let sum = 0n;
-    for (const { target, vaddr, pageCount } of ranges ?? this.#allRanges()) {
-      let at = vaddr;
-      for (const piece of this.#files.lookup.pieces(target, vaddr, pageCount)) {
-        for (let i = 0; i < piece.pageCount; i++, at += BigInt(PAGE_BYTES)) {
-          if (piece.zero) continue;
-          const digest = this.#files.checksums[piece.storedPage + i]!;
-          sum = addDigests(sum, pageContribution(digest, target.kind, target.id, at));
-        }
-      }
-    }
-    return sum;
+    return memoryDigest(this.#files, ranges ?? this.#allRanges());
   }
 
   imageFiles(): string[] {
@@ -110,12 +106,12 @@ export class StoreReader implements CheckpointReader {
   }
 
   async readImage(name: string): Promise<Buffer> {
-    this.#assertOpen();
+    this.#use();
     const file = `${IMAGES}/${name}`;
     if (!Object.hasOwn(this.manifest.files, file)) {
       throw new OffloadError('not_found', `page store read ${this.manifest.id}: no image ${name}`);
     }
-    return await readVerified(this.#files.directory, this.manifest, file);
+    return await readVerified(this.#files.fs, this.#files.directory, this.manifest, file);
   }
 
   openRootfsDiff(): Readable | undefined {
@@ -131,20 +127,44 @@ export class StoreReader implements CheckpointReader {
 
   async readOrderLog(): Promise<OrderLogBytes | undefined> {
     const path = join(this.#files.directory, ORDER);
-    const found = await stat(path).catch(() => undefined);
+    const found = await this.#files.fs.stat(path).catch(() => undefined);
     if (found === undefined) return undefined;
-    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await readFile(path);
+    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await this.#files.fs.readFile(path);
   }
 
   async writeOrderLog(bytes: OrderLogBytes): Promise<void> {
     this.#assertOpen();
-    await replaceFile(join(this.#files.directory, ORDER), bytes).catch((error) => {
-      throw toStoreError(error, 'page store write order log', this.manifest.id);
+    const { fs, directory } = this.#files;
+    await this.#write('order log', bytes.length, async () => {
+      this.#hooks.hot.forget(this.#files);
+      await fs.rm(join(directory, WORKING_SET), { force: true });
+      await replaceFile(fs, join(directory, ORDER), bytes);
     });
   }
 
+  async writeWorkingSet(runs: readonly TaskRun[]): Promise<void> {
+    this.#assertOpen();
+    const stored = storedRuns(this.#files, runs);
+    if (stored.length === 0) return;
+    await this.#write('working set', workingSetBytes(stored), () => writeWorkingSet(this.#files, stored));
+    this.#hooks.hot.forget(this.#files);
+  }
+
+  async readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined> {
+    this.#use();
+    return await openWorkingSet(this.#files);
+  }
+
+  async #write(what: string, bytes: number, write: () => Promise<void>): Promise<void> {
+    try {
+      await this.#hooks.withRoom(bytes, write);
+    } catch (error) {
+      throw toStoreError(error, `page store write ${what}`, this.manifest.id);
+    }
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#release();
+    this.#closing ??= this.#hooks.release();
     return this.#closing;
   }
 
@@ -156,18 +176,21 @@ export class StoreReader implements CheckpointReader {
     }));
   }
 
+  #use(): void {
+    this.#assertOpen();
+    if (this.#used) return;
+    this.#used = true;
+    this.#hooks.onUse();
+  }
+
   #assertOpen(): void {
     if (this.#closing === undefined) return;
     throw new OffloadError('invalid_state', `page store read ${this.manifest.id}: the reader is closed`);
   }
 }
 
-function bytesOf(digests: BigUint64Array, first: number, count: number): Uint8Array {
-  return new Uint8Array(digests.buffer, digests.byteOffset + first * 8, count * 8);
-}
-
 /** Passes bytes on and fails at the end when they were not the ones that were stored. */
-function checkSha256(expected: string, subject: string): Transform {
+function checkSha256(expected: string | undefined, subject: string): Transform {
   const digest = createHash('sha256');
   return new Transform({
     transform(chunk: Buffer, _encoding, callback) {

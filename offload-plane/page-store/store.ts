@@ -1,12 +1,13 @@
 /**
  * The page store: <directory>/checkpoints/<id>/ holds what is whole, <directory>/incoming/<id>/ what is
- * being written. One process owns a store at a time.
+ * being written. One process owns a store at a time, which its lock makes sure of.
  */
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
-import { type CheckpointFiles, openCheckpointFiles, readManifest } from './checkpoint-files.ts';
+import { Catalog, type CatalogEntry } from './catalog.ts';
+import { openCheckpointFiles } from './checkpoint-files.ts';
 import type {
+  BeginOptions,
   CheckpointManifest,
   CheckpointReader,
   CheckpointWriter,
@@ -14,43 +15,76 @@ import type {
   PageStoreOptions,
   StoreLimits,
 } from './contract.ts';
-import { syncDirectory, toStoreError } from './durable.ts';
+import { removeTree, syncDirectory, toStoreError } from './durable.ts';
+import { realFileSystem, type StoreFileSystem } from './file-system.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { assertCheckpointId } from './names.ts';
+import { lockStore, type StoreLock } from './lock.ts';
+import { assertCheckpointId, assertTenant, CHECKPOINTS, INCOMING } from './names.ts';
+import { OpenCheckpoints } from './open-checkpoints.ts';
+import { openWriter } from './open-writer.ts';
 import { Quota, QuotaShare } from './quota.ts';
 import { StoreReader } from './reader.ts';
-import { createWriter } from './writer.ts';
+import { Room } from './room.ts';
 
-/** Opens a store, making its directories; what writers left half done in an earlier life is removed. */
+/**
+ * Opens a store, making its directories; what writers left half done in an earlier life is removed.
+ * @throws {OffloadError} invalid_state when another process has it open
+ */
 export async function openPageStore(options: PageStoreOptions): Promise<PageStore> {
-  const store = new DirectoryPageStore(options);
-  await store.recover();
-  return store;
-}
-
-interface OpenCheckpoint {
-  files: Promise<CheckpointFiles>;
-  readerCount: number;
+  const { directory } = options;
+  const fs = options.fileSystem ?? realFileSystem;
+  try {
+    await fs.mkdir(directory, { recursive: true });
+    const lock = await lockStore(directory);
+    try {
+      const store = new DirectoryPageStore(options, fs, lock);
+      await store.recover();
+      return store;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  } catch (error) {
+    throw toStoreError(error, 'page store open', directory);
+  }
 }
 
 class DirectoryPageStore implements PageStore {
   leftoversRemoved = 0;
+  readonly #fs: StoreFileSystem;
+  readonly #lock: StoreLock;
   readonly #checkpoints: string;
   readonly #incoming: string;
   readonly #options: PageStoreOptions;
   readonly #limits: StoreLimits;
+  readonly #catalog: Catalog;
   readonly #quota: Quota;
+  readonly #room: Room;
   readonly #writers = new Map<string, CheckpointWriter | undefined>();
-  readonly #open = new Map<string, OpenCheckpoint>();
+  readonly #open: OpenCheckpoints;
   readonly #readers = new Set<CheckpointReader>();
+  readonly #leaving = new Set<string>();
+  #removalCount = 0;
   #closed = false;
 
-  constructor(options: PageStoreOptions) {
+  constructor(options: PageStoreOptions, fs: StoreFileSystem, lock: StoreLock) {
+    this.#fs = fs;
+    this.#lock = lock;
     this.#options = options;
-    this.#checkpoints = join(options.directory, 'checkpoints');
-    this.#incoming = join(options.directory, 'incoming');
+    this.#checkpoints = join(options.directory, CHECKPOINTS);
+    this.#incoming = join(options.directory, INCOMING);
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#quota = new Quota(options.quotaBytes);
+    this.#catalog = new Catalog(fs, this.#checkpoints, options.nowMs ?? Date.now);
+    this.#quota = new Quota(this.#catalog.ledger, options.quotaBytes);
+    this.#open = new OpenCheckpoints((id) => openCheckpointFiles(fs, join(this.#checkpoints, id), id));
+    this.#room = new Room({
+      fs,
+      directory: options.directory,
+      catalog: this.#catalog,
+      quota: this.#quota,
+      isBusy: (id) => this.#open.has(id) || this.#leaving.has(id),
+      remove: (id) => this.#discard(id),
+    });
   }
 
   get usedBytes(): number {
@@ -58,52 +92,49 @@ class DirectoryPageStore implements PageStore {
   }
 
   async recover(): Promise<void> {
-    try {
-      await mkdir(this.#checkpoints, { recursive: true });
-      await mkdir(this.#incoming, { recursive: true });
-      for (const name of await readdir(this.#incoming)) {
-        await rm(join(this.#incoming, name), { recursive: true, force: true });
-        this.leftoversRemoved++;
-      }
-    } catch (error) {
-      throw toStoreError(error, 'page store open', this.#options.directory);
+    await this.#fs.mkdir(this.#checkpoints, { recursive: true });
+    await this.#fs.mkdir(this.#incoming, { recursive: true });
+    for (const name of await this.#fs.readdir(this.#incoming)) {
+      await this.#fs.rm(join(this.#incoming, name), { recursive: true, force: true });
+      this.leftoversRemoved++;
     }
     if (this.leftoversRemoved > 0) {
       const { leftoversRemoved } = this;
       this.#options.logger?.warn({ leftoversRemoved }, 'page store: removed half-written checkpoints');
     }
-    for (const manifest of await this.#scan()) this.#quota.count(manifest.storedBytes);
+    await this.#catalog.load();
   }
 
   async list(): Promise<CheckpointManifest[]> {
     this.#assertOpen('list');
-    return await this.#scan();
+    return await this.#catalog.list(this.#options.logger);
   }
 
-  async begin(id: string): Promise<CheckpointWriter> {
+  async begin(id: string, options: BeginOptions = {}): Promise<CheckpointWriter> {
     this.#assertOpen('begin');
     assertCheckpointId('page store begin', id);
-    const destination = join(this.#checkpoints, id);
-    if (this.#writers.has(id) || (await exists(destination)) || this.#writers.has(id)) {
+    if (options.tenant !== undefined) assertTenant('page store begin', options.tenant);
+    const there = await this.#catalog.find(id);
+    if (there !== undefined || this.#writers.has(id)) {
       throw new OffloadError('already_exists', `page store begin: checkpoint ${id} is there already`);
     }
     this.#writers.set(id, undefined);
-    const quota = new QuotaShare(this.#quota);
-    const directory = join(this.#incoming, id);
     try {
-      const writer = await createWriter({
-        id,
-        directory,
-        destination,
+      if (options.parent !== undefined) await this.#assertParent(options.parent, options.tenant);
+      const writer = await openWriter(id, options, {
+        fs: this.#fs,
+        checkpoints: this.#checkpoints,
+        incoming: this.#incoming,
         limits: this.#limits,
-        quota,
+        catalog: this.#catalog,
+        quota: this.#quota,
+        room: this.#room,
         onEnd: () => this.#writers.delete(id),
       });
       this.#writers.set(id, writer);
       return writer;
     } catch (error) {
       this.#writers.delete(id);
-      await rm(directory, { recursive: true, force: true }).catch(() => {});
       throw toStoreError(error, 'page store begin', id);
     }
   }
@@ -111,67 +142,108 @@ class DirectoryPageStore implements PageStore {
   async open(id: string): Promise<CheckpointReader> {
     this.#assertOpen('open');
     assertCheckpointId('page store open', id);
-    if (!(await exists(join(this.#checkpoints, id)))) throw this.#absent('open', id);
-    const shared = this.#open.get(id) ?? this.#openFiles(id);
-    shared.readerCount++;
+    await this.#expect('open', id);
+    if (this.#leaving.has(id)) throw this.#absent('open', id); // meanwhile
     try {
-      const reader = new StoreReader(await shared.files, () => this.#release(id, shared, reader));
+      const { files, release } = await this.#open.acquire(id);
+      const reader = new StoreReader(files, {
+        hot: this.#open.hot,
+        onUse: () => this.#catalog.noteUse(id),
+        withRoom: (bytes, write) => this.#withRoom(id, bytes, write),
+        release: async () => {
+          this.#readers.delete(reader);
+          await release();
+        },
+      });
       this.#readers.add(reader);
       return reader;
     } catch (error) {
-      shared.readerCount--;
-      if (this.#open.get(id) === shared) this.#open.delete(id);
       throw toStoreError(error, 'page store open', id);
+    }
+  }
+
+  /** Something beside the checkpoint: nothing is evicted for it. */
+  async #withRoom(id: string, bytes: number, write: () => Promise<void>): Promise<void> {
+    const share = new QuotaShare(this.#quota);
+    share.take(bytes, id);
+    try {
+      await write();
+    } finally {
+      await this.#catalog.measure(id).catch(() => undefined);
+      share.giveAll();
     }
   }
 
   async remove(id: string): Promise<void> {
     this.#assertOpen('remove');
     assertCheckpointId('page store remove', id);
-    const directory = join(this.#checkpoints, id);
-    if (!(await exists(directory))) throw this.#absent('remove', id);
-    const manifest = await readManifest(directory, id).catch(() => undefined);
+    const entry = await this.#expect('remove', id);
     if (this.#open.has(id)) {
       throw new OffloadError('invalid_state', `page store remove: checkpoint ${id} is being read`);
     }
-    // Out of sight in one step: a crash in the middle leaves a leftover, not half a checkpoint.
-    const leaving = join(this.#incoming, `.removing-${id}`);
-    await rename(directory, leaving);
-    await syncDirectory(this.#checkpoints);
-    await rm(leaving, { recursive: true, force: true });
-    if (manifest !== undefined) this.#quota.give(manifest.storedBytes);
+    if (entry.pinned)
+      throw new OffloadError('invalid_state', `page store remove: checkpoint ${id} is pinned`);
+    await this.#discard(id);
+  }
+
+  pin(id: string): Promise<void> {
+    return this.#setPinned('pin', id, true);
+  }
+
+  unpin(id: string): Promise<void> {
+    return this.#setPinned('unpin', id, false);
+  }
+
+  async evict(targetBytes: number): Promise<string[]> {
+    this.#assertOpen('evict');
+    return await this.#room.evict(targetBytes);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#writers.values()].map((writer) => writer?.abort()));
     await Promise.all([...this.#readers].map((reader) => reader.close()));
+    await this.#lock.release();
   }
 
-  #openFiles(id: string): OpenCheckpoint {
-    const shared = { files: openCheckpointFiles(join(this.#checkpoints, id), id), readerCount: 0 };
-    this.#open.set(id, shared);
-    return shared;
-  }
-
-  async #release(id: string, shared: OpenCheckpoint, reader: CheckpointReader): Promise<void> {
-    this.#readers.delete(reader);
-    shared.readerCount--;
-    if (shared.readerCount > 0) return;
-    if (this.#open.get(id) === shared) this.#open.delete(id);
-    await (await shared.files).pages.close();
-  }
-
-  async #scan(): Promise<CheckpointManifest[]> {
-    const manifests: CheckpointManifest[] = [];
-    for (const id of await readdir(this.#checkpoints)) {
-      try {
-        manifests.push(await readManifest(join(this.#checkpoints, id), id));
-      } catch (error) {
-        this.#options.logger?.warn({ id, error }, 'page store: checkpoint left out of the list');
-      }
+  /** Out of sight in one step: a crash in the middle leaves a leftover, not half a checkpoint. */
+  async #discard(id: string): Promise<void> {
+    if (this.#leaving.has(id)) throw this.#absent('remove', id);
+    const leaving = join(this.#incoming, `.removing-${this.#removalCount++}-${id}`);
+    this.#leaving.add(id);
+    try {
+      await this.#fs.rename(join(this.#checkpoints, id), leaving);
+      this.#catalog.drop(id);
+      await syncDirectory(this.#fs, this.#checkpoints);
+    } catch (error) {
+      throw toStoreError(error, 'page store remove', id);
+    } finally {
+      await removeTree(this.#fs, leaving);
+      this.#leaving.delete(id);
     }
-    return manifests.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
+  }
+
+  async #setPinned(operation: string, id: string, pinned: boolean): Promise<void> {
+    this.#assertOpen(operation);
+    assertCheckpointId(`page store ${operation}`, id);
+    await this.#expect(operation, id);
+    await this.#catalog.setPinned(id, pinned).catch((error: unknown) => {
+      throw toStoreError(error, `page store ${operation}`, id);
+    });
+  }
+
+  async #assertParent(id: string, tenant: string | undefined): Promise<void> {
+    assertCheckpointId('page store begin', id);
+    const parent = await this.#expect('begin', id);
+    // One of another tenant and one that is not there look alike.
+    if (parent.manifest?.tenant !== tenant) throw this.#absent('begin', id);
+  }
+
+  /** @throws {OffloadError} not_found, incomplete_checkpoint */
+  async #expect(operation: string, id: string): Promise<CatalogEntry> {
+    const entry = await this.#catalog.find(id);
+    if (entry === undefined || this.#leaving.has(id)) throw this.#absent(operation, id);
+    return entry;
   }
 
   #absent(operation: string, id: string): OffloadError {
@@ -187,8 +259,4 @@ class DirectoryPageStore implements PageStore {
   #assertOpen(operation: string): void {
     if (this.#closed) throw new OffloadError('invalid_state', `page store ${operation}: the store is closed`);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

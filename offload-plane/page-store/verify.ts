@@ -2,23 +2,25 @@
  * Reads a pages file back and compares every page with its checksum, before anyone relies on it. Reads
  * pass the page cache by (O_DIRECT) where the file system can, so that it is the device that answers.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { OffloadError } from '../../platform/errors.ts';
 import { MIB } from '../../platform/units.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
+import { alignedBuffer, openDirect } from './direct-reads.ts';
+import type { StoreFileSystem } from './file-system.ts';
 import { PAGE_BYTES } from './limits.ts';
 
 const READ_BYTES = MIB;
 
 /** @throws {OffloadError} internal, naming the first page that did not come back as it was written. */
 export async function verifyPagesFile(
+  fs: StoreFileSystem,
   path: string,
   checksums: BigUint64Array,
   subject: string,
 ): Promise<void> {
   if (checksums.length === 0) return;
-  const file = await openDirect(path);
+  const file = await openDirect(fs, path);
   try {
     // Two buffers: one is read into while the other is hashed.
     const buffers = [alignedBuffer(READ_BYTES), alignedBuffer(READ_BYTES)] as const;
@@ -33,25 +35,6 @@ export async function verifyPagesFile(
   } finally {
     await file.close();
   }
-}
-
-async function openDirect(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_DIRECT);
-  } catch {
-    return await open(path, constants.O_RDONLY); // tmpfs before 6.6, some network file systems
-  }
-}
-
-/** The part of WebAssembly used here; TypeScript has it only among the browser's types. */
-const { Memory } = (globalThis as unknown as { WebAssembly: WebAssemblyMemory }).WebAssembly;
-interface WebAssemblyMemory {
-  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
-}
-
-/** O_DIRECT wants aligned memory, and WebAssembly's is the one kind of ours that begins at a page. */
-function alignedBuffer(bytes: number): Buffer {
-  return Buffer.from(new Memory({ initial: bytes / 65536, maximum: bytes / 65536 }).buffer);
 }
 
 async function readBlock(

@@ -2,8 +2,7 @@
  * Writes one checkpoint under incoming/ and publishes it as a whole: every file synced, the pages read
  * back, the manifest last, then one rename. Until that rename nobody can open it.
  */
-import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
@@ -14,31 +13,40 @@ import type {
   StoredFile,
   StoreLimits,
 } from './contract.ts';
-import { replaceFile, syncDirectory, toStoreError } from './durable.ts';
+import { describeCheckpoint, writeIndexFiles } from './describe.ts';
+import { removeTree, replaceFile, syncDirectory, toStoreError } from './durable.ts';
 import { writeSource } from './file-sink.ts';
-import { compareTargets, encodeIndex, normaliseSegments } from './index-format.ts';
-import { encodeManifest, FORMAT_VERSION } from './manifest.ts';
-import { assertImageName, CHECKSUMS, IMAGES, INDEX, MANIFEST, PAGES, ROOTFS_DIFF } from './names.ts';
+import type { StoreFileSystem } from './file-system.ts';
+import type { Inheritance } from './inheritance.ts';
+import { PAGE_BYTES } from './limits.ts';
+import { encodeManifest } from './manifest.ts';
+import { assertImageName, IMAGES, MANIFEST, PAGES, ROOTFS_DIFF } from './names.ts';
 import { PageAppender } from './page-appender.ts';
 import type { QuotaShare } from './quota.ts';
 import { verifyPagesFile } from './verify.ts';
+import type { WriterSources } from './writer-sources.ts';
 
 export interface WriterOptions {
+  fs: StoreFileSystem;
   id: string;
+  tenant: string | undefined;
   /** incoming/<id>, which must not exist. */
   directory: string;
   /** checkpoints/<id>. */
   destination: string;
   limits: StoreLimits;
   quota: QuotaShare;
+  sources: WriterSources;
+  /** Makes sure that the quota has room for so many bytes more. */
+  makeRoom(bytes: number): Promise<void>;
   /** Called once, when nothing more will be written. */
-  onEnd(manifest: CheckpointManifest | undefined): void;
+  onEnd(manifest: CheckpointManifest | undefined): Promise<void>;
 }
 
 export async function createWriter(options: WriterOptions): Promise<StoreWriter> {
-  await mkdir(join(options.directory, IMAGES), { recursive: true });
-  const pages = await open(join(options.directory, PAGES), 'wx');
-  return new StoreWriter(options, pages);
+  const { fs, directory } = options;
+  await fs.mkdir(join(directory, IMAGES), { recursive: true });
+  return new StoreWriter(options, await fs.open(join(directory, PAGES), 'wx'));
 }
 
 export class StoreWriter implements CheckpointWriter {
@@ -51,13 +59,41 @@ export class StoreWriter implements CheckpointWriter {
   #sinksOpen = 0;
   #imagesBytes = 0;
   #removal: Promise<void> | undefined;
+  /** Where it lies: under incoming/ until it is published. */
+  #location: string;
 
   constructor(options: WriterOptions, pages: FileHandle) {
     this.id = options.id;
     this.#options = options;
     this.#pages = pages;
-    const { limits, quota } = options;
-    this.#appender = new PageAppender({ file: pages, subject: options.id, limits, quota });
+    this.#location = options.directory;
+    const { limits, quota, sources } = options;
+    const { known } = sources;
+    this.#appender = new PageAppender({ file: pages, subject: options.id, limits, quota, known });
+  }
+
+  async reserve(bytes: number): Promise<void> {
+    this.#assertWriting('reserve');
+    await this.#options.makeRoom(bytes);
+  }
+
+  parentHas(target: PageTarget): boolean {
+    return this.#options.sources.inheritance?.has(target) ?? false;
+  }
+
+  inheritPages(target: PageTarget, vaddr: bigint, pageCount: number): void {
+    this.#inheritance('inherit pages').inherit({ target, vaddr, pageCount });
+  }
+
+  removePages(target: PageTarget, vaddr: bigint, pageCount: number): void {
+    this.#inheritance('remove pages').remove({ target, vaddr, pageCount });
+  }
+
+  #inheritance(operation: string): Inheritance {
+    this.#assertWriting(operation);
+    const { inheritance } = this.#options.sources;
+    if (inheritance !== undefined) return inheritance;
+    throw new OffloadError('invalid_state', `page store ${operation}: checkpoint ${this.id} has no parent`);
   }
 
   addTarget(target: PageTarget): void {
@@ -99,7 +135,7 @@ export class StoreWriter implements CheckpointWriter {
     try {
       const manifest = await this.#publish(meta);
       this.#phase = 'committed';
-      this.#options.onEnd(manifest);
+      await this.#options.onEnd(manifest);
       return manifest;
     } catch (error) {
       this.#phase = 'writing';
@@ -118,9 +154,11 @@ export class StoreWriter implements CheckpointWriter {
   async #remove(): Promise<void> {
     await this.#appender.settle();
     await this.#pages.close().catch(() => {});
-    await rm(this.#options.directory, { recursive: true, force: true });
-    this.#options.quota.giveAll();
-    this.#options.onEnd(undefined);
+    const { fs, directory } = this.#options;
+    // One that was published goes out of sight in one step, as its sync has failed.
+    if (this.#location !== directory) await fs.rename(this.#location, directory).catch(() => {});
+    for (const path of [directory, this.#location]) await removeTree(fs, path);
+    await this.#options.onEnd(undefined);
   }
 
   async #addFile(name: string, source: Readable | Buffer, limitBytes: number): Promise<StoredFile> {
@@ -131,6 +169,7 @@ export class StoreWriter implements CheckpointWriter {
     this.#sinksOpen++;
     try {
       const stored = await writeSource(source, {
+        fs: this.#options.fs,
         path: join(this.#options.directory, name),
         subject: `${this.id}: ${name}`,
         limitBytes,
@@ -147,57 +186,27 @@ export class StoreWriter implements CheckpointWriter {
   }
 
   async #publish(meta: object): Promise<CheckpointManifest> {
-    const { directory, destination, quota } = this.#options;
-    this.#files[PAGES] = { bytes: 0, sha256: await this.#appender.finish() };
-    this.#files[PAGES].bytes = this.#appender.storedPageCount * 4096;
+    const { fs, directory, destination, sources } = this.#options;
+    await sources.inheritance?.resolve(this.#appender);
+    await this.#appender.finish();
+    this.#files[PAGES] = { bytes: this.#appender.ownPageCount * PAGE_BYTES };
     await this.#pages.sync();
     await this.#pages.close();
-    const digest = await this.#writeIndex();
-    await verifyPagesFile(join(directory, PAGES), this.#appender.checksums, this.id);
-    const manifest = this.#manifest(digest, meta);
-    quota.settle(manifest.storedBytes);
-    await syncDirectory(join(directory, IMAGES));
-    await replaceFile(join(directory, MANIFEST), encodeManifest(manifest));
-    await rename(directory, destination);
-    await syncDirectory(dirname(destination));
-    await syncDirectory(dirname(directory));
+    const { digest, files } = await writeIndexFiles(fs, directory, this.#appender, this.id);
+    Object.assign(this.#files, files);
+    await verifyPagesFile(fs, join(directory, PAGES), this.#appender.ownChecksums(), this.id);
+    const { tenant } = this.#options;
+    const parent = sources.inheritance?.parentId;
+    const shared = await sources.shared.finish();
+    const facts = { id: this.id, digest, tenant, parent, files: this.#files, shared, meta };
+    const manifest = describeCheckpoint(this.#appender, facts);
+    await syncDirectory(fs, join(directory, IMAGES));
+    await replaceFile(fs, join(directory, MANIFEST), Buffer.from(encodeManifest(manifest)));
+    await fs.rename(directory, destination);
+    this.#location = destination;
+    await syncDirectory(fs, dirname(destination));
+    await syncDirectory(fs, dirname(directory));
     return manifest;
-  }
-
-  /** Gives the memory's digest. */
-  async #writeIndex(): Promise<string> {
-    const segments = normaliseSegments(this.#appender.segments, this.id);
-    const targets = this.#appender.targets.sort(compareTargets);
-    const index = encodeIndex({ targets, segments, storedPageCount: this.#appender.storedPageCount });
-    const { checksums } = this.#appender;
-    const checksumBytes = Buffer.from(checksums.buffer, checksums.byteOffset, checksums.byteLength);
-    for (const [name, bytes] of [
-      [INDEX, index],
-      [CHECKSUMS, checksumBytes],
-    ] as const) {
-      await replaceFile(join(this.#options.directory, name), bytes);
-      this.#files[name] = {
-        bytes: bytes.length,
-        sha256: createHash('sha256').update(bytes).digest('hex'),
-      };
-    }
-    return createHash('sha256').update(index).update(checksumBytes).digest('hex');
-  }
-
-  #manifest(digest: string, meta: object): CheckpointManifest {
-    const { storedPageCount, zeroPageCount } = this.#appender;
-    const storedBytes = Object.values(this.#files).reduce((sum, file) => sum + file.bytes, 0);
-    return {
-      formatVersion: FORMAT_VERSION,
-      id: this.id,
-      createdAt: new Date().toISOString(),
-      pageCount: storedPageCount + zeroPageCount,
-      zeroPageCount,
-      storedBytes,
-      digest,
-      files: this.#files,
-      meta,
-    };
   }
 
   /** After a failed write nothing that was written is of use: it goes at once, not when someone asks. */

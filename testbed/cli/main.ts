@@ -1,6 +1,7 @@
 /** `offload`: the testbed's commands and the plane's own, in one program. */
 import { Command, InvalidArgumentError } from 'commander';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
+import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
 import { API_VERSION } from '../../offload-plane/http-api/server.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
@@ -60,7 +61,54 @@ program
     process.exitCode = (await runTests({ filter, unitOnly: flags.unit === true })) ? 0 : 1;
   });
 
+const bench = program.command('bench').description('measure restores and their parts on this machine itself');
+
+bench
+  .command('restore')
+  .description('restore plain processes natively, ours and stock CRIU in one run, and compare')
+  .option('--json <file>', 'write all figures to a file')
+  .option('--html <file>', 'write one page that shows them')
+  .option('--repetitions <count>', 'restores of each variant in the reference case', positiveInteger)
+  .option('--small', 'a form that takes the same way in less than a minute and says nothing about speed')
+  .option('--device <directory>', 'where stores and images are put (default: below the cache directory)')
+  .option(
+    '--sections <names...>',
+    'beside the reference case: concurrency, interconnect, footprint, programs (default: all)',
+  )
+  .action(async (flags) => {
+    const { runRestoreBench } = await import('../../bench/restore/run.ts');
+    const { json, html, small = false, repetitions, device, sections } = flags;
+    await runRestoreBench({
+      jsonPath: json,
+      htmlPath: html,
+      repetitions,
+      small,
+      deviceDirectory: device,
+      sections,
+    });
+  });
+
+bench
+  .command('micro')
+  .description('measure each stage of the page path by itself')
+  .action(async () => {
+    const { MICRO_FULL, microTable, runMicro } = await import('../../bench/micro.ts');
+    process.stdout.write(`${microTable(await runMicro(MICRO_FULL))}\n`);
+  });
+
+bench
+  .command('compare')
+  .description('restores by the plane and the pager of another revision and of this tree, in one run')
+  .argument('<revision>', 'anything git knows')
+  .option('--repetitions <count>', 'restores of each variant', positiveInteger, 5)
+  .action(async (revision: string, flags: { repetitions: number }) => {
+    const { compareTable, runCompare } = await import('../../bench/restore/compare.ts');
+    const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
+    process.stdout.write(`${compareTable(await runCompare({ revision, ...flags, say }))}\n`);
+  });
+
 addPlaneCommands(program);
+addStoreCommands(program);
 
 try {
   await program.parseAsync();

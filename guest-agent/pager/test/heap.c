@@ -1,7 +1,8 @@
 /*
- * A program to checkpoint: `heap SOCKET MIB THREADS CHILDREN` has a heap whose every word follows from its number,
- * some idle threads, some child processes and a zombie, and takes commands on a Unix socket, one a line, each answered by one line. It leaves
- * its session and its standard files, so that CRIU finds nothing that reaches outside.
+ * A program to checkpoint: `heap SOCKET MIB THREADS CHILDREN` has a heap whose every word follows from its
+ * number, some idle threads, some child processes and a zombie, and takes commands on a Unix socket, one a line,
+ * each answered by one line. It leaves its session and its standard files, so that CRIU finds nothing that
+ * reaches outside.
  *   walk          every word of the heap, by all threads at once: `ok`, or `wrong COUNT page FIRST`
  *   touch N SEED  N pages chosen by SEED
  *   family        every child process walks while the parent does
@@ -9,9 +10,13 @@
  *   discard       madvise(DONTNEED) of the second eighth: it has to read as zero from then on
  *   remap         mremap of the third eighth to another place, where it has to have its content
  *   unmap         munmap of the fourth eighth
+ *   churn SEED N  every thread does N things at random with pages of its own: looks at them, writes, discards,
+ *                 moves and unmaps them, forks children that do the same; and looks at pages that all look at
+ *   random        what getrandom gives this process and a child of its own: 64 bytes each, in hexadecimal
  *   where         the heap's address
  *   quit
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -19,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,37 +33,48 @@
 
 #define PAGE 4096ull
 #define WORDS (PAGE / 8)
-#define EIGHTHS 8
+#define ZEROED UINT32_MAX
 
-enum state { WHOLE, ZERO, MOVED, UNMAPPED };
-static uint64_t *heap, *moved;
+#define UNUSED_BYTES (16ull << 30)
+
+static char *heap;
+/*
+ * Addresses that no thread has used before. Were one to move pages to where another has just unmapped some, the
+ * kernel could tell of the two in the wrong order.
+ */
+static char *unused;
 static uint64_t page_count;
 static int thread_count;
-static enum state states[EIGHTHS];
+/* Of each page: its place, none when it is unmapped; and what it holds: 0, ZEROED or the number of a write. */
+static struct shadow {
+	char *place;
+	uint32_t holds;
+} *shadows;
 static uint64_t wrong, first_wrong;
 
-/* Of the number of the word, so that a page that landed elsewhere shows. Every 16th page is zero. */
-static uint64_t expected(uint64_t word)
+/* Of the number of the word, so that a page that landed elsewhere shows. Every 16th page was never touched. */
+static uint64_t expected(uint64_t word, uint32_t holds)
 {
-	if (word / WORDS % 16 == 15)
+	if (holds == ZEROED || (!holds && word / WORDS % 16 == 15))
 		return 0;
-	uint64_t mixed = (word + 1) * 0x9e3779b97f4a7c15ull;
+	uint64_t mixed = (word + 1 + ((uint64_t)holds << 32)) * 0x9e3779b97f4a7c15ull;
 	return mixed ^ mixed >> 29;
 }
 
 static void check_page(uint64_t page)
 {
-	uint64_t eighth = page * EIGHTHS / page_count, base = page * WORDS;
-	const uint64_t *at = heap + base;
-	if (states[eighth] == UNMAPPED)
-		return;
-	if (states[eighth] == MOVED)
-		at = moved + (base - eighth * page_count / EIGHTHS * WORDS);
-	for (uint64_t i = 0; i < WORDS; i++) {
-		uint64_t want = states[eighth] == ZERO ? 0 : expected(base + i);
-		if (at[i] != want && __sync_fetch_and_add(&wrong, 1) == 0)
+	const uint64_t *at = (const uint64_t *)shadows[page].place;
+	for (uint64_t i = 0; at && i < WORDS; i++)
+		if (at[i] != expected(page * WORDS + i, shadows[page].holds) && __sync_fetch_and_add(&wrong, 1) == 0)
 			first_wrong = page;
-	}
+}
+
+static void write_page(uint64_t page, uint32_t holds)
+{
+	uint64_t *at = (uint64_t *)shadows[page].place;
+	for (uint64_t i = 0; at && i < WORDS; i++)
+		at[i] = expected(page * WORDS + i, holds);
+	shadows[page].holds = holds;
 }
 
 static void *walk_part(void *argument)
@@ -110,23 +127,164 @@ static void touch(uint64_t count, uint64_t seed)
 	answer();
 }
 
-static void reshape(enum state state, uint64_t eighth)
+static int discard(uint64_t page, uint64_t count)
 {
-	uint64_t bytes = page_count / EIGHTHS * PAGE;
-	char *at = (char *)heap + eighth * bytes;
-	int failed = 0;
-	if (state == ZERO)
-		failed = madvise(at, bytes, MADV_DONTNEED);
-	if (state == UNMAPPED)
-		failed = munmap(at, bytes);
-	if (state == MOVED) {
-		void *target = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		moved = mremap(at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target);
-		failed = moved == MAP_FAILED;
-	}
-	states[eighth] = state;
-	fputs(failed ? "failed\n" : "ok\n", client);
+	if (madvise(shadows[page].place, count * PAGE, MADV_DONTNEED))
+		return 1;
+	for (uint64_t i = page; i < page + count; i++)
+		shadows[i].holds = ZEROED;
+	return 0;
 }
+
+static int unmap(uint64_t page, uint64_t count)
+{
+	if (munmap(shadows[page].place, count * PAGE))
+		return 1;
+	for (uint64_t i = page; i < page + count; i++)
+		shadows[i].place = NULL;
+	return 0;
+}
+
+/* To a place of their own, or over the pages that begin with `onto`: those are gone then. */
+static int move(uint64_t page, uint64_t count, const uint64_t *onto)
+{
+	char *target = onto ? shadows[*onto].place : __sync_fetch_and_add(&unused, count * PAGE);
+	char *place = mremap(shadows[page].place, count * PAGE, count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	if (place == MAP_FAILED && errno == EFAULT && !onto) /* they lie in several mappings: not at once then */
+		return 0;
+	if (place == MAP_FAILED)
+		return 1;
+	for (uint64_t i = 0; i < count; i++) {
+		if (onto)
+			shadows[*onto + i].place = NULL;
+		shadows[page + i].place = place + i * PAGE;
+	}
+	return 0;
+}
+
+struct churn {
+	uint64_t seed, from, count, steps;
+	int depth;
+};
+
+static uint64_t draw(struct churn *churn, uint64_t limit)
+{
+	churn->seed = churn->seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (churn->seed >> 33) % limit;
+}
+
+/* Some own pages that lie side by side; none when the first is unmapped. */
+static uint64_t stretch(struct churn *churn, uint64_t *page)
+{
+	uint64_t count = 0, limit = 1 + draw(churn, 24);
+	*page = churn->from + draw(churn, churn->count);
+	while (count < limit && *page + count < churn->from + churn->count && shadows[*page].place &&
+	       shadows[*page + count].place == shadows[*page].place + count * PAGE)
+		count++;
+	return count;
+}
+
+static void churn_steps(struct churn *churn);
+
+static void churn_fork(struct churn *churn)
+{
+	struct churn child = *churn;
+	child.depth++;
+	child.steps = draw(churn, 4) ? draw(churn, 20) : 0; /* some end at once */
+	child.seed ^= 0x5bd1e995;
+	pid_t pid = fork();
+	if (!pid) {
+		wrong = 0;
+		churn_steps(&child);
+		_exit(wrong != 0);
+	}
+	int status = -1;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		__sync_fetch_and_add(&wrong, 1);
+}
+
+static void churn_step(struct churn *churn)
+{
+	uint64_t page, other, count = stretch(churn, &page);
+	int failed = 0;
+	check_page(page_count - 1 - draw(churn, page_count / 4)); /* all threads look at these */
+	switch (count ? draw(churn, 16) : 0) {
+	case 1:
+		failed = discard(page, count);
+		break;
+	case 2:
+		failed = unmap(page, count > 2 ? 2 : count);
+		break;
+	case 3:
+		failed = move(page, count, NULL);
+		break;
+	case 4:
+		if (stretch(churn, &other) && other != page)
+			failed = move(page, 1, &other);
+		break;
+	case 5:
+		if (churn->depth < 2 && !draw(churn, 4))
+			churn_fork(churn);
+		break;
+	case 6:
+		write_page(page, 1 + (uint32_t)draw(churn, 1000));
+		break;
+	default:
+		check_page(page);
+	}
+	if (failed)
+		__sync_fetch_and_add(&wrong, 1);
+}
+
+static void churn_steps(struct churn *churn)
+{
+	for (uint64_t i = 0; i < churn->steps; i++)
+		churn_step(churn);
+}
+
+static void *churn_thread(void *argument)
+{
+	churn_steps(argument);
+	return NULL;
+}
+
+static void churn(uint64_t seed, uint64_t steps)
+{
+	pthread_t threads[64];
+	struct churn parts[64];
+	uint64_t each = page_count * 3 / 4 / (uint64_t)thread_count;
+	wrong = 0;
+	for (int i = 0; i < thread_count; i++) {
+		parts[i] = (struct churn){ seed * 64 + (uint64_t)i, each * (uint64_t)i, each, steps, 0 };
+		pthread_create(&threads[i], NULL, churn_thread, &parts[i]);
+	}
+	for (int i = 0; i < thread_count; i++)
+		pthread_join(threads[i], NULL);
+	answer();
+}
+
+static void tell_random(const uint8_t *bytes)
+{
+	for (int i = 0; i < 64; i++)
+		fprintf(client, "%02x", bytes[i]);
+}
+
+static void draw_random(void)
+{
+	uint8_t *bytes = mmap(NULL, 2 * 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child = fork();
+	if (!child)
+		_exit(getrandom(bytes + 64, 64, 0) != 64);
+	if (getrandom(bytes, 64, 0) != 64 || waitpid(child, NULL, 0) != child)
+		memset(bytes, 0, 2 * 64);
+	tell_random(bytes);
+	fputs(" ", client);
+	tell_random(bytes + 64);
+	fputs("\n", client);
+	munmap(bytes, 2 * 64);
+}
+
+static void reshape(int failed) { fputs(failed ? "failed\n" : "ok\n", client); }
 
 static void *idle(void *argument)
 {
@@ -182,6 +340,7 @@ static void family_walk(void)
 static void serve(char *line)
 {
 	unsigned long long count, seed;
+	const uint64_t eighth = page_count / 8;
 	if (!strncmp(line, "walk", 4)) {
 		walk();
 		answer();
@@ -191,12 +350,16 @@ static void serve(char *line)
 		family_walk();
 	else if (!strncmp(line, "fork", 4))
 		fork_walk();
+	else if (sscanf(line, "churn %llu %llu", &seed, &count) == 2)
+		churn(seed, count);
 	else if (!strncmp(line, "discard", 7))
-		reshape(ZERO, 1);
+		reshape(discard(eighth, eighth));
 	else if (!strncmp(line, "remap", 5))
-		reshape(MOVED, 2);
+		reshape(move(2 * eighth, eighth, NULL));
 	else if (!strncmp(line, "unmap", 5))
-		reshape(UNMAPPED, 3);
+		reshape(unmap(3 * eighth, eighth));
+	else if (!strncmp(line, "random", 6))
+		draw_random();
 	else if (!strncmp(line, "where", 5))
 		fprintf(client, "%p\n", (void *)heap);
 	else if (!strncmp(line, "quit", 4))
@@ -209,9 +372,16 @@ static void warm(void)
 {
 	heap = mmap(NULL, page_count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	madvise(heap, page_count * PAGE, MADV_NOHUGEPAGE); /* pages are counted one by one */
-	for (uint64_t word = 0; word < page_count * WORDS; word++)
-		if (expected(word))
-			heap[word] = expected(word);
+	unused = mmap(NULL, UNUSED_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	shadows = mmap(NULL, page_count * sizeof(*shadows), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (uint64_t page = 0; page < page_count; page++) {
+		shadows[page].place = heap + page * PAGE;
+		if (page % 16 != 15)
+			write_page(page, 0);
+	}
+	uint8_t seed[16];
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed)) /* a generator in this process has its state now */
+		exit(1);
 	for (int i = 0; i < thread_count; i++) {
 		pthread_t thread;
 		pthread_create(&thread, NULL, idle, NULL);

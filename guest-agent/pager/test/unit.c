@@ -1,7 +1,7 @@
 /* Unit tests that need no kernel: the page map, and the golden frames as this side of the wire sees them. */
 #include "../../../interconnect/page-protocol.h"
+#include "arena.h"
 #include "page-map.h"
-#include "util.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +19,19 @@ static int checks, failures;
 
 #define AT(page) (0x100000ull + (page) * PAGE_BYTES)
 
-static uint32_t dropped_count;
-static void count_dropped(struct task *task, uint32_t page) { (void)task, (void)page, dropped_count++; }
+/* Plain memory, under the eyes of the address sanitizer. */
+void *arena_alloc(size_t bytes) { return calloc(1, bytes); }
+void arena_free(void *block) { free(block); }
+
+static uint64_t event; /* events are numbered upwards */
+
+static uint32_t dropped_count(const struct task *task)
+{
+	uint32_t count = 0;
+	for (uint32_t page = 0; page < task->page_count; page++)
+		count += task_dropped(task, page);
+	return count;
+}
 
 /* Pages 0-9 at AT(0), 10-19 at AT(10) (touching), 20-24 at AT(100). */
 static struct task *make_task(void)
@@ -31,7 +42,6 @@ static struct task *make_task(void)
 	CHECK(task_add_run(task, AT(0), 10));
 	CHECK(task_add_run(task, AT(10), 10));
 	CHECK(task_seal(task));
-	dropped_count = 0;
 	return task;
 }
 
@@ -78,15 +88,15 @@ static void test_drop(void)
 	struct space *space = space_new(task, -1);
 	uint32_t page;
 	space_in_place(space, 4);
-	bit_set(task->counted, 4);
-	space_drop(space, AT(3), AT(6), count_dropped);
-	CHECK(dropped_count == 2 && space->missing_count == 22);
+	task->parts[4] = 1;
+	space_drop(space, AT(3), AT(6), ++event);
+	CHECK(dropped_count(task) == 2 && space->missing_count == 22);
 	CHECK(!space_find(space, AT(3), &page) && !space_find(space, AT(5), &page));
 	CHECK(lives_at(space, 2, AT(2)) && lives_at(space, 6, AT(6)));
 	CHECK(!task_wants(task, 5) && task_wants(task, 6));
-	space_drop(space, AT(50), AT(60), count_dropped);
-	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, count_dropped);
-	CHECK(space->missing_count == 0 && dropped_count == 24 && space->segments.count == 0);
+	space_drop(space, AT(50), AT(60), ++event);
+	space_drop(space, 0, UINT64_MAX - PAGE_BYTES + 1, ++event);
+	CHECK(space->missing_count == 0 && dropped_count(task) == 24 && space->segments->count == 0);
 	free_all(task);
 }
 
@@ -95,15 +105,15 @@ static void test_remap(void)
 	struct task *task = make_task();
 	struct space *space = space_new(task, -1);
 	uint32_t page;
-	space_remap(space, AT(8), AT(200), 4 * PAGE_BYTES, count_dropped);
+	space_remap(space, AT(8), AT(200), 4 * PAGE_BYTES, ++event);
 	CHECK(lives_at(space, 8, AT(200)) && lives_at(space, 11, AT(203)) && lives_at(space, 12, AT(12)));
-	CHECK(!space_find(space, AT(9), &page) && dropped_count == 0);
-	space_remap(space, AT(201), AT(8), 2 * PAGE_BYTES, count_dropped);
+	CHECK(!space_find(space, AT(9), &page) && dropped_count(task) == 0);
+	space_remap(space, AT(201), AT(8), 2 * PAGE_BYTES, ++event);
 	CHECK(lives_at(space, 9, AT(8)) && lives_at(space, 10, AT(9)) && lives_at(space, 8, AT(200)));
 	/* What was at the target is gone. */
-	space_remap(space, AT(0), AT(100), 2 * PAGE_BYTES, count_dropped);
-	CHECK(dropped_count == 2 && lives_at(space, 0, AT(100)) && lives_at(space, 22, AT(102)));
-	space_remap(space, AT(60), AT(70), 2 * PAGE_BYTES, count_dropped);
+	space_remap(space, AT(0), AT(100), 2 * PAGE_BYTES, ++event);
+	CHECK(dropped_count(task) == 2 && lives_at(space, 0, AT(100)) && lives_at(space, 22, AT(102)));
+	space_remap(space, AT(60), AT(70), 2 * PAGE_BYTES, ++event);
 	CHECK(space->missing_count == 23);
 	free_all(task);
 }
@@ -113,19 +123,45 @@ static void test_fork(void)
 	struct task *task = make_task();
 	struct space *parent = space_new(task, -1);
 	space_in_place(parent, 0);
-	space_remap(parent, AT(2), AT(300), PAGE_BYTES, count_dropped);
+	task->parts[0] = 1;
+	space_remap(parent, AT(2), AT(300), PAGE_BYTES, ++event);
 	struct space *child = space_fork(parent, -1);
 	CHECK(child->missing_count == 24 && !bit_test(child->missing, 0));
 	CHECK(lives_at(child, 2, AT(300)));
-	space_drop(parent, AT(3), AT(4), count_dropped);
-	CHECK(dropped_count == 0 && task_wants(task, 3));
+	space_drop(parent, AT(3), AT(4), ++event);
+	CHECK(dropped_count(task) == 0 && task_wants(task, 3));
 	CHECK(lives_at(child, 3, AT(3)));
-	space_drop(child, AT(3), AT(4), count_dropped);
-	CHECK(dropped_count == 1 && !task_wants(task, 3));
+	space_drop(child, AT(3), AT(4), ++event);
+	CHECK(dropped_count(task) == 1 && !task_wants(task, 3));
 	space_in_place(parent, 5);
 	CHECK(task_wants(task, 5));
 	space_in_place(child, 5);
 	CHECK(!task_wants(task, 5));
+	free_all(task);
+}
+
+/* A successor does again what a dead pager may have done already, up to any point. */
+static void test_again(void)
+{
+	struct task *task = make_task();
+	struct space *space = space_new(task, -1);
+	uint32_t page;
+	for (int done = 1; done <= 5; done++) {
+		space_drop(space, AT(0), AT(2), event + 1);
+		if (done > 1)
+			space_remap(space, AT(5), AT(0), 2 * PAGE_BYTES, event + 2);
+		if (done > 2)
+			space_remap(space, AT(0), AT(200), PAGE_BYTES, event + 3);
+		if (done > 3)
+			space_drop(space, AT(0), AT(1), event + 4);
+	}
+	event += 4;
+	CHECK(lives_at(space, 5, AT(200)) && lives_at(space, 6, AT(1)) && !space_find(space, AT(0), &page));
+	CHECK(dropped_count(task) == 2 && space->missing_count == 23);
+	bit_set(task->requested, 3);
+	space->missing_count = 7;
+	task_reset(task);
+	CHECK(space->missing_count == 23 && !bit_test(task->requested, 3));
 	free_all(task);
 }
 
@@ -136,7 +172,6 @@ static void test_random(void)
 	struct task *task = calloc(1, sizeof(*task));
 	task_add_run(task, AT(0), PAGES);
 	task_seal(task);
-	dropped_count = 0;
 	struct space *space = space_new(task, -1);
 	int model[SPAN];
 	for (int i = 0; i < SPAN; i++)
@@ -145,10 +180,10 @@ static void test_random(void)
 	for (int step = 0; step < 2000; step++) {
 		int from = rand() % (SPAN - 16), to = rand() % (SPAN - 16), count = 1 + rand() % 8;
 		if (step % 40 == 0) {
-			space_drop(space, AT(from), AT(from + 1), count_dropped);
+			space_drop(space, AT(from), AT(from + 1), ++event);
 			model[from] = -1;
 		} else if (from + count <= to || to + count <= from) {
-			space_remap(space, AT(from), AT(to), (uint64_t)count * PAGE_BYTES, count_dropped);
+			space_remap(space, AT(from), AT(to), (uint64_t)count * PAGE_BYTES, ++event);
 			memcpy(&model[to], &model[from], (size_t)count * sizeof(int));
 			memset(&model[from], -1, (size_t)count * sizeof(int));
 		}
@@ -161,7 +196,7 @@ static void test_random(void)
 			}
 		}
 	}
-	CHECK(space->missing_count + dropped_count == PAGES);
+	CHECK(space->missing_count + dropped_count(task) == PAGES);
 	free_all(task);
 }
 
@@ -195,6 +230,7 @@ int main(int argc, char **argv)
 	test_drop();
 	test_remap();
 	test_fork();
+	test_again();
 	test_random();
 	if (argc > 1)
 		test_golden(argv[1]);

@@ -31,10 +31,10 @@ import { setImmediate } from 'node:timers/promises';
 import { execa } from 'execa';
 
 const SOURCES = join(import.meta.dirname, '../../../guest-agent/pager');
-export const PAGER = join(
-  SOURCES,
-  process.env.PAGER_ASAN ? 'build/asan/offload-pager' : 'build/offload-pager',
-);
+export const ASAN_PAGER = join(SOURCES, 'build/asan/offload-pager');
+export const PAGER = process.env.PAGER_ASAN ? ASAN_PAGER : join(SOURCES, 'build/offload-pager');
+/** Kills itself at points of its own choice; see guest-agent/pager/test/settle-or-die.c. */
+export const DYING_PAGER = join(SOURCES, 'build/dying/offload-pager');
 export const MEMCHECK = join(SOURCES, 'build/offload-memcheck');
 export const HEAP = join(SOURCES, 'build/test/heap');
 const STEP_TIMEOUT_MS = 60_000;
@@ -62,7 +62,7 @@ export async function make(...goals: readonly string[]): Promise<string> {
 }
 
 export async function buildPrograms(): Promise<void> {
-  await make('all', 'heap', ...(process.env.PAGER_ASAN ? ['asan'] : []));
+  await make('all', 'heap', 'dying', ...(process.env.PAGER_ASAN ? ['asan'] : []));
 }
 
 const ENTER = `
@@ -107,13 +107,15 @@ function inside(directory: string, script: string, args: readonly string[], cgro
   });
 }
 
+let cgroupCount = 0;
+
 /** A cgroup v2 directory of our own, or undefined where there is no such hierarchy. */
 export function makeCgroup(): { path: string; remove(): Promise<void> } | undefined {
   const mount = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .find((line) => line.split(' ')[2] === 'cgroup2');
   if (mount === undefined) return undefined;
-  const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}`);
+  const path = join(mount.split(' ')[1]!, `pager-test-${process.pid}-${cgroupCount++}`);
   mkdirSync(path);
   return { path, remove: () => removeCgroup(path) };
 }
@@ -167,10 +169,17 @@ export interface RunningPager {
   ready: Promise<void>;
   ended: Promise<{ exitCode: number | undefined; stderr: string }>;
   kill(signal: NodeJS.Signals): void;
+  /** The supervisor's. */
+  pid: number;
 }
 
-export function startPager(args: readonly string[]): RunningPager {
-  const subprocess = execa(PAGER, args, { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL' });
+export function startPager(
+  args: readonly string[],
+  program = PAGER,
+  env: Record<string, string> = {},
+): RunningPager {
+  const options = { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL', env } as const;
+  const subprocess = execa(program, args, options);
   const lines = createInterface({ input: subprocess.stdout });
   const ready = new Promise<void>((resolve, reject) => {
     lines.once('line', (line) => (line === 'ready' ? resolve() : reject(new Error(line))));
@@ -178,7 +187,7 @@ export function startPager(args: readonly string[]): RunningPager {
   });
   ready.catch(() => {});
   const ended = subprocess.then(({ exitCode, stderr }) => ({ exitCode, stderr }));
-  return { ready, ended, kill: (signal) => subprocess.kill(signal) };
+  return { ready, ended, kill: (signal) => subprocess.kill(signal), pid: subprocess.pid! };
 }
 
 export const localArgs = (checkpoint: Checkpoint, ...more: string[]) => [

@@ -2,6 +2,8 @@ import { copyFileSync, cpSync, existsSync, readFileSync, statSync, truncateSync 
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { childrenOf } from '../../helpers/native-restore.ts';
+import { seedsOf } from '../../helpers/seeded.ts';
 import {
   buildPrograms,
   type Checkpoint,
@@ -80,6 +82,36 @@ criuTest('memory that is discarded, moved and unmapped while pages are missing s
 criuTest('reshaping races against the fill without a wrong word', async () => {
   const { answers } = await serve(localArgs(checkpoint), ['discard', 'remap', 'unmap', 'walk']);
   assert.equal(answers, ['ok', 'ok', 'ok', 'ok']);
+});
+
+criuTest('whatever threads and their children do at random while pages come, no byte is wrong', async () => {
+  for (const seed of seedsOf('PAGER_CHURN_SEEDS', 6)) {
+    const churn = Array.from({ length: 6 }, (_, i) => `churn ${seed * 100 + i} 100`);
+    /* Half of them without a fill behind the program's back. */
+    const more = seed % 2 === 0 ? [] : ['--record', join(scratchDirectory(), 'order')];
+    const { answers } = await serve(localArgs(checkpoint, ...more), [...churn, 'walk', 'fork']);
+    const wanted = [...churn.map(() => 'ok'), 'ok', 'parent ok child ok'];
+    assert.equal(answers, wanted, `seed ${seed} (PAGER_CHURN_SEEDS_FROM=${seed} PAGER_CHURN_SEEDS=1)`);
+  }
+});
+
+criuTest('a program that ends before its pages are there ends the restore in order', async () => {
+  const { answers, counters } = await serve(localArgs(checkpoint), ['quit']);
+  assert.equal(answers, [undefined]);
+  assert.ok(counters.dropped! > 0);
+});
+
+criuTest('a pager killed while it serves from images has a successor that finishes', async () => {
+  const record = join(scratchDirectory(), 'order');
+  const pager = startPager(localArgs(checkpoint, '--record', record));
+  await pager.ready;
+  const restored = await restore(checkpoint);
+  assert.is(await restored.ask('touch 50 1'), 'ok');
+  for (const pid of childrenOf(pager.pid)) process.kill(pid, 'SIGKILL');
+  assert.is(await restored.ask('walk'), 'ok');
+  const { exitCode, stderr } = await pager.ended;
+  assert.is(exitCode, 0, stderr);
+  await restored.end();
 });
 
 criuTest('several tasks, and a zombie among them, are served at once', async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type {
+  BeginOptions,
   CheckpointManifest,
   CheckpointReader,
   PageStore,
@@ -62,9 +63,10 @@ export function heapBytes(): Buffer {
 export async function writeCheckpoint(
   store: PageStore,
   id: string,
+  options: BeginOptions = {},
   meta: object = { container: 'redis' },
 ): Promise<CheckpointManifest> {
-  const writer = await store.begin(id);
+  const writer = await store.begin(id, options);
   const data = pages(4, 1000);
   data.fill(0, PAGE, 2 * PAGE);
   await writer.addPages(TASK, DATA, false, data);

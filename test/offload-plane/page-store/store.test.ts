@@ -5,8 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
-import type { ErrorCode } from '../../../platform/errors.ts';
-import { OffloadError } from '../../../platform/errors.ts';
+import { fails } from './fails.ts';
 import {
   DATA,
   HEAP,
@@ -22,18 +21,6 @@ import {
   writeCheckpoint,
   ZERO_AT,
 } from './fixture.ts';
-
-async function fails(code: ErrorCode, pattern: RegExp, act: () => unknown): Promise<void> {
-  try {
-    await act();
-  } catch (error) {
-    assert.instance(error, OffloadError, String((error as Error).stack));
-    assert.is((error as OffloadError).code, code, (error as Error).message);
-    assert.match((error as Error).message, pattern);
-    return;
-  }
-  assert.unreachable(`expected ${code}`);
-}
 
 test('a committed checkpoint gives back every page as it was written', async () => {
   await withCheckpoint(async ({ reader }) => {
@@ -91,12 +78,14 @@ test('a checkpoint that is being written cannot be opened', async () => {
 });
 
 test('what a crash left in incoming is removed when the store opens', async () => {
-  const { directory, remove } = await makeStore();
+  const { store, directory, remove } = await makeStore();
+  await store.close();
   await mkdir(join(directory, 'incoming/crashed/images'), { recursive: true });
   await writeFile(join(directory, 'incoming/crashed/pages'), 'x');
   const again = await openPageStore({ directory });
   assert.is(again.leftoversRemoved, 1);
   assert.equal(await readdir(join(directory, 'incoming')), []);
+  await again.close();
   await remove();
 });
 
@@ -158,7 +147,7 @@ test('an unknown format version is refused by name', async () => {
   const path = join(directory, 'checkpoints/c/manifest.json');
   const manifest = JSON.parse(await readFile(path, 'utf8'));
   await writeFile(path, JSON.stringify({ ...manifest, formatVersion: 99 }));
-  await fails('invalid_state', /format version 99, this program knows version 1/, () => store.open('c'));
+  await fails('invalid_state', /format version 99, this program knows version 2/, () => store.open('c'));
   await remove();
 });
 
@@ -178,7 +167,7 @@ test('the quota is named when pages pass it, and the checkpoint goes', async () 
 test('removing a checkpoint gives its bytes back, but not while it is read', async () => {
   const { store, remove } = await makeStore();
   const manifest = await writeCheckpoint(store, 'c');
-  assert.is(store.usedBytes, manifest.storedBytes);
+  assert.ok(store.usedBytes >= manifest.storedBytes);
   const reader = await store.open('c');
   await fails('invalid_state', /being read/, () => store.remove('c'));
   await reader.close();

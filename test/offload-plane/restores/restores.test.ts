@@ -52,7 +52,7 @@ async function withRestores(body: (world: World) => Promise<void>): Promise<void
 
 async function makeWorld() {
   const fixture = await makeStore();
-  await writeCheckpoint(fixture.store, 'warm', { guest: 'guest-b', recipe: RECIPE });
+  await writeCheckpoint(fixture.store, 'warm', {}, { guest: 'guest-b', recipe: RECIPE });
   const guest = fakeGuest();
   const containers = containersOf(guest);
   const pageServer = createPageServer();
@@ -288,7 +288,7 @@ test('whatever the agent refuses, the container is removed and the restore says 
 test('an image that is gone fails the restore and leaves nothing', async () => {
   await withRestores(async ({ create, store }) => {
     const recipe = { ...RECIPE, imageDigest: 'sha256:2' };
-    await writeCheckpoint(store, 'old', { guest: 'guest-a', recipe });
+    await writeCheckpoint(store, 'old', {}, { guest: 'guest-a', recipe });
     const error = await rejection(create({ checkpoint: 'old' }));
     assert.is(error.code, 'not_found');
     await store.remove('old');
@@ -373,7 +373,7 @@ test('a restore that is held leaves the container paused', async () => {
 test("the ports are those asked for or else the checkpoint's, and the first answer on one is noted", async () => {
   await withRestores(async ({ create, complete, restores, containers, store, guest, metrics }) => {
     const recipe = { ...RECIPE, containerPorts: [80], spec: { ...RECIPE.spec, address: '10.88.0.9/16' } };
-    await writeCheckpoint(store, 'served', { guest: 'guest-a', recipe });
+    await writeCheckpoint(store, 'served', {}, { guest: 'guest-a', recipe });
     guest.onStream(() => {
       const [near, far] = duplexPair();
       far.end('ready');

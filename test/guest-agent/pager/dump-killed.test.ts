@@ -1,0 +1,127 @@
+/**
+ * CRIU is killed by SIGKILL at random points of a dump that leaves the program alive; CRIU_KILL_SEEDS says how
+ * often. Killed while its code is in the program, CRIU can lose it: no freezing beforehand prevents that. What
+ * holds: no byte is ever wrong, nothing stays in the store, and the program runs on or is dead, never in between.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { receiveDump } from '../../../offload-plane/page-server/receive-dump.ts';
+import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
+import { openPageStore } from '../../../offload-plane/page-store/store.ts';
+import { withDeadline } from '../../../platform/deadline.ts';
+import { prepareDirectory, type ServedHeap, serveHeap } from '../../helpers/criu.ts';
+import { askHeap, heapPid, listen } from '../../helpers/native-restore.ts';
+import { seeded, seedsOf } from '../../helpers/seeded.ts';
+import { until } from '../../helpers/until.ts';
+import { buildPrograms, criuMissing, makeCgroup } from './criu-world.ts';
+
+const HEAP_MIB = 16;
+const ANSWER_MS = 5_000;
+const NEVER_S = 30;
+const cgroup = criuMissing === '' ? makeCgroup() : undefined;
+const scratch = mkdtempSync(join(tmpdir(), 'dump-killed-'));
+let store: PageStore;
+let dumpCount = 0;
+
+test.before(async () => {
+  if (criuMissing === '') await buildPrograms();
+  store = await openPageStore({ directory: join(scratch, 'store') });
+});
+test.after(async () => {
+  await cgroup?.remove();
+  await store.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+interface Program {
+  directory: string;
+  served: ServedHeap;
+}
+
+async function startProgram(freezer: string | undefined): Promise<Program> {
+  const directory = join(scratch, `program-${dumpCount}`);
+  mkdirSync(directory);
+  prepareDirectory(directory);
+  const served = await serveHeap(directory, HEAP_MIB, 3, freezer);
+  if (freezer !== undefined) writeFileSync(join(freezer, 'cgroup.procs'), String(heapPid(served.pid)));
+  return { directory, served };
+}
+
+async function freeze(freezer: string, frozen: boolean): Promise<void> {
+  writeFileSync(join(freezer, 'cgroup.freeze'), frozen ? '1' : '0');
+  if (!frozen) return;
+  await until('frozen', () => readFileSync(join(freezer, 'cgroup.events'), 'utf8').includes('frozen 1'));
+}
+
+/** One dump into the store with a CRIU that lives for so long; its exit code and how long it took. */
+async function dumpAndKill(program: Program, delayS: number, freezer: string | undefined) {
+  const writer = await store.begin(`dump-${dumpCount++}`);
+  const server = createServer((socket) => {
+    receiveDump(socket, writer, { idleDeadlineMs: ANSWER_MS }).catch(() => {});
+  });
+  const port = await listen(server, { host: '127.0.0.1', port: 0 });
+  if (freezer !== undefined) await freeze(freezer, true);
+  const startedMs = performance.now();
+  const exitCode = await withDeadline(program.served.dumpAndKill(port, delayS), 60_000, 'dump');
+  const tookMs = performance.now() - startedMs;
+  if (freezer !== undefined) await freeze(freezer, false);
+  server.close();
+  await writer.abort();
+  return { exitCode, tookMs };
+}
+
+async function outcome(program: Program): Promise<'runs' | 'stopped' | 'lost'> {
+  const pid = heapPid(program.served.pid);
+  if (pid === undefined) return 'lost';
+  const stopped = /^State:\s*[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  if (stopped) process.kill(pid, 'SIGCONT');
+  const walk = withDeadline(askHeap(program.directory, 'walk'), ANSWER_MS, 'walk');
+  const answer = await walk.catch((error) => `no answer: ${error}`);
+  assert.not.match(answer, /wrong/);
+  if (answer !== 'ok') return 'lost';
+  return stopped ? 'stopped' : 'runs';
+}
+
+function killTest(title: string, freezer: string | undefined): void {
+  if (criuMissing !== '') console.log(`skipped: ${title}: ${criuMissing}`);
+  else test(title, () => killMany(freezer));
+}
+
+async function killMany(freezer: string | undefined): Promise<void> {
+  const ends = { runs: 0, stopped: 0, lost: 0, notKilled: 0 };
+  let program = await startProgram(freezer);
+  try {
+    const whole = await dumpAndKill(program, NEVER_S, freezer);
+    let windowMs = whole.tookMs;
+    assert.is(whole.exitCode, 0);
+    assert.is(await outcome(program), 'runs');
+    for (const seed of seedsOf('CRIU_KILL_SEEDS', 20)) {
+      const delayS = seeded(seed)(windowMs) / 1000;
+      const { exitCode, tookMs } = await dumpAndKill(program, delayS, freezer);
+      const end = await outcome(program);
+      if (exitCode === 137) ends[end]++;
+      else {
+        ends.notKilled++;
+        windowMs = Math.min(windowMs, tookMs); // the first was slower than those that follow
+      }
+      if (end !== 'lost') continue;
+      await program.served.end();
+      program = await startProgram(freezer);
+    }
+  } finally {
+    await program.served.end();
+  }
+  console.log(`after kills of CRIU: ${JSON.stringify(ends)}`);
+  assert.is(store.usedBytes, 0);
+  assert.equal(readdirSync(join(scratch, 'store/incoming')), []);
+}
+
+killTest('CRIU killed in the middle of a dump leaves no wrong byte and nothing in the store', undefined);
+if (cgroup !== undefined)
+  killTest('CRIU killed in the middle of a dump of a frozen program leaves no wrong byte', cgroup.path);
+
+test.run();

@@ -1,0 +1,30 @@
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { buildBenchPrograms } from '../../../testbed/native/programs.ts';
+import { openRelay } from '../../../testbed/native/relay.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+
+test.before(buildBenchPrograms);
+
+async function throughRelay(latencyUs: number): Promise<number> {
+  const target = join(tempDirectory('relay'), 'plane.sock');
+  const plane = createServer((socket) => socket.pipe(socket));
+  await new Promise<void>((resolve) => plane.listen(target, resolve));
+  const relay = await openRelay(target, { latencyUs, gbitPerS: 0 });
+  try {
+    return relay.addedLatencyUs;
+  } finally {
+    await relay.close();
+    plane.close();
+  }
+}
+
+test('the measured latency is at least what was set, and grows with it', async () => {
+  const [short, long] = [await throughRelay(0), await throughRelay(2_000)];
+  assert.ok(long >= 1_990, `${long} µs`);
+  assert.ok(long > short);
+});
+
+test.run();

@@ -1,0 +1,89 @@
+/** A running workload, and its checkpoints: in the plane's store, and as stock CRIU writes them. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pollUntil } from '../../platform/deadline.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import { type DumpTimes, decodeDumpTimes } from './criu-stats.ts';
+import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory } from './criu-world.ts';
+import { askFirst } from './first-answer.ts';
+import type { NativePlane } from './plane.ts';
+import type { DumpEnd } from './plane-protocol.ts';
+import { removeOnExit } from './remove-on-exit.ts';
+import type { NativeWorkload } from './workload.ts';
+
+/** In memory, as /run is in a guest. */
+const SCRATCH = '/dev/shm';
+
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(join(SCRATCH, 'offload-native-'));
+  removeOnExit(directory);
+  return directory;
+}
+
+export interface RunningWorkload {
+  /** A stock dump to a directory of this name; answers its path. */
+  dumpTo(name: string): Promise<DumpTimes & { images: string }>;
+  dumpInto(plane: NativePlane, checkpoint: string): Promise<DumpTimes & DumpEnd>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts it and waits for a right answer.
+ * @param imagesRoot where dumps go; it stays
+ */
+export async function startWorkload(workload: NativeWorkload, imagesRoot: string): Promise<RunningWorkload> {
+  const directory = scratchDirectory();
+  prepareDirectory(directory, workload.programs);
+  const { mounts = {} } = workload;
+  const world = await openWorld(directory, { images: imagesRoot, mounts });
+  const stop = async () => {
+    await world.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await world.run(`${PIDS_FROM_1000}; setsid ${workload.command} </dev/null >/dev/null 2>&1 & root=$!`);
+    await warmUp(workload, directory);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  async function dump(name: string, options: string): Promise<DumpTimes> {
+    mkdirSync(join(imagesRoot, name));
+    const where = `-D /run/images/${name} -W /run/test/work -o dump.log`;
+    const exitCode = await world.run(
+      `criu dump --leave-running -t $root ${where} ${CRIU_OPTIONS} ${options} </dev/null >/dev/null 2>&1`,
+    );
+    if (exitCode !== 0) {
+      const reason = readFileSync(join(directory, 'work/dump.log'), 'utf8').slice(-1_000);
+      throw new OffloadError('runtime_failed', `criu dump: exit ${exitCode}: ${reason}`);
+    }
+    return decodeDumpTimes(readFileSync(join(directory, 'work/stats-dump')));
+  }
+
+  return {
+    dumpTo: async (name) => ({ ...(await dump(name, '')), images: join(imagesRoot, name) }),
+    async dumpInto(plane, checkpoint) {
+      const { port } = await plane.call('beginDump', { checkpoint });
+      const metadata = `${checkpoint}-metadata`;
+      const times = await dump(metadata, `--page-server --address 127.0.0.1 --port ${port}`);
+      const imagesDirectory = join(imagesRoot, metadata);
+      const end = await plane.call('finishDump', { checkpoint, imagesDirectory });
+      rmSync(imagesDirectory, { recursive: true });
+      return { ...times, ...end };
+    },
+    stop,
+  };
+}
+
+const WARM_UP_TIMEOUT_MS = 120_000;
+const WARM_UP_INTERVAL_MS = 50;
+
+async function warmUp(workload: NativeWorkload, directory: string): Promise<void> {
+  const { warmRoundCount = 1 } = workload;
+  const isRight = () => askFirst(workload, directory).answeredAtMs.catch(() => undefined);
+  const wait = { timeoutMs: WARM_UP_TIMEOUT_MS, intervalMs: WARM_UP_INTERVAL_MS };
+  for (let round = 0; round < warmRoundCount; round++) {
+    await pollUntil(isRight, { ...wait, what: `${workload.name} answers rightly` });
+  }
+}

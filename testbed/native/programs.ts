@@ -1,0 +1,31 @@
+/** The C programs of the native world, and how they are built. */
+import { join } from 'node:path';
+import { execa } from 'execa';
+
+const ROOT = join(import.meta.dirname, '../..');
+const PAGER_SOURCES = join(ROOT, 'guest-agent/pager');
+const PROGRAM_SOURCES = join(import.meta.dirname, 'programs');
+
+export const PAGER = join(PAGER_SOURCES, 'build/offload-pager');
+export const SCATTERED_HEAP = join(PROGRAM_SOURCES, 'build/scattered-heap');
+export const WITHOUT_IO_URING = join(PROGRAM_SOURCES, 'build/without-io-uring');
+export const RELAY = join(PROGRAM_SOURCES, 'build/relay');
+export const FIRST_ANSWER = join(PROGRAM_SOURCES, 'build/first-answer');
+
+/** Test files run side by side, and make knows nothing of another make: one at a time. */
+async function makeIn(directory: string): Promise<void> {
+  await execa('flock', [directory, 'make', '-s', '-C', directory, 'all'], { timeout: 120_000 });
+}
+
+/** The pager of another source tree. */
+export async function buildPagerOf(sources: string): Promise<string> {
+  const directory = join(sources, 'guest-agent/pager');
+  await makeIn(directory);
+  return join(directory, 'build/offload-pager');
+}
+
+/** The pager, and the programs of the restore bench. */
+export async function buildBenchPrograms(): Promise<void> {
+  await makeIn(PAGER_SOURCES);
+  await makeIn(PROGRAM_SOURCES);
+}
