@@ -18,7 +18,7 @@ import { memoryIndex } from './memory-index.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
 
 /** The policy that measures best in the demo (see docs/benchmarks.md). */
-export const DEFAULT_POLICY: Policy = 'prefill';
+export const DEFAULT_POLICY: Policy = 'ordered';
 
 export interface RestoreRequest {
   checkpoint: string;

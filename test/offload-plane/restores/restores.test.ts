@@ -279,7 +279,7 @@ test('whatever the agent refuses, the container is removed and the restore says 
       const [view] = restores.list();
       assert.is(view?.phase, 'failed');
       assert.equal(view?.error, { code: 'runtime_failed', message: 'restore container web: CRIU: no' });
-      assert.match(await metrics.text(), /^offload_restore_failures_total\{policy="prefill"\} 1$/m);
+      assert.match(await metrics.text(), /^offload_restore_failures_total\{policy="ordered"\} 1$/m);
       await assertNothingLeft();
     });
   }
