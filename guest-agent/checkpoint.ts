@@ -35,6 +35,15 @@ export interface CheckpointDeps {
  */
 const DUMP_WINDOW_BYTES = 128 * 1024;
 
+/** A dump under way. */
+interface Dump {
+  cancelled: boolean;
+  /** Takes its page server away from CRIU, which then gives up. */
+  cutOff(): void;
+  /** Resolves when the container runs on, or stands still for the files to be fetched. */
+  ended: Promise<void>;
+}
+
 interface Lease {
   timer: NodeJS.Timeout;
 }
@@ -42,6 +51,7 @@ interface Lease {
 export function createCheckpoints(deps: CheckpointDeps) {
   const { containers, crun, run, events, nowMs } = deps;
   const leases = new Map<string, Lease>();
+  const dumps = new Map<string, Dump>();
 
   /** Thaws; what is left of the container's dump goes. */
   async function resume(container: Container): Promise<number> {
@@ -75,13 +85,15 @@ export function createCheckpoints(deps: CheckpointDeps) {
     leases.delete(id);
   }
 
-  async function dump(container: Container, token: string, deadlineMs: number): Promise<void> {
+  async function dump(container: Container, token: string, deadlineMs: number, current: Dump): Promise<void> {
     const { id } = container.spec;
     const own = containers.paths(id);
     await rm(own.dumpImages, { recursive: true, force: true });
     await mkdir(own.dumpImages, { recursive: true });
     const relay = await openRelay({ token, deadlineMs, dialPlane: deps.dialPlane });
+    current.cutOff = relay.close;
     try {
+      if (current.cancelled) throw new OffloadError('invalid_state', `checkpoint container ${id}: cancelled`);
       await writeFile(own.criuConfig, dumpConfig(relay));
       await crun
         .checkpoint(id, { images: own.dumpImages, work: own.dumpImages, timeoutMs: deadlineMs })
@@ -121,11 +133,14 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const frozenAtMs = nowMs();
       container.life = { phase: 'checkpointing', pid, frozenAtMs };
       leases.set(id, { timer: setTimeout(() => void resume(container).catch(() => undefined), deadlineMs) });
+      const over = Promise.withResolvers<void>();
+      const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
+      dumps.set(id, current);
       let frozen = false;
       try {
         await crun.pause(id);
         frozen = true;
-        await dump(container, token, deadlineMs);
+        await dump(container, token, deadlineMs, current);
         const dumpMs = nowMs() - frozenAtMs;
         const rootfsDiffFileCount = await packRootfsDiff(id);
         const imageFiles = (await readdir(containers.paths(id).dumpImages)).filter((name) => isImage(name));
@@ -137,13 +152,25 @@ export function createCheckpoints(deps: CheckpointDeps) {
         endLease(id);
         await resume(container).catch(() => undefined);
         throw toOffloadError(error, `checkpoint container ${id}`);
+      } finally {
+        dumps.delete(id);
+        over.resolve();
       }
     },
+    /** In the middle of the dump `resume` cuts it off. */
     async finish(id: string, action: 'resume' | 'stop'): Promise<number> {
       const container = containers.get(id);
       containers.expectPhase(container, `${action} after checkpoint of`, 'checkpointing');
-      if (action === 'resume') return resume(container);
       const { pid, frozenAtMs } = container.life as { pid: number; frozenAtMs: number };
+      const current = dumps.get(id);
+      if (action === 'resume' && current) {
+        current.cancelled = true;
+        current.cutOff();
+        await current.ended;
+        await resume(container);
+        return nowMs() - frozenAtMs;
+      }
+      if (action === 'resume') return resume(container);
       endLease(id);
       container.life = { phase: 'running', pid };
       // A frozen cgroup is killed at once by cgroup.kill; crun's SIGKILL would wait for a thaw.

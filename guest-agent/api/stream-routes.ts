@@ -17,8 +17,6 @@ const PortParams = Type.Object(
 );
 const EventsQuery = Type.Object({ since: Type.Integer({ minimum: 0, default: 0 }) }, strict);
 const MAX_PENDING_EVENTS = 1_000;
-/** Two pipelines, fastify and Node's HTTP/2 each listen on a stream; more would be a leak. */
-const MAX_STREAM_LISTENERS = 20;
 
 export function streamRoutes(app: App, agent: Agent): void {
   const { containers } = agent;
@@ -31,7 +29,6 @@ export function streamRoutes(app: App, agent: Agent): void {
     const host = container.spec.address.replace(/\/.*/, '');
     const tcp = connect({ host, port, noDelay: true, allowHalfOpen: true });
     reply.hijack();
-    stream.setMaxListeners(MAX_STREAM_LISTENERS);
     tcp.once('connect', () => {
       stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
       joinStreams(stream, tcp);

@@ -107,6 +107,8 @@ async function dumpPages(
     return dump;
   } catch (error) {
     arrival.drop();
+    // The end of a stream can get lost on its way into the guest, and CRIU would wait for ever.
+    await finish(job, 'resume').catch(() => undefined);
     await called.catch(() => undefined);
     // It may still be open when the agent has failed, or was cut off by its deadline.
     void arrival.stream.then(

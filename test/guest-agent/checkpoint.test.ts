@@ -111,6 +111,29 @@ test('a plane that hangs up in the middle of the dump thaws the container', asyn
   assert.is(world.crunCalls().at(-1), 'resume web');
 });
 
+test('a dump that hears nothing more of the plane is cut off by resume, and the container runs on', async () => {
+  const world = await runningContainer();
+  const { checkpoints, containers } = world.agent;
+  const beginning = rejection(checkpoints.begin('web', TOKEN, 600_000));
+  await until('the agent dials the plane', () => world.dialled.length > 0);
+  await acceptDump(world.dialled[0]!);
+  await checkpoints.finish('web', 'resume');
+  assert.is(containers.inspect('web').phase, 'running');
+  assert.is((await beginning).code, 'runtime_failed');
+  assert.is(world.crunCalls().filter((call) => call === 'resume web').length, 1);
+  assert.not(existsSync(world.own.dumpImages));
+});
+
+test('a dump that is cancelled before CRIU was started never starts it', async () => {
+  const world = await runningContainer();
+  const { checkpoints, containers } = world.agent;
+  const beginning = rejection(checkpoints.begin('web', TOKEN, 600_000));
+  await checkpoints.finish('web', 'resume');
+  assert.is((await beginning).message, 'checkpoint container web: cancelled');
+  assert.is(containers.inspect('web').phase, 'running');
+  assert.not(world.crunCalls().some((call) => call.startsWith('checkpoint')));
+});
+
 test('a container that can not be frozen is not thawed either and runs on', async () => {
   const world = await runningContainer();
   world.fail('pause', 'freezer: busy');

@@ -273,6 +273,27 @@ test('a container that cannot be ended runs on, and the committed checkpoint sta
   });
 });
 
+test('a refused dump whose end is lost on its way into the guest is ended by the call to resume', async () => {
+  await withWorld(
+    async (world) => {
+      const resumed = Promise.withResolvers<void>();
+      world.guest.on('checkpointContainer', async ({ token }) => {
+        await dump(world.inbox, token).catch(() => undefined);
+        await resumed.promise;
+        throw new OffloadError('runtime_failed', 'checkpoint container web: cancelled');
+      });
+      world.guest.on('finishCheckpoint', ({ action }) => {
+        resumed.resolve();
+        world.guest.calls.push(`${action} with 0 committed`);
+        return { frozenMs: 1 };
+      });
+      assert.is((await rejection(world.take())).code, 'no_space');
+      await assertUndone(world);
+    },
+    { quotaBytes: 4_096 },
+  );
+});
+
 test('a guest that is lost on the way takes its container with it, and the store holds nothing', async () => {
   await withWorld(async ({ guest, container, store, take }) => {
     guest.onStream(() => {
