@@ -195,16 +195,15 @@ void engine_run(void)
 			struct watch *watch = events[i].data.ptr;
 			watch->ready(watch->subject, events[i].events);
 		}
-		if (pager.finished || pager.quit)
-			busy = false;
-		else {
-			busy = queue_install();
-			if (!pager.queue_head)
-				busy = pager.source->refill() || busy;
-			spaces_sweep();
-			if (pager.all_sent && all_in_place())
-				finish();
-		}
+		if (pager.quit)
+			break;
+		busy = !pager.finished && queue_install();
+		busy = pager.source->refill() || busy;
+		if (pager.finished)
+			continue;
+		spaces_sweep();
+		if (pager.all_sent && all_in_place())
+			finish();
 	}
 	handshake_close();
 }

@@ -29,6 +29,8 @@ export interface CheckpointFiles {
   pages: ReadonlyMap<number, FileHandle>;
   /** The working set in memory, once it was asked for. */
   hotPages?: HotPages | undefined;
+  /** The memory digest of all stored pages before each, once it was asked for. */
+  digestSums?: BigUint64Array;
 }
 
 type OpenFile = (fs: StoreFileSystem, path: string) => Promise<FileHandle>;

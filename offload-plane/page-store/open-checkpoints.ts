@@ -1,5 +1,6 @@
 /** Checkpoints that are open: all readers of one share its files, which close with the last of them. */
 import { type CheckpointFiles, closeCheckpointFiles } from './checkpoint-files.ts';
+import { DigestCache } from './digest-cache.ts';
 import { HotPool } from './hot-pool.ts';
 
 interface Shared {
@@ -10,6 +11,7 @@ interface Shared {
 export class OpenCheckpoints {
   /** Working sets in memory, of whatever is open. */
   readonly hot = new HotPool();
+  readonly digests = new DigestCache();
   readonly #open: (id: string) => Promise<CheckpointFiles>;
   readonly #shared = new Map<string, Shared>();
 

@@ -9,6 +9,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   encodeFrame,
+  encodePages,
   encodeRanges,
   FrameType,
   HEADER_BYTES,
@@ -134,6 +135,16 @@ function spoil(frames: Buffer[], draw: Draw): void {
       };
       frames.splice(at, 0, encodeFrame(header, payload));
     },
+    () => {
+      const pages = Buffer.alloc((1 + draw(64)) * PAGE_BYTES, draw(256));
+      const vaddr = golden('map').readBigUInt64LE(HEADER_BYTES + 8);
+      const ranges = Array.from({ length: draw(66) }, () => ({
+        task: draw(4) > 0 ? 42 : 43,
+        vaddr: draw(4) > 0 ? vaddr + BigInt(draw(4) * PAGE_BYTES) : odd(),
+        pageCount: draw(8) > 0 ? draw(4) : Number(odd() & 0xffff_ffffn),
+      }));
+      frames.splice(at, 0, encodePages({ flags: 1 << draw(3), value: frameDigest(pages) }, ranges, pages));
+    },
   ];
   ways[draw(ways.length)]!();
 }
@@ -233,8 +244,7 @@ async function floods(
 test('a plane that sends beyond its credit is given up before memory fills', async () => {
   const ranges = [{ task: 1, vaddr: 0x10000n, pageCount: 64 }];
   const payload = Buffer.alloc(64 * PAGE_BYTES, 7);
-  const header = { type: FrameType.PAGES, flags: PageFlag.PUSH, task: 1, vaddr: 0x10000n, pageCount: 64 };
-  const frame = encodeFrame({ ...header, value: frameDigest(payload) }, payload);
+  const frame = encodePages({ flags: PageFlag.PUSH, value: frameDigest(payload) }, ranges, payload);
   const first = [
     encodeFrame({ type: FrameType.MAP }, encodeRanges(ranges)),
     encodeFrame({ type: FrameType.MAP_END, value: 64n }),

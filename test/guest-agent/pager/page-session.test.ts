@@ -5,6 +5,8 @@ import * as assert from 'uvu/assert';
 import {
   decodeCounters,
   encodeFrame,
+  encodePages,
+  encodeRanges,
   FrameType,
   HELLO_RESUME,
   PAGE_BYTES,
@@ -131,6 +133,39 @@ sessionTest('pages pushed before CRIU comes are in place without a fault', async
   assert.is((await pager.ended).exitCode, 0);
 });
 
+sessionTest(
+  'scattered pages of one frame each find their place, in whatever order it has them',
+  async (world) => {
+    const { plane, pager } = world;
+    plane.sendMap();
+    const pages = plane.ranges
+      .flatMap(({ task, vaddr, pageCount }) =>
+        Array.from({ length: pageCount }, (_, i) => ({
+          task,
+          vaddr: vaddr + BigInt(i * PAGE_BYTES),
+          pageCount: 1,
+        })),
+      )
+      .sort((a, b) => Number((a.vaddr * 40_503n) % 65_537n) - Number((b.vaddr * 40_503n) % 65_537n));
+    const half = pages.length >> 1;
+    const sendFrom = (first: number, end: number) => {
+      for (let i = first; i < end; i += 64)
+        plane.sendRanges(pages.slice(i, Math.min(i + 64, end)), PageFlag.PUSH);
+    };
+    sendFrom(0, half); // while CRIU has not come, and after it
+    const restored = await world.restore();
+    await plane.received(FrameType.RESTORED);
+    sendFrom(half, pages.length);
+    plane.send({ type: FrameType.END });
+    const counters = await plane.done();
+    assert.is(await restored.ask('walk'), 'ok');
+    assert.is(counters.installed, plane.pageCount);
+    assert.is(counters.memoryDigest, plane.memoryDigest());
+    plane.cut();
+    assert.is((await pager.ended).exitCode, 0);
+  },
+);
+
 sessionTest('pages that were discarded and unmapped are named before DONE', async (world) => {
   const { plane, pager } = world;
   plane.sendMap();
@@ -227,8 +262,33 @@ const misdeeds: [string, RegExp, (plane: FakePlane, vaddr: bigint) => void][] = 
     /not in the map/,
     (plane) => {
       const payload = Buffer.alloc(PAGE_BYTES);
-      const value = frameDigest(payload);
-      plane.send({ type: FrameType.PAGES, task: 1000, vaddr: 4096n, pageCount: 1, flags: 1, value }, payload);
+      const header = { flags: PageFlag.DEMAND, value: frameDigest(payload) };
+      plane.sendRaw(encodePages(header, [{ task: 1000, vaddr: 4096n, pageCount: 1 }], payload));
+    },
+  ],
+  ...(
+    [
+      ['more pages than there are', [2]],
+      ['fewer pages than there are', [1]],
+      ['no page', [1, 0, 1]],
+      ['pages beyond all numbers', [1, 2 ** 32 - 1]],
+    ] as const
+  ).map(([what, pageCounts]): (typeof misdeeds)[number] => [
+    `a table that names ${what}`,
+    /page session: \d+ pages(, and \d+ bytes that do not name as many| at 0x\w+ of task 1000 are not in the map)/,
+    (plane, vaddr) => {
+      const payload = Buffer.alloc((what.startsWith('fewer') ? 3 : 1) * PAGE_BYTES);
+      const ranges = pageCounts.map((pageCount) => ({ task: 1000, vaddr, pageCount }));
+      plane.sendRaw(encodePages({ flags: PageFlag.PUSH, value: frameDigest(payload) }, ranges, payload));
+    },
+  ]),
+  [
+    'a table that is cut',
+    /1 pages, and 24 bytes that do not name as many/,
+    (plane, vaddr) => {
+      const ranges = encodeRanges([{ task: 1000, vaddr, pageCount: 1 }]);
+      const payload = Buffer.concat([ranges, Buffer.alloc(8 + PAGE_BYTES)]);
+      plane.send({ type: FrameType.PAGES, flags: PageFlag.FILL, pageCount: 1 }, payload);
     },
   ],
   [

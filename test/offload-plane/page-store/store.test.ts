@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ZERO_PAGE } from '../../../offload-plane/page-store/contract.ts';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { fails } from './fails.ts';
 import {
@@ -237,7 +238,19 @@ test('digests of frames and of memory follow from the pages', async () => {
       parts.reduce((sum, part) => (sum + part) & ((1n << 64n) - 1n), 0n),
       whole,
     );
-    assert.is.not(reader.frameDigest(TASK, DATA, 2), reader.frameDigest(TASK, DATA, 3));
+    await reader.prepareMemoryDigest();
+    assert.is(reader.memoryDigest(), whole);
+    assert.equal(
+      reader
+        .segments()
+        .map((s) => reader.memoryDigest([{ target: s, vaddr: s.vaddr, pageCount: s.pageCount }])),
+      parts,
+    );
+    const first = reader.storedPage(TASK, DATA)!;
+    assert.is.not(
+      reader.frameDigest(Uint32Array.of(first, ZERO_PAGE)),
+      reader.frameDigest(Uint32Array.of(first, first)),
+    );
     await reader.prefetch([{ target: TASK, vaddr: HEAP, pageCount: 64 }]);
   });
 });
