@@ -2,7 +2,6 @@
  * Reads the pages of frames by their number among the stored ones, in as few pieces of memory as they lie in:
  * from the working set in memory, from blocks that are read ahead, or one by one.
  */
-import { MAX_PAGES_PER_FRAME } from '../../interconnect/page-protocol.ts';
 import type { CheckpointFiles } from './checkpoint-files.ts';
 import { type BatchReader, type PageBytes, ZERO_PAGE } from './contract.ts';
 import { COMING, NOT_HOT } from './hot-pages.ts';
@@ -12,8 +11,6 @@ import { readStoredPages, readStoredPagesSync, verifyStoredPage } from './page-r
 /** 1 MiB. */
 const BLOCK_PAGES = 256;
 const ZEROS = Buffer.alloc(PAGE_BYTES);
-/** With more pieces than this a copy is cheaper than to hand over each. */
-const MAX_PIECES = 8;
 const FREE_BUFFERS = 8;
 /** Of a block at least every so manieth page has to be wanted. */
 const MAX_STRIDE = 8;
@@ -76,16 +73,9 @@ class Pieces {
     return lent.bytes;
   }
 
-  finish(copyInto: () => Lent): PageBytes {
+  finish(): PageBytes {
     this.#flush();
-    let pieces = this.#pieces;
-    if (pieces.length > MAX_PIECES) {
-      const into = this.hold(copyInto());
-      let at = 0;
-      for (const piece of pieces) at += piece.copy(into, at);
-      pieces = [into.subarray(0, at)];
-    }
-    return { pieces, release: () => this.release() };
+    return { pieces: this.#pieces, release: () => this.release() };
   }
 
   release(): void {
@@ -119,7 +109,6 @@ export class StoreBatchReader implements BatchReader {
   async read(pages: Uint32Array): Promise<PageBytes> {
     const inBlocks = areClose(pages);
     const pieces = new Pieces();
-    const room = () => new Lent(this.#free, Math.max(MAX_PAGES_PER_FRAME, pages.length) * PAGE_BYTES);
     let single: Buffer | undefined;
     try {
       for (let i = 0; i < pages.length; i++) {
@@ -134,12 +123,12 @@ export class StoreBatchReader implements BatchReader {
           if (!block.isWhole) await block.whole;
           this.#addVerified(page, bytes, (page % BLOCK_PAGES) * PAGE_BYTES, pieces);
         } else {
-          single ??= pieces.hold(room());
+          single ??= pieces.hold(new Lent(this.#free, pages.length * PAGE_BYTES));
           readStoredPagesSync(this.#files, page, 1, single, i * PAGE_BYTES);
           this.#addVerified(page, single, i * PAGE_BYTES, pieces);
         }
       }
-      return pieces.finish(room);
+      return pieces.finish();
     } catch (error) {
       pieces.release();
       throw error;
