@@ -50,6 +50,10 @@ interface Parcel {
   head: Buffer;
 }
 
+interface Frame extends Parcel {
+  bytes: PageBytes;
+}
+
 export class PageSender {
   readonly #options: PageSenderOptions;
   readonly #files: FileWork | undefined;
@@ -58,6 +62,8 @@ export class PageSender {
   #stage: 'files' | 'push' | 'fill' = 'files';
   #creditPages = 0;
   #fillStarted = false;
+  /** Read and verified, and waiting for room in the socket. */
+  #frame: Frame | undefined;
   /** The present kind of work has nothing more to take. */
   #exhausted = false;
   #endSent = false;
@@ -137,7 +143,7 @@ export class PageSender {
     try {
       do {
         this.#poked = false;
-        while (this.#hasRoom() && ((await this.#sendNext()) || this.#advance()));
+        while (!this.#stopped && ((await this.#sendNext()) || this.#advance()));
       } while (this.#poked && !this.#stopped);
       this.#sendEndWhenAllSent();
     } catch (error) {
@@ -152,18 +158,24 @@ export class PageSender {
     return !this.#stopped && (queuedBytes === 0 || queuedBytes + FRAME_BYTES <= this.#options.queueBytes);
   }
 
-  /** One frame of at most 64 pages; false when there is nothing to send or no credit to send it. */
+  /** One frame of at most 64 pages; false when there is none to send, or no room for the next one. */
   async #sendNext(): Promise<boolean> {
+    this.#frame ??= await this.#readNext();
+    if (this.#frame === undefined || !this.#hasRoom()) return false;
+    const { cause, pages } = this.#frame;
+    this.#writeFrame(this.#frame);
+    this.#frame = undefined;
+    this.#options.onSent(cause, pages.length);
+    return true;
+  }
+
+  async #readNext(): Promise<Frame | undefined> {
     const maxPages = Math.min(MAX_PAGES_PER_FRAME, this.#creditPages);
     const parcel = maxPages > 0 ? this.#next(maxPages) : undefined;
     this.#exhausted = maxPages > 0 && parcel === undefined;
-    if (parcel === undefined) return false;
-    const { cause, pages, head } = parcel;
-    this.#creditPages -= pages.length;
-    const bytes = await this.#batches.read(pages);
-    this.#writePages(head, bytes);
-    this.#options.onSent(cause, pages.length);
-    return true;
+    if (parcel === undefined) return undefined;
+    this.#creditPages -= parcel.pages.length;
+    return { ...parcel, bytes: await this.#batches.read(parcel.pages) };
   }
 
   #next(maxPages: number): Parcel | undefined {
@@ -187,6 +199,7 @@ export class PageSender {
 
   /** Goes on to the next kind of work, between two frames; false when there is none yet. */
   #advance(): boolean {
+    if (this.#frame !== undefined) return false;
     if (this.#stage === 'files' && (this.#files?.isDone ?? true)) {
       const value = BigInt(this.#options.plan.filePageCount);
       if (this.#files !== undefined) this.#write(encodeFrame({ type: FrameType.FILES_END, value }));
@@ -221,17 +234,17 @@ export class PageSender {
   }
 
   #sendEndWhenAllSent(): void {
-    if (this.#endSent || this.#stopped || this.#stage === 'files') return;
+    if (this.#endSent || this.#stopped || this.#frame !== undefined || this.#stage === 'files') return;
     if (this.#options.map.unsentCount > 0) return;
     this.#endSent = true;
     this.#write(encodeFrame({ type: FrameType.END }));
     this.#options.onEnd();
   }
 
-  /** One frame, by one system call. */
-  #writePages(head: Buffer, { pieces, release }: PageBytes): void {
+  /** By one system call. */
+  #writeFrame({ head, bytes: { pieces, release } }: Frame): void {
     const { stream } = this.#options;
-    if (stream.destroyed || this.#stopped) {
+    if (stream.destroyed) {
       release();
       return;
     }
