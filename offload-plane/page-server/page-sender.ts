@@ -122,7 +122,6 @@ export class PageSender {
     this.#encodeHead('demand', Uint32Array.of(page), frame);
     this.#write(frame);
     this.#options.onSent('demand', 1);
-    this.poke();
   }
 
   stop(): void {
