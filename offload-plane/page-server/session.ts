@@ -380,7 +380,8 @@ export class Session implements PageSession {
     if (this.#finishing) throw violation('DONE twice');
     this.#finishing = true;
     const { reader } = this.#options;
-    await reader.prepareMemoryDigest();
+    // Whoever restores next once this one is done finds the order log.
+    await Promise.all([reader.prepareMemoryDigest(), this.#recording.finish()]);
     if (this.#isOver) return;
     const checked = checkMemory({ reader, plan: this.#plan, counters, dropped: this.#missing });
     const result = { ...counters, ...checked, effectivePolicy: this.effectivePolicy };
@@ -390,7 +391,6 @@ export class Session implements PageSession {
     this.#stream?.end();
     this.#settled.resolve(result);
     this.events.emit('done', result);
-    void this.#recording.finish();
   }
 
   #fail(error: OffloadError, outcome: 'failed' | 'closed' = 'failed'): void {
