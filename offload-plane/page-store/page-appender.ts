@@ -3,7 +3,6 @@
  * already and notes where each run lies. A page costs one comparison, one hash and one copy here (a known
  * one a read and a second comparison in place of the copy), and no promise.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { OffloadError } from '../../platform/errors.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
 import { CHECKSUM_BYTES, ChecksumList } from './checksum-list.ts';
@@ -13,6 +12,7 @@ import { targetKey } from './index-format.ts';
 import type { KnownPages } from './known-pages.ts';
 import { MAX_ADDRESS, MAX_APPEND_BYTES, MAX_SHMEM_ID, MAX_TASK_ID, PAGE_BYTES } from './limits.ts';
 import { type Origin, OriginList } from './origins.ts';
+import type { PagesFile } from './pages-file.ts';
 import type { QuotaShare } from './quota.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
@@ -25,7 +25,7 @@ export interface Run {
 }
 
 export interface AppenderOptions {
-  file: FileHandle;
+  file: PagesFile;
   subject: string;
   limits: StoreLimits;
   quota: QuotaShare;

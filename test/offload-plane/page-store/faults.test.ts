@@ -16,10 +16,10 @@ const CODES: Record<Fault, ErrorCode> = { ENOSPC: 'no_space', EIO: 'internal', s
 async function writeChild(store: PageStore): Promise<void> {
   const writer = await store.begin('child', { tenant: 't', parent: 'base' });
   try {
-    await writer.reserve(600 * PAGE);
+    await writer.reserve(1700 * PAGE);
     await writer.addPages(TASK, HEAP, true, pages(50, 9000));
     // Enough for extents to be written while pages still come, and known pages in between.
-    for (let at = 0; at < 512; at += 128) {
+    for (let at = 0; at < 1536; at += 128) {
       await writer.addPages(TASK, HEAP + BigInt((4096 + at) * PAGE), true, pages(128, 20_000 + at));
     }
     await writer.addPages(TASK, HEAP + BigInt(16_384 * PAGE), true, heapBytes().subarray(0, 64 * PAGE));
