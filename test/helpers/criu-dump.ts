@@ -21,6 +21,12 @@ export const DUMP = Buffer.concat([
   command(CriuCommand.CLOSE, 0n),
 ]);
 
+/** The statistics of a dump: magic numbers, a length, and 1.5 ms to freeze, 300 ms frozen, 7 and 9 of other things. */
+export const STATS = Buffer.from(
+  '405910550633095712000000' + '0a10' + '08dc0b' + '10e0a712' + '1807' + '2009' + '28ac02' + '3000',
+  'hex',
+);
+
 /** One byte at OPEN2, four at CLOSE. */
 const ANSWER_BYTES = 5;
 
