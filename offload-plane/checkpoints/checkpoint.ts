@@ -94,7 +94,6 @@ export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): 
       recipe: container.recipe,
       guest: guest.registration.name,
       transfers,
-      preDumpBytes: preDumps.pagesBytes,
       ...(job.parent === undefined ? {} : { parent: job.parent }),
     });
     const { frozenMs } = await finishDump(job, after, true).catch((error: unknown) => {

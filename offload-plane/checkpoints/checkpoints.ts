@@ -26,8 +26,10 @@ export interface CheckpointView {
   inheritedPageCount: number;
   /** The checkpoint it was taken on top of. It may be gone: nothing of it is needed. */
   parent?: string;
-  /** Own ones; what it shares with others is theirs. */
+  /** Of its own files. */
   bytes: number;
+  /** Of the files it has pages in that were another checkpoint's first, or a pre-dump's. */
+  sharedBytes: number;
   /** How its pages came, in that order: those of pre-dumps, then those of the dump. */
   transfers?: Transfer[];
   hasOrderLog: boolean;
@@ -57,7 +59,6 @@ const Meta = Type.Object({
   }),
   parent: Type.Optional(Type.String()),
   transfers: Type.Optional(Type.Array(Type.Unsafe<Transfer>(Type.Object({ preDump: Type.Boolean() })))),
-  preDumpBytes: Type.Optional(Type.Integer()),
 });
 
 /** @throws {OffloadError} incomplete_checkpoint when the manifest was not written by this plane's kind */
@@ -75,13 +76,16 @@ function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
   return manifest.meta;
 }
 
+const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
+  Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - storedBytes;
+
 export function createCheckpoints(deps: CheckpointsDeps) {
   const { store, containers, guests, metrics } = deps;
   const frozenMsById = new Map<string, number>();
   const lineage = createLineage(store);
 
   async function viewOf(manifest: CheckpointManifest): Promise<CheckpointView> {
-    const { recipe, parent, transfers, preDumpBytes = 0 } = metaOf(manifest);
+    const { recipe, parent, transfers } = metaOf(manifest);
     const frozenMs = frozenMsById.get(manifest.id);
     return {
       id: manifest.id,
@@ -92,7 +96,8 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       zeroPageCount: manifest.zeroPageCount,
       inheritedPageCount: transfers?.at(-1)?.inheritedPageCount ?? 0,
       ...(parent === undefined ? {} : { parent }),
-      bytes: manifest.storedBytes + preDumpBytes,
+      bytes: manifest.storedBytes,
+      sharedBytes: sharedBytesOf(manifest),
       ...(transfers === undefined ? {} : { transfers }),
       hasOrderLog: await hasOrderLog(manifest.id),
       ...(frozenMs === undefined ? {} : { frozenMs }),

@@ -5,7 +5,6 @@
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
-import { PAGES } from '../page-store/names.ts';
 import { dumpPages } from './agent-dump.ts';
 import type { CheckpointDeps, CheckpointJob, Transfer } from './checkpoint.ts';
 import { onTopOf, type ParentDump } from './lineage.ts';
@@ -17,12 +16,7 @@ export const isPreDump = (manifest: CheckpointManifest): boolean => Value.Check(
 export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: CheckpointDeps) {
   const { container, guest, deadlineMs } = job;
   const ids: string[] = [];
-  let pagesBytes = 0;
   return {
-    /** Of all rounds together. */
-    get pagesBytes() {
-      return pagesBytes;
-    },
     /** One round; its dump is what the next one builds on. */
     async take(parent: ParentDump | undefined): Promise<{ transfer: Transfer; taken: ParentDump }> {
       const taken = { id: `${job.id}.pre-dump-${ids.length + 1}`, token: newToken() };
@@ -37,9 +31,8 @@ export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: C
           writer,
           inbox,
         });
-        const { files } = await writer.commit({ preDumpOf: job.id });
+        await writer.commit({ preDumpOf: job.id });
         ids.push(taken.id);
-        pagesBytes += files[PAGES]?.bytes ?? 0;
         return { taken, transfer: { ...dump, preDump: true, ...frozenMsOf(answer) } };
       } catch (error) {
         await writer.abort();

@@ -8,6 +8,7 @@ import {
 } from '../../offload-plane/page-server/criu-wire.ts';
 
 const PAGE_BYTES = 4096;
+const PARENT = 1;
 const PRESENT_AND_LAZY = 6;
 const task = encodeCriuTarget({ kind: 'task', id: 1 });
 const command = (number: number, target: bigint, vaddr = 0n, pageCount = 0n, flags = 0) =>
@@ -18,6 +19,16 @@ export const DUMP = Buffer.concat([
   command(CriuCommand.OPEN2, task),
   command(CriuCommand.ADD_F, task, 0x7f00_0000_0000n, BigInt(DUMPED_PAGE_COUNT), PRESENT_AND_LAZY),
   Buffer.alloc(DUMPED_PAGE_COUNT * PAGE_BYTES, 'p'),
+  command(CriuCommand.CLOSE, 0n),
+]);
+
+/** The same task later, with its second page changed. */
+export const LATER_DUMP = Buffer.concat([
+  command(CriuCommand.OPEN2, task),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_0000n, 1n, PARENT),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_1000n, 1n, PRESENT_AND_LAZY),
+  Buffer.alloc(PAGE_BYTES, 'q'),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_2000n, 1n, PARENT),
   command(CriuCommand.CLOSE, 0n),
 ]);
 

@@ -70,6 +70,7 @@ test('a checkpoint is shown with what it holds, and counted', async () => {
       zeroPageCount: 0,
       inheritedPageCount: 0,
       bytes: view.bytes,
+      sharedBytes: 0,
       transfers: [transfer],
       hasOrderLog: false,
       frozenMs: 12,
