@@ -160,6 +160,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
     /** In the middle of the dump `resume` cuts it off. */
     async finish(id: string, action: 'resume' | 'stop'): Promise<number> {
       const container = containers.get(id);
+      if (container.life.phase !== 'checkpointing') endLease(id);
       containers.expectPhase(container, `${action} after checkpoint of`, 'checkpointing');
       const { pid, frozenAtMs } = container.life as { pid: number; frozenAtMs: number };
       const current = dumps.get(id);
