@@ -106,6 +106,19 @@ export function createCheckpoints(deps: CheckpointDeps) {
     leases.delete(id);
   }
 
+  /** @throws {OffloadError} invalid_state; the container has not been touched */
+  function expectDumpable(container: Container, operation: string, parent: string | undefined): void {
+    containers.expectPhase(container, operation, 'running');
+    // CRIU takes a page that the pager has yet to bring for one that is not there.
+    if (container.pager !== undefined) {
+      throw new OffloadError(
+        'invalid_state',
+        `${operation} container ${container.spec.id}: pages of its restore are still on their way`,
+      );
+    }
+    expectTracked(container, parent);
+  }
+
   /** Makes the container busy with a dump that can be cut off. */
   function enter(container: Container): { current: Dump; leave(): void } {
     const over = Promise.withResolvers<void>();
@@ -174,8 +187,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
     /** The container runs all the while, but for a moment in which CRIU notes its pages. */
     async preDump(id: string, request: PreDumpRequest): Promise<PreDumpResult> {
       const container = containers.get(id);
-      containers.expectPhase(container, 'pre-dump', 'running');
-      expectTracked(container, request.parent);
+      expectDumpable(container, 'pre-dump', request.parent);
       const { pid } = container.life as { pid: number };
       const startedAtMs = nowMs();
       container.life = { phase: 'checkpointing', pid };
@@ -196,8 +208,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
     /** Leaves the container frozen in phase `checkpointing`, until finish() or the lease ends. */
     async begin(id: string, request: CheckpointRequest): Promise<CheckpointResult> {
       const container = containers.get(id);
-      containers.expectPhase(container, 'checkpoint', 'running');
-      expectTracked(container, request.parent);
+      expectDumpable(container, 'checkpoint', request.parent);
       const { pid } = container.life as { pid: number };
       const frozenAtMs = nowMs();
       container.life = { phase: 'checkpointing', pid, frozenAtMs };
@@ -230,6 +241,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
      */
     async finish(id: string, { action, committed }: CheckpointFinish): Promise<number> {
       const container = containers.get(id);
+      if (container.life.phase !== 'checkpointing') endLease(id);
       const operation = `${action} after checkpoint of`;
       if (action === 'resume') {
         containers.expectPhase(container, operation, 'checkpointing', 'running');

@@ -115,12 +115,13 @@ test('a dump that hears nothing more of the plane is cut off by resume, and the 
   const { checkpoints, containers } = world.agent;
   const beginning = rejection(checkpoints.begin('web', dumpRequest(600_000)));
   await until('the agent dials the plane', () => world.dialled.length > 0);
-  await acceptDump(world.dialled[0]!);
+  const { stream: unread } = await acceptDump(world.dialled[0]!);
   await checkpoints.finish('web', RESUME);
   assert.is(containers.inspect('web').phase, 'running');
   assert.is((await beginning).code, 'runtime_failed');
   assert.is(world.crunCalls().filter((call) => call === 'resume web').length, 1);
   assert.not(existsSync(world.own.dumpImages));
+  unread.destroy();
 });
 
 test('a dump that is cancelled before CRIU was started never starts it', async () => {
