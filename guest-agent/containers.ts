@@ -18,7 +18,8 @@ import { ociSpec } from './runtime/oci-spec.ts';
 /** What is alive in each phase, and nothing else. */
 export type Life =
   | { phase: 'created' | 'running' | 'paused'; pid: number }
-  | { phase: 'checkpointing'; pid: number; frozenAtMs: number }
+  /** It still runs as long as frozenAtMs is absent: a pre-dump. */
+  | { phase: 'checkpointing'; pid: number; frozenAtMs?: number }
   | { phase: 'restoring' }
   | { phase: 'stopped'; exitCode: number };
 
@@ -28,6 +29,8 @@ export interface Container {
   /** The restore's pager, until it has ended. */
   pager?: PagerProcess | undefined;
   waiters: Set<() => void>;
+  /** Token of the dump since which the kernel tracks what the container changes. */
+  trackedDump?: string | undefined;
 }
 
 export interface ContainersDeps {

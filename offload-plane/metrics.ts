@@ -67,9 +67,9 @@ export function createMetrics() {
     setStoreUsed: (bytes: number) => storeUsed.set(bytes),
     request: (method: string, route: string, status: number, durationMs: number) =>
       requests.observe({ method, route, status: String(status) }, durationMs / 1000),
-    checkpointTaken({ frozenMs, dump }: CheckpointOutcome): void {
+    checkpointTaken({ frozenMs, transfers }: CheckpointOutcome): void {
       checkpoints.inc();
-      checkpointBytes.inc(dump.receivedBytes);
+      for (const { receivedBytes } of transfers) checkpointBytes.inc(receivedBytes);
       frozen.observe(frozenMs / 1000);
     },
     restoreRunning: (policy: Policy, durationMs: number) => running.observe({ policy }, durationMs / 1000),

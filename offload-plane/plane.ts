@@ -102,6 +102,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     randomBytes,
     deadlineMs: timeouts.checkpointMs,
   });
+  await checkpoints.removeLeftovers();
   const restores = createRestores({
     store,
     pageServer,

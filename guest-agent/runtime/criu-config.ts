@@ -7,8 +7,16 @@
 /** Connections do not outlive a checkpoint; the network namespace is ours, so CRIU need not lock it. */
 const COMMON = ['network-lock skip', 'tcp-close', 'skip-in-flight'];
 
-export function dumpConfig(pageServer: { address: string; port: number }): string {
-  return lines([...COMMON, 'page-server', `address ${pageServer.address}`, `port ${pageServer.port}`]);
+/** @param options.track the kernel notes from this dump on which pages are written to */
+export function dumpConfig(options: { address: string; port: number; track: boolean }): string {
+  const { address, port, track } = options;
+  return lines([
+    ...COMMON,
+    'page-server',
+    `address ${address}`,
+    `port ${port}`,
+    ...(track ? ['track-mem'] : []),
+  ]);
 }
 
 /** @param actionScript run by CRIU at each stage of a restore, for tests that hold the container still */

@@ -10,8 +10,10 @@ import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
-import { takeCheckpoint } from './checkpoint.ts';
+import { type Transfer, takeCheckpoint } from './checkpoint.ts';
 import type { DumpInbox } from './dump-inbox.ts';
+import { createLineage } from './lineage.ts';
+import { isPreDump, removeLeftPreDumps } from './pre-dumps.ts';
 
 export interface CheckpointView {
   id: string;
@@ -20,7 +22,16 @@ export interface CheckpointView {
   image: string;
   pageCount: number;
   zeroPageCount: number;
+  /** Pages that did not cross while the container stood still: they are as in its parent or a pre-dump. */
+  inheritedPageCount: number;
+  /** The checkpoint it was taken on top of. It may be gone: nothing of it is needed. */
+  parent?: string;
+  /** Of its own files. */
   bytes: number;
+  /** Of the files it has pages in that were another checkpoint's first, or a pre-dump's. */
+  sharedBytes: number;
+  /** How its pages came, in that order: those of pre-dumps, then those of the dump. */
+  transfers?: Transfer[];
   hasOrderLog: boolean;
   frozenMs?: number;
 }
@@ -46,25 +57,35 @@ const Meta = Type.Object({
     containerPorts: Type.Array(Type.Integer()),
     spec: Type.Omit(ContainerSpec, ['id', 'rootfsLun']),
   }),
+  parent: Type.Optional(Type.String()),
+  transfers: Type.Optional(Type.Array(Type.Unsafe<Transfer>(Type.Object({ preDump: Type.Boolean() })))),
 });
 
 /** @throws {OffloadError} incomplete_checkpoint when the manifest was not written by this plane's kind */
 export function recipeOfManifest(manifest: CheckpointManifest): ContainerRecipe {
+  return metaOf(manifest).recipe;
+}
+
+function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
   if (!Value.Check(Meta, manifest.meta)) {
     throw new OffloadError(
       'incomplete_checkpoint',
       `checkpoint ${manifest.id}: its manifest names no container`,
     );
   }
-  return (manifest.meta as Static<typeof Meta>).recipe;
+  return manifest.meta;
 }
+
+const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
+  Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - storedBytes;
 
 export function createCheckpoints(deps: CheckpointsDeps) {
   const { store, containers, guests, metrics } = deps;
   const frozenMsById = new Map<string, number>();
+  const lineage = createLineage(store);
 
   async function viewOf(manifest: CheckpointManifest): Promise<CheckpointView> {
-    const recipe = recipeOfManifest(manifest);
+    const { recipe, parent, transfers } = metaOf(manifest);
     const frozenMs = frozenMsById.get(manifest.id);
     return {
       id: manifest.id,
@@ -73,7 +94,11 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       image: recipe.image,
       pageCount: manifest.pageCount,
       zeroPageCount: manifest.zeroPageCount,
+      inheritedPageCount: transfers?.at(-1)?.inheritedPageCount ?? 0,
+      ...(parent === undefined ? {} : { parent }),
       bytes: manifest.storedBytes,
+      sharedBytes: sharedBytesOf(manifest),
+      ...(transfers === undefined ? {} : { transfers }),
       hasOrderLog: await hasOrderLog(manifest.id),
       ...(frozenMs === undefined ? {} : { frozenMs }),
     };
@@ -93,6 +118,8 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       container: string;
       id: string;
       after: 'stop' | 'resume';
+      parent?: string;
+      preDumpRounds?: number;
     }): Promise<CheckpointView> {
       const container = containers.get(request.container);
       containers.expectPhase(container, 'checkpoint', 'running');
@@ -100,13 +127,13 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       expectAlive(guest, `checkpoint container ${container.name}`);
       const outcome = await takeCheckpoint(
         {
+          preDumpRounds: 0,
           ...request,
           container,
           guest,
-          token: deps.randomBytes(32).toString('hex'),
           deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
         },
-        deps,
+        { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
       );
       frozenMsById.set(request.id, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
@@ -114,8 +141,9 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     },
     /** A damaged one is left out and logged; inspecting it says what is wrong. */
     async list(): Promise<CheckpointView[]> {
+      const manifests = (await store.list()).filter((manifest) => !isPreDump(manifest));
       const views = await Promise.all(
-        (await store.list()).map((manifest) =>
+        manifests.map((manifest) =>
           viewOf(manifest).catch((error: Error) => {
             deps.logger.warn(
               { checkpoint: manifest.id, error: error.message },
@@ -135,6 +163,7 @@ export function createCheckpoints(deps: CheckpointsDeps) {
         await reader.close();
       }
     },
+    removeLeftovers: () => removeLeftPreDumps(store),
     async remove(id: string): Promise<void> {
       await store.remove(id);
       frozenMsById.delete(id);

@@ -24,6 +24,11 @@ function parsePort(value: string, before: { containerPort: number; hostPort?: nu
   return [...before, { containerPort: container, hostPort: host }];
 }
 
+function parseCount(value: string): number {
+  if (!/^\d{1,4}$/.test(value)) throw new InvalidArgumentError('expected a whole number');
+  return Number(value);
+}
+
 const collect = (value: string, before: string[] = []) => [...before, value];
 
 export function addPlaneCommands(program: Command): void {
@@ -162,8 +167,23 @@ function addCheckpointCommands(program: Command, withPlane: WithPlane): void {
     .argument('<container>')
     .argument('<id>', 'name of the checkpoint')
     .option('--stop', 'end the container once the checkpoint is committed (default: it runs on)')
-    .action((container: string, id: string, flags: { stop?: boolean }) =>
-      withPlane((plane) => plane.createCheckpoint({ container, id, after: flags.stop ? 'stop' : 'resume' })),
+    .option('--parent <checkpoint>', 'its last one: only pages that have changed since are sent')
+    .addOption(
+      new Option('--pre-dump-rounds <count>', 'send pages so many times before it stands still').argParser(
+        parseCount,
+      ),
+    )
+    .action((container: string, id: string, flags) =>
+      withPlane((plane) => {
+        const { stop, parent, preDumpRounds } = flags;
+        return plane.createCheckpoint({
+          container,
+          id,
+          after: stop ? 'stop' : 'resume',
+          ...(parent === undefined ? {} : { parent }),
+          ...(preDumpRounds === undefined ? {} : { preDumpRounds }),
+        });
+      }),
     );
   program
     .command('restore')

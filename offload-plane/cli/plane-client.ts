@@ -65,8 +65,14 @@ export function createPlaneClient(socketPath: string) {
     containerStats: (name: string) => get<ContainerStats>(`/v1/containers/${id(name)}/stats`),
     containerLogs: (name: string) => send('GET', `/v1/containers/${id(name)}/logs`),
     checkpoints: () => get<CheckpointView[]>('/v1/checkpoints'),
-    createCheckpoint: (checkpoint: { container: string; id: string; after: 'stop' | 'resume' }) =>
-      post<CheckpointView>('/v1/checkpoints', checkpoint),
+    createCheckpoint: (checkpoint: {
+      container: string;
+      id: string;
+      after: 'stop' | 'resume';
+      parent?: string;
+      preDumpRounds?: number;
+    }) => post<CheckpointView>('/v1/checkpoints', checkpoint),
+    inspectCheckpoint: (checkpoint: string) => get<CheckpointView>(`/v1/checkpoints/${id(checkpoint)}`),
     removeCheckpoint: (checkpoint: string) => remove(`/v1/checkpoints/${id(checkpoint)}`),
     restores: () => get<RestoreView[]>('/v1/restores'),
     restore: (restore: RestoreRequest) => post<RestoreView>('/v1/restores', restore),

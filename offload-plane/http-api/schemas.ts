@@ -64,6 +64,8 @@ export const CheckpointBody = Type.Object(
     container: Name,
     id: Name,
     after: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
+    parent: Type.Optional(Name),
+    preDumpRounds: Type.Integer({ minimum: 0, maximum: 8, default: 0 }),
   },
   strict,
 );

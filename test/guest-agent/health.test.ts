@@ -15,6 +15,7 @@ test('health has the versions of what runs containers, and figures that fit its 
   assert.is(health.conmon, '2.1.12');
   assert.is(health.pager, '0.1.0');
   assert.ok(health.workMs > 0);
+  assert.is(typeof health.tracksChanges, 'boolean');
 });
 
 test("a container's figures are its cgroup's, all devices together; what the kernel lacks is 0", async () => {

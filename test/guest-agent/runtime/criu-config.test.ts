@@ -5,10 +5,15 @@ import { dumpConfig, restoreConfig } from '../../../guest-agent/runtime/criu-con
 const linesOf = (text: string) => text.trimEnd().split('\n');
 
 test('a dump goes to the page server and never asks for lazy pages', () => {
-  const lines = linesOf(dumpConfig({ address: '127.0.0.1', port: 4711 }));
+  const lines = linesOf(dumpConfig({ address: '127.0.0.1', port: 4711, track: false }));
   assert.equal(lines.slice(-3), ['page-server', 'address 127.0.0.1', 'port 4711']);
   assert.ok(lines.includes('tcp-close'));
   assert.not(lines.includes('lazy-pages'));
+  assert.not(lines.includes('track-mem'));
+});
+
+test('changes are tracked from a dump on that says so', () => {
+  assert.ok(linesOf(dumpConfig({ address: '127.0.0.1', port: 4711, track: true })).includes('track-mem'));
 });
 
 test('a restore asks for lazy pages only where a pager brings them, and for no page server', () => {

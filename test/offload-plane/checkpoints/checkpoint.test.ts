@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { takeCheckpoint } from '../../../offload-plane/checkpoints/checkpoint.ts';
 import { createDumpInbox, type DumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
+import { createLineage } from '../../../offload-plane/checkpoints/lineage.ts';
 import type { Container } from '../../../offload-plane/containers/container.ts';
 import type { Containers } from '../../../offload-plane/containers/containers.ts';
 import type { PageStoreOptions } from '../../../offload-plane/page-store/contract.ts';
@@ -25,7 +26,7 @@ interface World extends StoreFixture {
   inbox: DumpInbox;
   containers: Containers;
   container: Container;
-  take(after?: 'stop' | 'resume'): ReturnType<typeof takeCheckpoint>;
+  take(after?: 'stop' | 'resume', deadlineMs?: number): ReturnType<typeof takeCheckpoint>;
 }
 
 /** A running container `web` in a guest that does its part of a checkpoint. */
@@ -50,10 +51,13 @@ async function withWorld(
     return { frozenMs: 12 };
   });
   const container = containers.get('web');
-  const take = (after: 'stop' | 'resume' = 'resume') =>
+  const { store } = fixture;
+  const lineage = createLineage(store);
+  const newToken = () => TOKEN;
+  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = 5_000) =>
     takeCheckpoint(
-      { id: 'warm', container, guest, after, token: TOKEN, deadlineMs: 5_000 },
-      { store: fixture.store, inbox },
+      { id: 'warm', container, guest, after, preDumpRounds: 0, deadlineMs },
+      { store, inbox, lineage, newToken },
     );
   try {
     await body({ ...fixture, guest, inbox, containers, container, take });
@@ -93,7 +97,7 @@ async function assertUndone({ container, store, guest }: World): Promise<void> {
 
 test('pages come first, then files, then the commit, and only then the container is ended', async () => {
   await withWorld(async ({ guest, container, store, take }) => {
-    const { manifest, frozenMs, dump: summary } = await take('stop');
+    const { manifest, frozenMs, transfers } = await take('stop');
     assert.equal(guest.calls, [
       'checkpointContainer web',
       'files',
@@ -102,9 +106,12 @@ test('pages come first, then files, then the commit, and only then the container
     ]);
     assert.is(container.phase, 'stopped');
     assert.is(manifest.pageCount, DUMPED_PAGE_COUNT);
-    assert.is(summary.receivedBytes, DUMP.length);
+    assert.equal(
+      transfers.map(({ preDump, receivedBytes }) => ({ preDump, receivedBytes })),
+      [{ preDump: false, receivedBytes: DUMP.length }],
+    );
     assert.is(frozenMs, 12);
-    assert.equal(manifest.meta, { recipe: container.recipe, guest: 'guest-a' });
+    assert.equal(manifest.meta, { recipe: container.recipe, guest: 'guest-a', transfers });
     const reader = await store.open('warm');
     assert.equal(reader.imageFiles(), ['core-1.img', 'inventory.img']);
     assert.is(String(await reader.readImage('core-1.img')), 'core');
@@ -308,10 +315,9 @@ test('a guest that is lost on the way takes its container with it, and the store
 
 test('an agent that answers though nothing was dumped meets the deadline', async () => {
   await withWorld(async (world) => {
-    const { guest, store, inbox, container } = world;
+    const { guest, take } = world;
     guest.on('checkpointContainer', () => ({ dumpMs: 1, imageFiles: [], rootfsDiffFileCount: 0 }));
-    const job = { id: 'warm', container, guest, after: 'stop', token: TOKEN, deadlineMs: 60 } as const;
-    const error = await rejection(takeCheckpoint(job, { store, inbox }));
+    const error = await rejection(take('stop', 60));
     assert.is(error.code, 'deadline_exceeded');
     assert.is(error.message, 'checkpoint container web: take its pages: no answer within 60 ms');
     await assertUndone(world);

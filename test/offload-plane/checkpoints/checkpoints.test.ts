@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { createCheckpoints, recipeOfManifest } from '../../../offload-plane/checkpoints/checkpoints.ts';
 import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
-import { DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
+import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
 import { containersOf, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
@@ -58,6 +58,9 @@ async function makeWorld() {
 test('a checkpoint is shown with what it holds, and counted', async () => {
   await withCheckpoints(async ({ checkpoints, metrics, store }) => {
     const { createdAt, ...view } = await checkpoints.create(WARM);
+    const [transfer] = view.transfers!;
+    assert.is(transfer!.receivedBytes, DUMP.length);
+    assert.is(transfer!.preDump, false);
     assert.ok(view.bytes > DUMPED_PAGE_COUNT * 4_096 && view.bytes <= store.usedBytes);
     assert.equal(view, {
       id: 'warm',
@@ -65,7 +68,10 @@ test('a checkpoint is shown with what it holds, and counted', async () => {
       image: 'redis',
       pageCount: DUMPED_PAGE_COUNT,
       zeroPageCount: 0,
+      inheritedPageCount: 0,
       bytes: view.bytes,
+      sharedBytes: 0,
+      transfers: [transfer],
       hasOrderLog: false,
       frozenMs: 12,
     });
