@@ -8,11 +8,15 @@ import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory } from './cri
 import { askFirst } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { DumpEnd } from './plane-protocol.ts';
+import { WITH_SOCKET } from './programs.ts';
 import { removeOnExit } from './remove-on-exit.ts';
 import type { NativeWorkload } from './workload.ts';
 
 /** In memory, as /run is in a guest. */
 const SCRATCH = '/dev/shm';
+const DUMP_SOCKET = 'dump.sock';
+/** None that the shell of the world uses itself. */
+const DUMP_FD = 9;
 
 export function scratchDirectory(): string {
   const directory = mkdtempSync(join(SCRATCH, 'offload-native-'));
@@ -33,7 +37,7 @@ export interface RunningWorkload {
  */
 export async function startWorkload(workload: NativeWorkload, imagesRoot: string): Promise<RunningWorkload> {
   const directory = scratchDirectory();
-  prepareDirectory(directory, workload.programs);
+  prepareDirectory(directory, [...workload.programs, WITH_SOCKET]);
   const { mounts = {} } = workload;
   const world = await openWorld(directory, { images: imagesRoot, mounts });
   const stop = async () => {
@@ -48,11 +52,11 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
     throw error;
   }
 
-  async function dump(name: string, options: string): Promise<DumpTimes> {
+  async function dump(name: string, run = '', options = ''): Promise<DumpTimes> {
     mkdirSync(join(imagesRoot, name));
     const where = `-D /run/images/${name} -W /run/test/work -o dump.log`;
     const exitCode = await world.run(
-      `criu dump --leave-running -t $root ${where} ${CRIU_OPTIONS} ${options} </dev/null >/dev/null 2>&1`,
+      `${run} criu dump --leave-running -t $root ${where} ${CRIU_OPTIONS} ${options} </dev/null >/dev/null 2>&1`,
     );
     if (exitCode !== 0) {
       const reason = readFileSync(join(directory, 'work/dump.log'), 'utf8').slice(-1_000);
@@ -62,11 +66,13 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
   }
 
   return {
-    dumpTo: async (name) => ({ ...(await dump(name, '')), images: join(imagesRoot, name) }),
+    dumpTo: async (name) => ({ ...(await dump(name)), images: join(imagesRoot, name) }),
     async dumpInto(plane, checkpoint) {
-      const { port } = await plane.call('beginDump', { checkpoint });
+      const socket = join(directory, DUMP_SOCKET);
+      await plane.call('beginDump', { checkpoint, socket });
       const metadata = `${checkpoint}-metadata`;
-      const times = await dump(metadata, `--page-server --address 127.0.0.1 --port ${port}`);
+      const connected = `/run/test/bin/with-socket ${DUMP_FD} /run/test/${DUMP_SOCKET}`;
+      const times = await dump(metadata, connected, `--page-server --ps-socket ${DUMP_FD}`);
       const imagesDirectory = join(imagesRoot, metadata);
       const end = await plane.call('finishDump', { checkpoint, imagesDirectory });
       rmSync(imagesDirectory, { recursive: true });
