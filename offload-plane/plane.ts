@@ -66,6 +66,10 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const store = await openPageStore({
     directory: config.storeDirectory,
     logger,
+    onEvicted(id) {
+      logger.info({ checkpoint: id }, 'checkpoint evicted to make room');
+      metrics.checkpointEvicted();
+    },
     ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
   });
   const images = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });

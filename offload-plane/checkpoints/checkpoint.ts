@@ -1,8 +1,8 @@
 /**
  * One checkpoint, step by step: pages that may cross before do so while the container runs, then it
- * freezes, CRIU's pages come over the interconnect straight into the store, metadata follows, the store
- * verifies and commits, and only then the container ends or runs on. Any failure before the commit: it runs
- * on and the store holds nothing.
+ * freezes, CRIU's pages come over the interconnect straight into the store, metadata follows. One that is to
+ * run on does so from there, since it does so too when the commit fails. The store verifies and commits, and
+ * only then one that is to end ends. Any failure before the commit: it runs on and the store holds nothing.
  */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -20,8 +20,9 @@ import type {
   PageStore,
 } from '../page-store/contract.ts';
 import { dumpPages, finishDump } from './agent-dump.ts';
+import { beginWriter } from './begin-writer.ts';
 import type { DumpInbox } from './dump-inbox.ts';
-import { type Lineage, onTopOf } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
 import { createPreDumps } from './pre-dumps.ts';
 
 export interface CheckpointJob {
@@ -82,7 +83,7 @@ export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): 
       transfers.push(transfer);
       parent = taken;
     }
-    writer = await store.begin(id, onTopOf(parent));
+    writer = await beginWriter(store, { ...job, parent });
     reached = true;
     if (track || parent !== undefined) lineage.forget(container);
     const token = deps.newToken();
@@ -90,20 +91,23 @@ export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): 
     const { dump } = await dumpPages({ ...job, call: 'checkpointContainer', request, writer, inbox });
     transfers.push({ ...dump, preDump: false });
     await fetchFiles(job, writer);
+    const early = after === 'resume' ? await finishDump(job, 'resume', true) : undefined;
     const manifest = await writer.commit({
       recipe: container.recipe,
       guest: guest.registration.name,
       transfers,
       ...(job.parent === undefined ? {} : { parent: job.parent }),
     });
-    const { frozenMs } = await finishDump(job, after, true).catch((error: unknown) => {
-      throw afterCommit(job, error);
-    });
+    const finished =
+      early ??
+      (await finishDump(job, 'stop', true).catch((error: unknown) => {
+        throw notStopped(job, error);
+      }));
     reached = false;
     if (track) lineage.note(container, { id, token, digest: manifest.digest });
     // The news of its end may have come before the answer.
     if (container.phase === 'checkpointing') setPhase(container, after === 'resume' ? 'running' : 'stopped');
-    return { manifest, frozenMs, transfers };
+    return { manifest, frozenMs: finished.frozenMs, transfers };
   } catch (error) {
     const resumed = reached ? finishDump(job, 'resume', false).catch(() => undefined) : undefined;
     await Promise.all([writer?.abort(), resumed]);
@@ -137,11 +141,11 @@ async function expectFree(id: string, store: PageStore): Promise<void> {
 }
 
 /** The checkpoint is there and stays, whatever became of the container. */
-function afterCommit({ id, container, after }: CheckpointJob, error: unknown): OffloadError {
-  const known = toOffloadError(error, `${after} container ${container.name}`);
+function notStopped({ id, container }: CheckpointJob, error: unknown): OffloadError {
+  const known = toOffloadError(error, `stop container ${container.name}`);
   return new OffloadError(
     known.code,
-    `checkpoint ${id} is committed, but its container was not ${after === 'stop' ? 'stopped' : 'resumed'}: ${known.message}`,
+    `checkpoint ${id} is committed, but its container was not stopped: ${known.message}`,
     { cause: error },
   );
 }

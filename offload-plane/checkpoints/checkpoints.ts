@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import type { ContainerRecipe } from '../containers/container.ts';
+import { type ContainerRecipe, DEFAULT_TENANT } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
 import { expectAlive } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
@@ -19,7 +19,10 @@ export interface CheckpointView {
   id: string;
   createdAt: string;
   container: string;
+  tenant: string;
   image: string;
+  /** Neither evicted nor removed. */
+  pinned: boolean;
   pageCount: number;
   zeroPageCount: number;
   /** Pages that did not cross while the container stood still: they are as in its parent or a pre-dump. */
@@ -52,6 +55,7 @@ export interface CheckpointsDeps {
 const Meta = Type.Object({
   guest: Type.String(),
   recipe: Type.Object({
+    tenant: Type.Optional(Type.String()),
     image: Type.String(),
     imageDigest: Type.String(),
     containerPorts: Type.Array(Type.Integer()),
@@ -63,7 +67,7 @@ const Meta = Type.Object({
 
 /** @throws {OffloadError} incomplete_checkpoint when the manifest was not written by this plane's kind */
 export function recipeOfManifest(manifest: CheckpointManifest): ContainerRecipe {
-  return metaOf(manifest).recipe;
+  return { tenant: DEFAULT_TENANT, ...metaOf(manifest).recipe };
 }
 
 function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
@@ -85,13 +89,16 @@ export function createCheckpoints(deps: CheckpointsDeps) {
   const lineage = createLineage(store);
 
   async function viewOf(manifest: CheckpointManifest): Promise<CheckpointView> {
-    const { recipe, parent, transfers } = metaOf(manifest);
+    const { parent, transfers } = metaOf(manifest);
+    const recipe = recipeOfManifest(manifest);
     const frozenMs = frozenMsById.get(manifest.id);
     return {
       id: manifest.id,
       createdAt: manifest.createdAt,
       container: recipe.spec.hostname,
+      tenant: recipe.tenant,
       image: recipe.image,
+      pinned: await store.isPinned(manifest.id),
       pageCount: manifest.pageCount,
       zeroPageCount: manifest.zeroPageCount,
       inheritedPageCount: transfers?.at(-1)?.inheritedPageCount ?? 0,
@@ -108,6 +115,15 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     const reader = await store.open(id);
     try {
       return (await reader.readOrderLog()) !== undefined;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async function inspect(id: string): Promise<CheckpointView> {
+    const reader = await store.open(id);
+    try {
+      return await viewOf(reader.manifest);
     } finally {
       await reader.close();
     }
@@ -155,13 +171,14 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       );
       return views.filter((view) => view !== undefined);
     },
-    async inspect(id: string): Promise<CheckpointView> {
-      const reader = await store.open(id);
-      try {
-        return await viewOf(reader.manifest);
-      } finally {
-        await reader.close();
-      }
+    inspect,
+    async pin(id: string): Promise<CheckpointView> {
+      await store.pin(id);
+      return await inspect(id);
+    },
+    async unpin(id: string): Promise<CheckpointView> {
+      await store.unpin(id);
+      return await inspect(id);
     },
     removeLeftovers: () => removeLeftPreDumps(store),
     async remove(id: string): Promise<void> {

@@ -4,10 +4,11 @@
  */
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
-import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
+import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-store/contract.ts';
 import { dumpPages } from './agent-dump.ts';
+import { beginWriter } from './begin-writer.ts';
 import type { CheckpointDeps, CheckpointJob, Transfer } from './checkpoint.ts';
-import { onTopOf, type ParentDump } from './lineage.ts';
+import type { ParentDump } from './lineage.ts';
 
 const Meta = Type.Object({ preDumpOf: Type.String() });
 
@@ -15,12 +16,13 @@ export const isPreDump = (manifest: CheckpointManifest): boolean => Value.Check(
 
 export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: CheckpointDeps) {
   const { container, guest, deadlineMs } = job;
-  const ids: string[] = [];
+  /** Open, so that none goes to make room for another checkpoint. */
+  const held: CheckpointReader[] = [];
   return {
     /** One round; its dump is what the next one builds on. */
     async take(parent: ParentDump | undefined): Promise<{ transfer: Transfer; taken: ParentDump }> {
-      const taken = { id: `${job.id}.pre-dump-${ids.length + 1}`, token: newToken() };
-      const writer = await store.begin(taken.id, onTopOf(parent));
+      const taken = { id: `${job.id}.pre-dump-${held.length + 1}`, token: newToken() };
+      const writer = await beginWriter(store, { ...job, id: taken.id, parent });
       try {
         const { dump, answer } = await dumpPages({
           call: 'preDumpContainer',
@@ -32,7 +34,7 @@ export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: C
           inbox,
         });
         await writer.commit({ preDumpOf: job.id });
-        ids.push(taken.id);
+        held.push(await store.open(taken.id));
         return { taken, transfer: { ...dump, preDump: true, ...frozenMsOf(answer) } };
       } catch (error) {
         await writer.abort();
@@ -41,7 +43,12 @@ export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: C
     },
     /** One that cannot be removed now goes at the next start. */
     async remove(): Promise<void> {
-      await Promise.all(ids.map((id) => store.remove(id).catch(() => undefined)));
+      await Promise.all(
+        held.map(async (reader) => {
+          await reader.close();
+          await store.remove(reader.manifest.id).catch(() => undefined);
+        }),
+      );
     },
   };
 }

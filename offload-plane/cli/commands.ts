@@ -99,17 +99,19 @@ function addContainerCommands(program: Command, withPlane: WithPlane): void {
     .argument('[command...]')
     .requiredOption('--name <name>')
     .requiredOption('--guest <guest>')
+    .option('--tenant <tenant>', 'whose it is: checkpoints of one tenant share equal pages')
     .option('-p, --publish <port>', '[hostPort:]containerPort, repeatable', parsePort)
     .option('-e, --env <variable>', 'NAME=value, repeatable', collect)
     .action((image: string, command: string[], flags) =>
       withPlane(async (plane) => {
-        const { name, guest, publish = [], env = [] } = flags;
+        const { name, guest, tenant, publish = [], env = [] } = flags;
         const wanted = {
           name,
           guest,
           image,
           ports: publish,
           env,
+          ...(tenant === undefined ? {} : { tenant }),
           ...(command.length > 0 ? { command } : {}),
         };
         await plane.createContainer(wanted);
@@ -185,6 +187,16 @@ function addCheckpointCommands(program: Command, withPlane: WithPlane): void {
         });
       }),
     );
+  program
+    .command('pin')
+    .description('keep a checkpoint: it is neither evicted nor removed')
+    .argument('<checkpoint>')
+    .action((id: string) => withPlane((plane) => plane.pinCheckpoint(id)));
+  program
+    .command('unpin')
+    .description('let a checkpoint go when room is needed')
+    .argument('<checkpoint>')
+    .action((id: string) => withPlane((plane) => plane.unpinCheckpoint(id)));
   program
     .command('restore')
     .description('restore a checkpoint into a guest')

@@ -65,6 +65,8 @@ export interface PageStoreOptions {
   fileSystem?: StoreFileSystem;
   /** Wall clock, for the last use of checkpoints. */
   nowMs?: () => number;
+  /** Called for each checkpoint that went to make room. */
+  onEvicted?: (id: string) => void;
 }
 
 export interface BeginOptions {
@@ -88,6 +90,16 @@ export interface StoreLimits {
   sourceIdleMs: number;
 }
 
+/** What a store holds at this moment. */
+export interface StoreFigures {
+  /** Writers in progress included; what several checkpoints share counts once. */
+  usedBytes: number;
+  /** What it would take more if they did not share. */
+  sharedBytes: number;
+  checkpointCount: number;
+  pinnedCount: number;
+}
+
 export interface PageStore {
   /** Committed checkpoints, oldest first; half-written ones are left out. */
   list(): Promise<CheckpointManifest[]>;
@@ -103,6 +115,8 @@ export interface PageStore {
   /** A pinned checkpoint is neither evicted nor removed, across restarts. @throws {OffloadError} not_found */
   pin(id: string): Promise<void>;
   unpin(id: string): Promise<void>;
+  /** @throws {OffloadError} not_found */
+  isPinned(id: string): Promise<boolean>;
   /**
    * Removes what was not used for the longest time until the store takes at most `targetBytes`, or nothing
    * is left that may go. What is open, pinned or has pages that others share stays. Gives the ids.
@@ -112,6 +126,7 @@ export interface PageStore {
   readonly leftoversRemoved: number;
   /** Bytes taken, writers in progress included. */
   readonly usedBytes: number;
+  readonly figures: StoreFigures;
   /** Aborts open writers and closes readers. */
   close(): Promise<void>;
 }

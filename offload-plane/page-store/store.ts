@@ -13,6 +13,7 @@ import type {
   CheckpointWriter,
   PageStore,
   PageStoreOptions,
+  StoreFigures,
   StoreLimits,
 } from './contract.ts';
 import { removeTree, syncDirectory, toStoreError } from './durable.ts';
@@ -83,12 +84,25 @@ class DirectoryPageStore implements PageStore {
       catalog: this.#catalog,
       quota: this.#quota,
       isBusy: (id) => this.#open.has(id) || this.#leaving.has(id),
-      remove: (id) => this.#discard(id),
+      remove: async (id) => {
+        await this.#discard(id);
+        options.onEvicted?.(id);
+      },
     });
   }
 
   get usedBytes(): number {
     return this.#quota.usedBytes;
+  }
+
+  get figures(): StoreFigures {
+    const entries = this.#catalog.entries();
+    return {
+      usedBytes: this.usedBytes,
+      sharedBytes: this.#catalog.ledger.sharedBytes,
+      checkpointCount: entries.length,
+      pinnedCount: entries.filter(({ pinned }) => pinned).length,
+    };
   }
 
   async recover(): Promise<void> {
@@ -192,6 +206,12 @@ class DirectoryPageStore implements PageStore {
 
   unpin(id: string): Promise<void> {
     return this.#setPinned('unpin', id, false);
+  }
+
+  async isPinned(id: string): Promise<boolean> {
+    this.#assertOpen('inspect');
+    assertCheckpointId('page store inspect', id);
+    return (await this.#expect('inspect', id)).pinned;
   }
 
   async evict(targetBytes: number): Promise<string[]> {
