@@ -4,7 +4,8 @@
  * lease ends and the container runs on. Pre-dumps go the same way while the container runs.
  */
 
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type {
   CheckpointFinish,
@@ -17,6 +18,7 @@ import { OffloadError, toOffloadError } from '../platform/errors.ts';
 import type { Container, Containers } from './containers.ts';
 import { openDumpRelay } from './dump-relay.ts';
 import type { EventLog } from './events.ts';
+import { type Programs, readPrograms, runTheSame } from './programs.ts';
 import type { RunProgram } from './run-program.ts';
 import { dumpConfig } from './runtime/criu-config.ts';
 import { criuFailure } from './runtime/criu-log.ts';
@@ -131,13 +133,28 @@ export function createCheckpoints(deps: CheckpointDeps) {
     return { current, leave };
   }
 
+  /** What CRIU is told to build on: nothing, so that everything is sent, when a task has begun another program. */
+  async function parentFor(
+    container: Container,
+    request: CheckpointRequest,
+    programs: Programs,
+  ): Promise<string | undefined> {
+    const { trackedDump } = container;
+    if (request.parent === undefined || trackedDump === undefined) return undefined;
+    const own = containers.paths(container.spec.id);
+    const path = relative(own.dumpImages, own.parentImages);
+    // The plane says that it has an earlier dump: CRIU wants to see its inventory, whatever it sends.
+    await symlink(path, join(own.dumpImages, 'parent'));
+    return runTheSame(trackedDump.programs, programs) ? path : undefined;
+  }
+
   async function dump(
     verb: 'checkpoint' | 'preDump',
     container: Container,
     request: CheckpointRequest,
     current: Dump,
   ): Promise<void> {
-    const { token, deadlineMs, parent, track } = request;
+    const { token, deadlineMs, track } = request;
     const { id } = container.spec;
     const own = containers.paths(id);
     await rm(own.dumpImages, { recursive: true, force: true });
@@ -146,20 +163,21 @@ export function createCheckpoints(deps: CheckpointDeps) {
     current.cutOff = relay.close;
     try {
       if (current.cancelled) throw new OffloadError('invalid_state', `checkpoint container ${id}: cancelled`);
-      await writeFile(own.criuConfig, dumpConfig({ ...relay, track }));
+      const programs = await readPrograms(own.cgroup);
+      const parent = await parentFor(container, request, programs);
+      await writeFile(own.criuConfig, dumpConfig({ ...relay, track, parent }));
       // The kernel begins to track anew at some moment of this dump, whether or not it comes to its end.
       if (track || parent !== undefined) container.trackedDump = undefined;
       await crun[verb](id, {
         images: own.dumpImages,
         work: own.dumpImages,
-        parent: parent === undefined ? undefined : own.parentImages,
         timeoutMs: deadlineMs,
       }).catch(async (error: unknown) => {
         const operation = verb === 'preDump' ? 'pre-dump' : 'checkpoint';
         throw await criuFailure(`${operation} container ${id}`, `${own.dumpImages}/dump.log`, error);
       });
       await relay.finished();
-      if (track) await keepTracked(containers, container, token);
+      if (track) await keepTracked(containers, container, { token, programs });
     } finally {
       relay.close();
     }

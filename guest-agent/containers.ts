@@ -14,6 +14,7 @@ import type { Rootfs } from './rootfs.ts';
 import { runConmon } from './runtime/conmon.ts';
 import type { Crun } from './runtime/crun.ts';
 import { ociSpec } from './runtime/oci-spec.ts';
+import type { TrackedDump } from './tracked-dumps.ts';
 
 /** What is alive in each phase, and nothing else. */
 export type Life =
@@ -29,8 +30,8 @@ export interface Container {
   /** The restore's pager, until it has ended. */
   pager?: PagerProcess | undefined;
   waiters: Set<() => void>;
-  /** Token of the dump since which the kernel tracks what the container changes. */
-  trackedDump?: string | undefined;
+  /** The dump since which the kernel tracks what the container changes. */
+  trackedDump?: TrackedDump | undefined;
 }
 
 export interface ContainersDeps {

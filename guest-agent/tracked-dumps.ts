@@ -8,12 +8,19 @@ import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OffloadError } from '../platform/errors.ts';
 import type { Container, Containers } from './containers.ts';
+import type { Programs } from './programs.ts';
+
+export interface TrackedDump {
+  token: string;
+  /** As they were at the dump. */
+  programs: Programs;
+}
 
 const INVENTORY = 'inventory.img';
 
 /** @throws {OffloadError} invalid_state when `parent` is not the dump that changes are tracked since */
 export function expectTracked(container: Container, parent: string | undefined): void {
-  if (parent === undefined || container.trackedDump === parent) return;
+  if (parent === undefined || container.trackedDump?.token === parent) return;
   throw new OffloadError(
     'invalid_state',
     `checkpoint container ${container.spec.id}: its changes are not tracked since the dump it is to build on`,
@@ -30,10 +37,10 @@ export async function forgetTracked(containers: Containers, container: Container
 export async function keepTracked(
   containers: Containers,
   container: Container,
-  token: string,
+  dump: TrackedDump,
 ): Promise<void> {
   const own = containers.paths(container.spec.id);
   await mkdir(own.parentImages, { recursive: true });
   await copyFile(join(own.dumpImages, INVENTORY), join(own.parentImages, INVENTORY));
-  container.trackedDump = token;
+  container.trackedDump = dump;
 }

@@ -1,5 +1,4 @@
 /** crun, one verb a function; argv only, the runner is injected. */
-import { relative } from 'node:path';
 import type { RunProgram } from '../run-program.ts';
 
 export const CRUN = '/usr/bin/crun';
@@ -10,21 +9,14 @@ export const crunGlobalArgs = (root: string) => ['--root', root, '--cgroup-manag
 export interface DumpOptions {
   images: string;
   work: string;
-  /** Directory with the inventory of the dump that this one builds on. */
-  parent?: string | undefined;
   timeoutMs: number;
 }
 
 export function createCrun(deps: { run: RunProgram; root: string }) {
   const crun = (...args: string[]) => deps.run(CRUN, [...crunGlobalArgs(deps.root), ...args]);
   const checkpoint = (id: string, flags: readonly string[], options: DumpOptions) => {
-    const { images, work, parent, timeoutMs } = options;
-    const directories = [
-      `--image-path=${images}`,
-      `--work-path=${work}`,
-      // crun takes a relative one only.
-      ...(parent === undefined ? [] : [`--parent-path=${relative(images, parent)}`]),
-    ];
+    const { images, work, timeoutMs } = options;
+    const directories = [`--image-path=${images}`, `--work-path=${work}`];
     const args = [...crunGlobalArgs(deps.root), 'checkpoint', ...flags, ...directories, id];
     return deps.run(CRUN, args, { timeoutMs });
   };

@@ -1,5 +1,6 @@
 /** Dumps on top of dumps: what the agent keeps, for how long, and what it refuses. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,7 +8,7 @@ import { containerPaths } from '../../guest-agent/paths.ts';
 import type { CheckpointRequest } from '../../interconnect/agent-api.ts';
 import { acceptDump } from '../../interconnect/dump-stream.ts';
 import { receiveDump } from '../../offload-plane/page-server/receive-dump.ts';
-import { type AgentWorld, createAgentWorld } from '../helpers/agent-world.ts';
+import { type AgentWorld, createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
 import { dumpRequest, GIVE_UP, LATER_TOKEN, RESUME, STOP, TOKEN } from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
@@ -47,6 +48,8 @@ const preDump = (world: AgentWorld, parent?: string) =>
     world.agent.checkpoints.preDump('web', { ...PRE_DUMP, ...(parent === undefined ? {} : { parent }) }),
   );
 const dumps = (world: AgentWorld) => world.crunCalls().filter((call) => call.startsWith('checkpoint'));
+/** What CRIU was told at the last dump. */
+const configOf = (world: { own: { criuConfig: string } }) => readFileSync(world.own.criuConfig, 'utf8');
 const UNTRACKED = 'checkpoint container web: its changes are not tracked since the dump it is to build on';
 
 test('a committed dump that was tracked can be built on, with its inventory and nothing else of it', async () => {
@@ -56,10 +59,10 @@ test('a committed dump that was tracked can be built on, with its inventory and 
   await checkpoints.finish('web', RESUME);
   assert.equal(readdirSync(world.own.parentImages), ['inventory.img']);
   assert.not(existsSync(world.own.dumpImages));
+  assert.not(configOf(world).includes('prev-images-dir'));
   await take(world, ON_TOP);
   await checkpoints.finish('web', RESUME);
-  assert.not(dumps(world)[0]!.includes('--parent-path'));
-  assert.match(dumps(world)[1]!, /--parent-path=\.\.\/parent web$/);
+  assert.match(configOf(world), /^prev-images-dir \.\.\/parent$/m);
 });
 
 test('one that was not tracked, not committed, or not the last cannot, and the container is not touched', async () => {
@@ -112,14 +115,18 @@ test('pre-dumps follow each other and the dump follows them, and only that one f
   const { dumpMs, frozenMs } = await preDump(world);
   assert.ok(dumpMs > 0);
   assert.is(frozenMs, 301.5);
+  assert.not(configOf(world).includes('prev-images-dir'));
   await preDump(world, TOKEN);
+  assert.match(configOf(world), /^prev-images-dir /m);
   assert.is(containers.inspect('web').phase, 'running');
   assert.not(world.crunCalls().includes('pause web'));
   assert.not(existsSync(world.own.dumpImages));
   await take(world, { ...ON_TOP, track: false });
-  assert.match(dumps(world)[0]!, /^checkpoint --pre-dump --image-path=\S+ --work-path=\S+ web$/);
-  assert.match(dumps(world)[1]!, /--pre-dump .*--parent-path=\.\.\/parent web$/);
-  assert.match(dumps(world)[2]!, /--leave-running .*--parent-path=\.\.\/parent web$/);
+  assert.match(configOf(world), /^prev-images-dir /m);
+  assert.equal(
+    dumps(world).map((call) => call.split(' ')[1]),
+    ['--pre-dump', '--pre-dump', '--leave-running'],
+  );
   assert.is(world.crunCalls().filter((call) => call === 'pause web').length, 1);
   await checkpoints.finish('web', RESUME);
 });
@@ -151,6 +158,30 @@ test('while it is pre-dumped a container is neither checkpointed nor ended for a
   assert.is((await beginning).code, 'runtime_failed');
   assert.is(containers.inspect('web').phase, 'running');
   assert.not(world.crunCalls().includes('resume web'));
+});
+
+test('everything is sent again once a task has begun another program', async () => {
+  const world = await runningContainer();
+  const { checkpoints } = world.agent;
+  const task = spawn('sh', ['-c', 'read go; exec cat'], { stdio: 'pipe' });
+  try {
+    writeFileSync(join(makeCgroup(world, 'web'), 'cgroup.procs'), `${task.pid}\n`);
+    for (const begins of [false, true]) {
+      await take(world, { ...TRACKED, token: TOKEN });
+      await checkpoints.finish('web', RESUME);
+      if (begins) {
+        task.stdin.write('\n');
+        const comm = () => readFileSync(`/proc/${task.pid}/comm`, 'utf8');
+        await until('the other program', () => comm() === 'cat\n');
+      }
+      await take(world, ON_TOP);
+      await checkpoints.finish('web', RESUME);
+      assert.is(configOf(world).includes('prev-images-dir'), !begins);
+      assert.is(readFileSync(join(world.own.bundle, 'parent-seen'), 'utf8'), 'true', 'CRIU wants to see it');
+    }
+  } finally {
+    task.kill('SIGKILL');
+  }
 });
 
 test('a plane that gives up after a pre-dump leaves nothing kept', async () => {

@@ -11,7 +11,6 @@ import { DUMP, STATS } from './criu-dump.ts';
 const option = (name: string) =>
   process.argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
 const images = option('--image-path')!;
-const parent = option('--parent-path');
 const isPreDump = process.argv.includes('--pre-dump');
 const bundle = dirname(images);
 const config = readFileSync(join(bundle, 'criu.conf'), 'utf8');
@@ -21,6 +20,8 @@ if (existsSync(join(bundle, 'criu-fails'))) {
   writeFileSync(join(images, 'dump.log'), '(00.01) Error (criu/mem.c:1): no memory for this\n');
   process.exit(1);
 }
+const parent = /^prev-images-dir (.+)$/m.exec(config)?.[1];
+writeFileSync(join(bundle, 'parent-seen'), String(existsSync(join(images, 'parent', 'inventory.img'))));
 if (parent !== undefined && !existsSync(join(images, parent, 'inventory.img'))) {
   writeFileSync(join(images, 'dump.log'), '(00.01) Error (criu/mem.c:2): no parent inventory\n');
   process.exit(1);
