@@ -76,6 +76,8 @@ export const ContainerStats = Type.Object(
   {
     memoryBytes: Type.Integer(),
     memoryPeakBytes: Type.Integer(),
+    /** Of all its memory, what no file has: what a dump has to bring. */
+    memoryAnonymousBytes: Type.Integer(),
     cpuUsageUs: Type.Integer(),
     pidCount: Type.Integer(),
     ioReadBytes: Type.Integer(),

@@ -32,9 +32,9 @@ export async function beginWriter(store: PageStore, request: WriterRequest): Pro
 
 /** The guest's word, but no more than it has: it must not have us evict everything. */
 async function mostBytes({ container, guest, deadlineMs }: WriterRequest): Promise<number> {
-  const { memoryBytes } = await guest.agent.call('containerStats', undefined, {
+  const { memoryAnonymousBytes } = await guest.agent.call('containerStats', undefined, {
     params: { id: container.name },
     timeoutMs: deadlineMs,
   });
-  return Math.min(memoryBytes, guest.registration.memoryMiB * MIB);
+  return Math.min(memoryAnonymousBytes, guest.registration.memoryMiB * MIB);
 }

@@ -21,7 +21,7 @@ export interface FakeGuest extends Guest {
 
 export function fakeGuest(name = 'guest-a'): FakeGuest {
   const calls: string[] = [];
-  const handlers = new Map<string, Handler>([['containerStats', () => ({ memoryBytes: 0 })]]);
+  const handlers = new Map<string, Handler>([['containerStats', () => ({ memoryAnonymousBytes: 0 })]]);
   let open: (call: StreamCall) => Duplex | Promise<Duplex> = () => duplexPair()[0];
   let take: (call: StreamCall, body: Readable) => unknown = (_call, body) => {
     body.resume();

@@ -170,7 +170,7 @@ test('a container that cannot be resumed is asked once more, and there is no che
 test('a container that has more memory than the store has room is refused before it is touched', async () => {
   await withWorld(
     async ({ guest, store, take }) => {
-      guest.on('containerStats', () => ({ memoryBytes: 40 * MIB }));
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: 40 * MIB }));
       const error = await rejection(take());
       assert.is(error.code, 'no_space');
       assert.match(error.message, /needs 41943040 bytes, 33554432 bytes are free/);
@@ -188,7 +188,7 @@ test('room is made before the container is touched: what was not used for the lo
       for (const id of ['pinned', 'oldest', 'recent']) await writeCheckpoint(store, id);
       await store.pin('pinned');
       const need = 4 * MIB - store.usedBytes + 4_096;
-      guest.on('containerStats', () => ({ memoryBytes: need }));
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: need }));
       guest.on('checkpointContainer', () => {
         assert.equal(evicted, ['oldest']);
         throw new OffloadError('runtime_failed', 'enough');
@@ -205,7 +205,7 @@ test('a guest that claims more memory than it has costs no other checkpoint its 
   await withWorld(
     async ({ guest, store, take }) => {
       await writeCheckpoint(store, 'other');
-      guest.on('containerStats', () => ({ memoryBytes: Number.MAX_SAFE_INTEGER }));
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: Number.MAX_SAFE_INTEGER }));
       await take();
       assert.equal(evicted, []);
     },
