@@ -9,6 +9,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createPageServer } from './page-server/server.ts';
 import type { PageStore } from './page-store/contract.ts';
+import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
 
@@ -65,6 +66,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const metrics = createMetrics();
   const store = await openPageStore({
     directory: config.storeDirectory,
+    keepOpenCount: KEEP_OPEN_COUNT,
     logger,
     ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
   });

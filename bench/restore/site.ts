@@ -102,7 +102,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       const isLocal = way.kind === 'stock' && way.how !== 'lazy-remote';
       const { images, stored } = filesOf(checkpoint);
       const path = isLocal ? images : stored;
-      if (temperature === 'cold') await evict(path);
+      if (temperature === 'cold') await Promise.all([evict(path), plane.call('trim', {})]);
       else if (!warm.has(path)) await readIn(path);
       if (temperature === 'cold') warm.delete(path);
       else warm.add(path);

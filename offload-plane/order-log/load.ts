@@ -1,15 +1,24 @@
 /** Takes a checkpoint's order log, or says why a restore has to do without. */
 import type { CheckpointReader } from '../page-store/contract.ts';
-import type { LoadedOrderLog, OrderEntry, OrderLog } from './contract.ts';
+import type { LoadedOrderLog, OrderEntry, OrderLog, OrderLogBytes } from './contract.ts';
 import { decodeOrder, encodeOrder } from './format.ts';
 import { PageSet } from './page-set.ts';
 import { toRuns } from './runs.ts';
 
 const PAGE_MASK = 0xfffn;
 
+/** By the bytes, which a store that keeps a checkpoint open gives again. */
+const known = new WeakMap<OrderLogBytes, LoadedOrderLog>();
+
 export async function loadOrderLog(reader: CheckpointReader): Promise<LoadedOrderLog> {
   const bytes = await reader.readOrderLog();
   if (bytes === undefined) return { ignored: 'absent' };
+  const loaded = known.get(bytes) ?? interpret(reader, bytes);
+  known.set(bytes, loaded);
+  return loaded;
+}
+
+function interpret(reader: CheckpointReader, bytes: OrderLogBytes): LoadedOrderLog {
   const decoded = decodeOrder(bytes);
   if (typeof decoded === 'string') return { ignored: decoded };
   if (decoded.digest !== reader.manifest.digest) return { ignored: 'foreign' };

@@ -34,12 +34,23 @@ export interface RestorePlan {
   mappedPageCount: number;
 }
 
+/** Of the policy whose plan depends on the log; the others cost next to nothing. */
+const prefillPlans = new WeakMap<OrderLog, RestorePlan>();
+
 export function planRestore(
   reader: CheckpointReader,
   policy: Policy,
   orderLog: OrderLog | undefined,
 ): RestorePlan {
   const usable = orderLog?.digest === reader.manifest.digest ? orderLog : undefined;
+  const known = usable && policy === 'prefill' ? prefillPlans.get(usable) : undefined;
+  if (known !== undefined) return known;
+  const plan = makePlan(reader, policy, usable);
+  if (usable && policy === 'prefill') prefillPlans.set(usable, plan);
+  return plan;
+}
+
+function makePlan(reader: CheckpointReader, policy: Policy, usable: OrderLog | undefined): RestorePlan {
   const needsLog = policy === 'ordered' || policy === 'prefill';
   const effectivePolicy = needsLog && usable === undefined ? 'lazy' : policy;
   const plan: RestorePlan = {

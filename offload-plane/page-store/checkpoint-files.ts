@@ -3,6 +3,7 @@
  * with pages. Opening proves that every file is there with its length, and index and checksums whole.
  */
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ export interface CheckpointFiles {
   fs: StoreFileSystem;
   directory: string;
   manifest: CheckpointManifest;
+  /** Of the manifest when it was read. */
+  stamp: string | undefined;
   index: PageIndex;
   lookup: PageLookup;
   /** XXH64 of every stored page. */
@@ -29,6 +32,19 @@ export interface CheckpointFiles {
   pages: ReadonlyMap<number, FileHandle>;
   /** The working set in memory, once it was asked for. */
   hotPages?: HotPages | undefined;
+  /** The order log as it was read last. */
+  orderLog?: { stamp: string; bytes: Buffer } | undefined;
+}
+
+/** Says whether a file is still the one that was read. */
+export const fileStamp = ({ ino, size, mtimeMs }: Stats): string => `${ino}:${size}:${mtimeMs}`;
+
+/** Undefined when there is no manifest. Its time is that of the checkpoint's last use, and says nothing here. */
+export async function manifestStamp(fs: StoreFileSystem, directory: string): Promise<string | undefined> {
+  return await fs.stat(join(directory, MANIFEST)).then(
+    ({ ino, size }) => `${ino}:${size}`,
+    () => undefined,
+  );
 }
 
 type OpenFile = (fs: StoreFileSystem, path: string) => Promise<FileHandle>;
@@ -40,16 +56,21 @@ export async function openCheckpointFiles(
   id: string,
   openFile: OpenFile = (system, path) => system.open(path, 'r'),
 ): Promise<CheckpointFiles> {
+  const stamp = await manifestStamp(fs, directory);
   const manifest = await readManifest(fs, directory, id);
   await assertFilesWhole(fs, directory, manifest);
-  const index = decodeIndex(await readVerified(fs, directory, manifest, INDEX), id);
-  const checksums = toChecksums(await readVerified(fs, directory, manifest, CHECKSUMS));
+  const [indexBytes, checksumBytes] = await Promise.all([
+    readVerified(fs, directory, manifest, INDEX),
+    readVerified(fs, directory, manifest, CHECKSUMS),
+  ]);
+  const index = decodeIndex(indexBytes, id);
+  const checksums = toChecksums(checksumBytes);
   if (checksums.length !== index.storedPageCount) {
     throw incomplete(id, `has ${checksums.length} checksums for ${index.storedPageCount} stored pages`);
   }
   assertOriginsInside(manifest, index);
   const pages = await openPages(index, (name) => openFile(fs, join(directory, name)));
-  return { fs, directory, manifest, index, lookup: new PageLookup(index, id), checksums, pages };
+  return { fs, directory, manifest, stamp, index, lookup: new PageLookup(index, id), checksums, pages };
 }
 
 export async function closeCheckpointFiles(files: CheckpointFiles): Promise<void> {
@@ -101,8 +122,12 @@ async function assertFilesWhole(
     if (manifest.files[required] === undefined)
       throw incomplete(manifest.id, `names no ${required} in its manifest`);
   }
-  for (const [name, file] of Object.entries(manifest.files)) {
-    const found = await fs.stat(join(directory, name)).catch(() => undefined);
+  const files = Object.entries(manifest.files);
+  const stats = await Promise.all(
+    files.map(([name]) => fs.stat(join(directory, name)).catch(() => undefined)),
+  );
+  for (const [i, [name, file]] of files.entries()) {
+    const found = stats[i];
     if (found === undefined) throw incomplete(manifest.id, `has no ${name}`);
     if (found.size !== file.bytes) {
       throw incomplete(manifest.id, `has ${name} of ${found.size} bytes, expected ${file.bytes} bytes`);

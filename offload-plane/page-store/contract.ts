@@ -62,6 +62,8 @@ export interface PageStoreOptions {
   quotaBytes?: number;
   logger?: PageStoreLogger;
   limits?: Partial<StoreLimits>;
+  /** Checkpoints that stay open without a reader, so that they need not be opened again. Default: none. */
+  keepOpenCount?: number;
   fileSystem?: StoreFileSystem;
   /** Wall clock, for the last use of checkpoints. */
   nowMs?: () => number;
@@ -108,6 +110,8 @@ export interface PageStore {
    * is left that may go. What is open, pinned or has pages that others share stays. Gives the ids.
    */
   evict(targetBytes: number): Promise<string[]>;
+  /** Closes checkpoints that are kept open without a reader, and gives back the memory they take. */
+  trim(): Promise<void>;
   /** Directories left by writers that never committed, removed when the store was opened. */
   readonly leftoversRemoved: number;
   /** Bytes taken, writers in progress included. */

@@ -23,3 +23,6 @@ export const DEFAULT_LIMITS: StoreLimits = {
   maxTargetCount: 1 << 16,
   sourceIdleMs: 60_000,
 };
+
+/** Checkpoints that a plane keeps open for the next restore of them. */
+export const KEEP_OPEN_COUNT = 8;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
 import type { OrderLogBytes } from '../order-log/contract.ts';
-import { type CheckpointFiles, readVerified } from './checkpoint-files.ts';
+import { type CheckpointFiles, fileStamp, readVerified } from './checkpoint-files.ts';
 import type {
   CheckpointManifest,
   CheckpointReader,
@@ -129,7 +129,12 @@ export class StoreReader implements CheckpointReader {
     const path = join(this.#files.directory, ORDER);
     const found = await this.#files.fs.stat(path).catch(() => undefined);
     if (found === undefined) return undefined;
-    return found.size > MAX_ORDER_BYTES ? Buffer.alloc(0) : await this.#files.fs.readFile(path);
+    if (found.size > MAX_ORDER_BYTES) return Buffer.alloc(0);
+    const stamp = fileStamp(found);
+    if (this.#files.orderLog?.stamp !== stamp) {
+      this.#files.orderLog = { stamp, bytes: await this.#files.fs.readFile(path) };
+    }
+    return this.#files.orderLog.bytes;
   }
 
   async writeOrderLog(bytes: OrderLogBytes): Promise<void> {

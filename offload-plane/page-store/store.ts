@@ -76,7 +76,10 @@ class DirectoryPageStore implements PageStore {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#catalog = new Catalog(fs, this.#checkpoints, options.nowMs ?? Date.now);
     this.#quota = new Quota(this.#catalog.ledger, options.quotaBytes);
-    this.#open = new OpenCheckpoints((id) => openCheckpointFiles(fs, join(this.#checkpoints, id), id));
+    this.#open = new OpenCheckpoints(
+      (id) => openCheckpointFiles(fs, join(this.#checkpoints, id), id),
+      options.keepOpenCount ?? 0,
+    );
     this.#room = new Room({
       fs,
       directory: options.directory,
@@ -199,10 +202,15 @@ class DirectoryPageStore implements PageStore {
     return await this.#room.evict(targetBytes);
   }
 
+  async trim(): Promise<void> {
+    await this.#open.trim();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#writers.values()].map((writer) => writer?.abort()));
     await Promise.all([...this.#readers].map((reader) => reader.close()));
+    await this.#open.trim();
     await this.#lock.release();
   }
 
@@ -214,6 +222,7 @@ class DirectoryPageStore implements PageStore {
     try {
       await this.#fs.rename(join(this.#checkpoints, id), leaving);
       this.#catalog.drop(id);
+      await this.#open.drop(id);
       await syncDirectory(this.#fs, this.#checkpoints);
     } catch (error) {
       throw toStoreError(error, 'page store remove', id);

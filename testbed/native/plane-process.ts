@@ -15,6 +15,7 @@ import { planRestore } from '../../offload-plane/page-server/plan.ts';
 import { receiveDump } from '../../offload-plane/page-server/receive-dump.ts';
 import { createPageServer } from '../../offload-plane/page-server/server.ts';
 import type { CheckpointReader, CheckpointWriter } from '../../offload-plane/page-store/contract.ts';
+import { KEEP_OPEN_COUNT } from '../../offload-plane/page-store/limits.ts';
 import { openPageStore } from '../../offload-plane/page-store/store.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import { derive } from './derive-order.ts';
@@ -32,7 +33,7 @@ import type {
 const GUEST = 'native';
 const IDLE_MS = 60_000;
 const [storeDirectory, pagerSocket] = process.argv.slice(2) as [string, string];
-const store = await openPageStore({ directory: storeDirectory });
+const store = await openPageStore({ directory: storeDirectory, keepOpenCount: KEEP_OPEN_COUNT });
 const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
 
 interface OpenSession {
@@ -221,6 +222,10 @@ const calls: { [Name in CallName]: (argument: PlaneCalls[Name][0]) => Promise<Pl
   },
   removeCheckpoint: async ({ checkpoint }) => {
     await store.remove(checkpoint);
+    return {};
+  },
+  trim: async () => {
+    await store.trim();
     return {};
   },
   deriveOrder,

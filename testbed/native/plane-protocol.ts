@@ -58,6 +58,8 @@ export interface PlaneCalls {
   abandonRestore: [{ session: string }, object];
   removeCheckpoint: [{ checkpoint: string }, object];
   restoreEnd: [{ session: string; keepOrderAs?: string }, SessionEnd];
+  /** Gives back what the plane keeps of checkpoints that nobody reads. */
+  trim: [object, object];
   /** `stale` takes its second half from `other`. */
   deriveOrder: [{ from: string; how: Derivation; other?: string; name: string }, { pageCount: number }];
   writeStockImages: [{ checkpoint: string; directory: string }, { filePageCount: number }];

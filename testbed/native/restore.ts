@@ -82,6 +82,8 @@ export async function restoreOnce(
     const images = way.kind === 'stock' ? stockImages(checkpoint, way.how) : join(directory, 'images');
     const { mounts = {} } = checkpoint.workload;
     world = await openWorld(directory, { images, mounts });
+    // As on a machine that ran CRIU before: what it found out about the kernel lies in /run/criu.kdat.
+    await world.run(`criu check --feature uffd-noncoop ${QUIET}`);
     await world.run('mkfifo /run/test/status && exec 3<>/run/test/status');
     linkSync(access.pagerSocket, join(directory, 'plane.sock'));
     const client = askFirst(checkpoint.workload, directory);
