@@ -37,6 +37,7 @@ export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
     version('criu', ['--version'], /Version: (\S+)/),
     version(CONMON, ['--version'], /conmon version (\S+)/),
     version(join(deps.paths.programDirectory, 'offload-pager'), ['--version'], /(\d\S*)/),
+    // CRIU keeps what it finds out about the kernel in /run/criu.kdat: better now than in the first restore.
     deps.run('criu', ['check', '--feature', 'mem_dirty_track']).then(
       () => true,
       () => false,
