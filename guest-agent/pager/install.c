@@ -190,6 +190,8 @@ static enum put run_install(struct space *space, struct frame *frame, uint32_t p
 static enum put space_install(struct space *space, struct frame *frame)
 {
 	uint32_t page = frame->first, end = frame->first + frame->count;
+	if (space_in_doubt(space))
+		return PUT_LATER;
 	while (page < end) {
 		uint64_t vaddr;
 		uint32_t following, count = 1;
@@ -256,28 +258,12 @@ bool queue_install(void)
 bool space_zero(struct space *space, uint64_t vaddr)
 {
 	struct uffdio_zeropage zero = { .range = { vaddr, PAGE_BYTES } };
-	if (!ioctl(space->uffd, UFFDIO_ZEROPAGE, &zero))
+	bool in_doubt = space_in_doubt(space);
+	if (!in_doubt && !ioctl(space->uffd, UFFDIO_ZEROPAGE, &zero))
 		return true;
-	if (errno == ESRCH || errno == ENOSPC)
+	if (!in_doubt && (errno == ESRCH || errno == ENOSPC))
 		space_exited(space);
 	else /* EEXIST, EAGAIN, ENOENT: let the thread look again, it will fault anew if need be */
 		space_wake(space, vaddr, PAGE_BYTES);
 	return false;
-}
-
-bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes)
-{
-	while (bytes) {
-		struct uffdio_poison poison = { .range = { vaddr, bytes } };
-		if (!ioctl(space->uffd, UFFDIO_POISON, &poison))
-			return true;
-		uint64_t done = poison.updated > 0 ? (uint64_t)poison.updated : 0;
-		if (!done && errno == EEXIST)
-			done = PAGE_BYTES;
-		if (!done)
-			return errno == ESRCH; /* no mm, no harm */
-		vaddr += done;
-		bytes -= done;
-	}
-	return true;
 }

@@ -9,6 +9,7 @@
 #include "../../interconnect/page-protocol.h"
 #include "kept.h"
 #include "page-map.h"
+#include "reshape.h"
 #include "util.h"
 
 #define BUFFER_LIMIT_BYTES (128ull << 20) /* no more credit beyond this */
@@ -87,7 +88,6 @@ enum put frame_install(struct frame *frame);
 bool queue_install(void); /* some of the queue; true when there may be more to do at once */
 bool space_zero(struct space *space, uint64_t vaddr);
 void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes);
-bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes);
 void space_exited(struct space *space);
 
 /* uffd-events.c */
