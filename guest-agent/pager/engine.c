@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define MAX_SILENCES 8
+#define LONGEST_SLEEP_MS 500 /* the supervisor takes a loop that does not turn for stuck */
 
 static uint64_t wake_at_us;
 static void (*after_call)(void);
@@ -174,9 +175,9 @@ static int sleep_ms(bool busy)
 {
 	if (busy)
 		return 0;
-	if (!wake_at_us)
-		return -1;
 	uint64_t now = now_us();
+	if (!wake_at_us || wake_at_us > now + LONGEST_SLEEP_MS * 1000)
+		return LONGEST_SLEEP_MS;
 	return wake_at_us <= now ? 0 : (int)((wake_at_us - now + 999) / 1000);
 }
 
@@ -185,6 +186,7 @@ void engine_run(void)
 	struct epoll_event events[16];
 	bool busy = false;
 	while (!pager.quit) {
+		kept->turns++;
 		run_timer();
 		check_deadlines();
 		int count = epoll_wait(kept->epoll, events, 16, sleep_ms(busy));

@@ -37,6 +37,7 @@ static bool cgroup_kill(const char *path)
 	}
 	uint64_t until = now_us() + KILL_DEADLINE_US;
 	while (!cgroup_is_empty(cgroup)) {
+		kept->turns++;
 		if (now_us() > until) {
 			say("failure: container cgroup %s is still populated after %d ms", path, KILL_DEADLINE_US / 1000);
 			return false;
@@ -104,6 +105,7 @@ static void poison_all(void)
 	bool all;
 	do {
 		all = true;
+		kept->turns++;
 		spaces_drain();
 		for (struct task *task = kept->tasks; task; task = task->next)
 			for (struct space *space = task->spaces; space; space = space->next)

@@ -54,6 +54,8 @@ pivot_root . run/old && umount -l run/old || exit 9
 exec "$@"
 `;
 
+const JOIN_CGROUP = '[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9; exec "$@"';
+
 const SHELL_LOOP = `
 echo 'exit 0'
 while read -r line; do eval "$line"; echo "exit $?"; done
@@ -82,12 +84,16 @@ export interface WorldOptions {
   images?: string;
   /** More directories, by their name below /run. */
   mounts?: Readonly<Record<string, string>>;
+  /** The path of a cgroup v2 for all processes inside. */
+  cgroup?: string;
 }
 
 /** @param directory made by prepareDirectory; at /run/test inside */
 export async function openWorld(directory: string, options: WorldOptions = {}): Promise<World> {
-  const subprocess = execa('unshare', [...NAMESPACES, 'sh', '-c', ENTER, 'enter', 'bash', '-c', SHELL_LOOP], {
+  const shell = ['sh', '-c', ENTER, 'enter', 'bash', '-c', SHELL_LOOP];
+  const subprocess = execa('sh', ['-c', JOIN_CGROUP, 'join', 'unshare', ...NAMESPACES, ...shell], {
     env: {
+      CGROUP: options.cgroup ?? '',
       ROOT: guestRootfs ?? '',
       DIR: directory,
       IMAGES: options.images ?? join(directory, 'images'),

@@ -16,17 +16,10 @@ import {
   PageFlag,
 } from '../../../interconnect/page-protocol.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { childrenOf } from '../../helpers/native-restore.ts';
+import { childrenOf } from '../../helpers/criu-heap.ts';
+import { ASAN_PAGER, make, PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
-import {
-  ASAN_PAGER,
-  make,
-  PAGER,
-  removeAll,
-  scratchDirectory,
-  startPager,
-  writeScratch,
-} from './criu-world.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { frameDigest } from './fake-plane.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../../interconnect/golden');
@@ -73,7 +66,6 @@ const AT_ONCE = 4;
 test.before(async () => {
   await make('all', 'asan');
 });
-test.after(removeAll);
 
 function writeNumber(frame: Buffer, offset: number, bytes: number, value: bigint): void {
   for (let i = 0; i < bytes; i++) frame[offset + i] = Number((value >> BigInt(8 * i)) & 0xffn);
@@ -147,7 +139,7 @@ function conversation(draw: Draw): Buffer {
 /** What the pager makes of these bytes from its plane, and of noise from CRIU. */
 async function converse(seed: number): Promise<void> {
   const draw = seeded(seed);
-  const directory = scratchDirectory();
+  const directory = tempDirectory('pager');
   const bytes = conversation(draw);
   const plane = createServer((socket) => {
     socket.on('error', () => {});
@@ -156,7 +148,7 @@ async function converse(seed: number): Promise<void> {
     socket.write(bytes.subarray(0, cut));
     socket.end(bytes.subarray(cut));
   }).listen(join(directory, 'plane.sock'));
-  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const token = writeInto(directory, 'token', Buffer.alloc(32));
   const pager = startPager(
     [
       ...[
@@ -203,7 +195,7 @@ async function floods(
   first: readonly Buffer[],
   then: (write: (bytes: Buffer) => Promise<void>) => Promise<void>,
 ) {
-  const directory = scratchDirectory();
+  const directory = tempDirectory('pager');
   const plane = createServer((socket) => {
     socket.on('error', () => {});
     for (const bytes of first) socket.write(bytes);
@@ -218,7 +210,7 @@ async function floods(
       });
     void then(write);
   }).listen(join(directory, 'plane.sock'));
-  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const token = writeInto(directory, 'token', Buffer.alloc(32));
   const pager = startPager(
     [
       ...['--connect', `unix:${join(directory, 'plane.sock')}`, '--token-file', token],

@@ -11,20 +11,11 @@ import {
   PageFlag,
   PROTOCOL_VERSION,
 } from '../../../interconnect/page-protocol.ts';
-import {
-  buildPrograms,
-  type Checkpoint,
-  checkpointHeap,
-  criuMissing,
-  makeCgroup,
-  type Restored,
-  type RunningPager,
-  removeAll,
-  restore,
-  scratchDirectory,
-  startPager,
-  writeScratch,
-} from './criu-world.ts';
+import { makeCgroup } from '../../helpers/cgroup.ts';
+import { type Checkpoint, checkpointHeap, type RestoredHeap, restoreHeap } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
+import { buildPrograms, type RunningPager, startPager } from '../../helpers/pager-program.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { FakePlane, frameDigest } from './fake-plane.ts';
 
 const TOKEN = Buffer.alloc(32, 7);
@@ -34,31 +25,26 @@ test.before(async () => {
   await buildPrograms();
   if (criuMissing === '') checkpoint = await checkpointHeap(16, 4);
 });
-test.after(removeAll);
 
 interface World {
   plane: FakePlane;
   pager: RunningPager;
   images: string;
   /** Once the map was sent. */
-  restore(): Promise<Restored>;
+  restore(): Promise<RestoredHeap>;
 }
 
 /** A test with a pager whose HELLO has arrived. */
 function sessionTest(title: string, body: (world: World) => Promise<void>, ...more: string[]): void {
-  if (criuMissing !== '') {
-    console.log(`skipped: ${title}: ${criuMissing}`);
-    return;
-  }
-  test(title, async () => {
-    const directory = scratchDirectory();
+  criuTest(title, async () => {
+    const directory = tempDirectory('pager');
     const images = join(directory, 'images');
     mkdirSync(images);
     const plane = new FakePlane(join(directory, 'plane.sock'), checkpoint.images);
-    const token = writeScratch(directory, 'token', TOKEN);
+    const token = writeInto(directory, 'token', TOKEN);
     const args = ['--connect', `unix:${plane.path}`, '--token-file', token, '--work-dir', checkpoint.work];
     const pager = startPager([...args, '--images-dir', images, ...more]);
-    const restores: Restored[] = [];
+    const restores: RestoredHeap[] = [];
     try {
       await plane.received(FrameType.CREDIT);
       await body({
@@ -67,7 +53,7 @@ function sessionTest(title: string, body: (world: World) => Promise<void>, ...mo
         images,
         restore: async () => {
           await pager.ready;
-          const restored = await restore(checkpoint);
+          const restored = await restoreHeap(checkpoint.directory);
           restores.push(restored);
           assert.is(restored.exitCode, 0);
           return restored;
@@ -244,7 +230,7 @@ for (const [name, message, misdeed] of misdeeds) {
     const restored = await world.restore();
     await plane.received(FrameType.RESTORED);
     plane.onFault = (vaddr) => misdeed(plane, vaddr);
-    assert.is(await restored.ask('walk'), undefined, 'ended by SIGBUS, not answered');
+    assert.match(await restored.ask('walk'), /no answer/, 'ended by SIGBUS');
     const { exitCode, stderr } = await pager.ended;
     assert.is(exitCode, 1);
     assert.match(stderr, message);
@@ -263,10 +249,10 @@ else
     async ({ plane, pager }) => {
       plane.sendMap();
       await pager.ready;
-      const restored = await restore(checkpoint, cgroup.path);
+      const restored = await restoreHeap(checkpoint.directory, { cgroup: cgroup.path });
       await plane.received(FrameType.RESTORED);
       plane.onFault = () => plane.send({ type: FrameType.ABORT }, Buffer.from('enough'));
-      assert.is(await restored.ask('walk'), undefined);
+      assert.match(await restored.ask('walk'), /no answer/);
       assert.is((await pager.ended).exitCode, 1);
       assert.match(readFileSync(join(cgroup.path, 'cgroup.events'), 'utf8'), 'populated 0');
       await restored.end();
@@ -286,7 +272,7 @@ sessionTest(
     const { exitCode, stderr } = await pager.ended;
     assert.is(exitCode, 1);
     assert.match(stderr, /connect to the plane/);
-    assert.is(await restored.ask('walk'), undefined);
+    assert.match(await restored.ask('walk'), /no answer/);
   },
   '--deadline-ms',
   '1000',
@@ -300,7 +286,7 @@ sessionTest(
     const restored = await world.restore();
     await plane.received(FrameType.RESTORED);
     plane.onFault = () => {};
-    assert.is(await restored.ask('walk'), undefined);
+    assert.match(await restored.ask('walk'), /no answer/);
     assert.match((await pager.ended).stderr, /asked for and none came within 1000 ms/);
   },
   '--deadline-ms',
