@@ -131,6 +131,8 @@ static enum put page_unregistered(struct space *space, uint64_t vaddr)
 {
 	if (!kept->restored)
 		return PUT_NOT_REGISTERED;
+	if (space_probe(space, vaddr, PAGE_BYTES) == CHANGING) /* it may just have been moved */
+		return PUT_LATER;
 	if (!space->reshaped)
 		pager_fail("install: task %u, page %#llx is in the map but not in memory CRIU registered",
 			   space->task->id, (unsigned long long)vaddr);

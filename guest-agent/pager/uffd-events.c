@@ -62,14 +62,22 @@ static void on_fault(struct space *space, uint64_t address)
 		frame_install(task->frame_of[page]);
 }
 
+static int probe_error(const struct space *space, uint64_t vaddr, uint64_t bytes)
+{
+	struct uffdio_continue probe = { .range = { vaddr, bytes } };
+	return ioctl(space->uffd, UFFDIO_CONTINUE, &probe) ? errno : 0;
+}
+
 /*
  * CONTINUE is for shared memory. What CRIU restores lazily is private, and for that it does nothing and says EINVAL;
- * but first it looks whether the addresses are registered, ENOENT, and before all whether an event is unread.
+ * but first it looks whether the addresses are registered, ENOENT, and before all whether an event is unread. A
+ * change between those two looks gives ENOENT for what is still to be told of, and EAGAIN from then on.
  */
 enum probe space_probe(const struct space *space, uint64_t vaddr, uint64_t bytes)
 {
-	struct uffdio_continue probe = { .range = { vaddr, bytes } };
-	int error = ioctl(space->uffd, UFFDIO_CONTINUE, &probe) ? errno : 0;
+	int error = probe_error(space, vaddr, bytes);
+	if (error == ENOENT)
+		error = probe_error(space, vaddr, bytes);
 	if (error == EAGAIN)
 		return CHANGING;
 	return error == ESRCH ? EXITED : error == ENOENT ? NOT_REGISTERED : REGISTERED;
