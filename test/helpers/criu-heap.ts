@@ -44,13 +44,13 @@ export async function serveHeap(directory: string, heap: HeapProgram, freezer?: 
   await world.run(`${PIDS_FROM_1000}; ${command} ${QUIET} & heap=$!`);
   await until('the heap program', () => existsSync(join(directory, 'heap.sock.ready')));
   const dump = (options: string) =>
-    `criu dump -t $heap ${IMAGES} -o ../dump.log ${CRIU_OPTIONS} ${options} ${QUIET}`;
+    `rm -f /run/test/images/*; criu dump -t $heap ${IMAGES} -o ../dump.log ${CRIU_OPTIONS} ${options} ${QUIET}`;
   return {
     world,
     dump: (options) => world.run(dump(options)),
     dumpAndKill: (options, delayS) =>
       world.run(
-        `rm -f /run/test/images/*; ${dump(options)} & criu=$!; ` +
+        `${dump(options)} & criu=$!; ` +
           `{ sleep ${delayS}; kill -9 $criu 2>/dev/null; } & killer=$!; ` +
           'wait $criu 2>/dev/null; code=$?; kill $killer 2>/dev/null; (exit $code)',
       ),
