@@ -12,6 +12,8 @@
  *   unmap         munmap of the fourth eighth
  *   churn SEED N  every thread does N things at random with pages of its own: looks at them, writes, discards,
  *                 moves and unmaps them, forks children that do the same; and looks at pages that all look at
+ *   look N        page N
+ *   protect N     page N and all behind it become read-only, and so a mapping of their own
  *   random        what getrandom gives this process and a child of its own: 64 bytes each, in hexadecimal
  *   where         the heap's address
  *   quit
@@ -356,6 +358,12 @@ static void serve(char *line)
 		reshape(move(2 * eighth, eighth, NULL));
 	else if (!strncmp(line, "unmap", 5))
 		reshape(unmap(3 * eighth, eighth));
+	else if (sscanf(line, "look %llu", &count) == 1) {
+		wrong = 0;
+		check_page(count);
+		answer();
+	} else if (sscanf(line, "protect %llu", &count) == 1)
+		reshape(mprotect(heap + count * PAGE, (page_count - count) * PAGE, PROT_READ));
 	else if (!strncmp(line, "random", 6))
 		draw_random();
 	else if (!strncmp(line, "where", 5))

@@ -86,7 +86,8 @@ criuTest('whatever threads and their children do at random while pages come, no 
 });
 
 criuTest('a program that ends before its pages are there ends the restore in order', async () => {
-  const { answers, counters } = await serve(localArgs(checkpoint), ['quit']);
+  const record = join(tempDirectory('pager'), 'order'); // it keeps the fill away
+  const { answers, counters } = await serve(localArgs(checkpoint, '--record', record), ['quit']);
   assert.match(answers[0]!, /no answer/);
   assert.ok(counters.dropped! > 0);
 });
@@ -173,6 +174,22 @@ criuTest('a pager ended by SIGTERM before all is in place leaves no page that re
   assert.match(await restored.ask('walk'), /no answer/, 'killed by SIGBUS');
   await restored.end();
 });
+
+criuTest(
+  'what is missing on both sides of a border of two mappings does not read as zero either',
+  async () => {
+    const record = join(tempDirectory('pager'), 'order');
+    const pager = startPager(localArgs(checkpoint, '--record', record));
+    await pager.ready;
+    const restored = await restoreHeap(checkpoint.directory);
+    /* Pages 0 to 14 are one run of the checkpoint. */
+    assert.is(await restored.ask('protect 8'), 'ok');
+    pager.kill('SIGTERM');
+    assert.is((await pager.ended).exitCode, 1);
+    assert.match(await restored.ask('look 9'), /no answer/, 'killed by SIGBUS');
+    await restored.end();
+  },
+);
 
 test('wrong use is told in one line with exit code 2', async () => {
   const directory = tempDirectory('pager');

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -187,6 +188,28 @@ sessionTest(
     assert.is(counters.filePages, 4);
     plane.cut();
     assert.is((await pager.ended).exitCode, 0);
+  },
+);
+
+sessionTest(
+  'file pages for which there is no room end the pager before it is ready',
+  async ({ plane, pager, images }) => {
+    const full = writeInto(images, 'pages-3.img', '');
+    await execa('mount', ['--bind', '/dev/full', full]);
+    try {
+      const payload = Buffer.alloc(PAGE_BYTES, 1);
+      plane.send(
+        { type: FrameType.FILE_PAGES, task: 3, vaddr: 0n, pageCount: 1, value: frameDigest(payload) },
+        payload,
+      );
+      const { exitCode, stderr } = await pager.ended;
+      assert.is(exitCode, 1);
+      assert.is(stderr, 'offload-pager: page session: write to pages-3.img: No space left on device');
+      const error = await plane.received(FrameType.ERROR);
+      assert.match(error.payload.toString(), /No space left on device/);
+    } finally {
+      await execa('umount', [full]);
+    }
   },
 );
 

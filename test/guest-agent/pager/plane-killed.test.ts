@@ -50,7 +50,7 @@ criuTest(
   'a plane killed in the middle of a dump leaves the program whole, and nothing of the dump',
   async () => {
     const ends = { failed: 0, done: 0 };
-    for (const seed of seedsOf('PLANE_KILL_SEEDS', 10)) {
+    for (const seed of seedsOf('PLANE_KILL_SEEDS', 6)) {
       const draw = seeded(seed);
       const plane = await startPlane();
       const dump = dumpInto(plane, `dump-${seed}`);
@@ -124,12 +124,12 @@ criuTest(
   'a plane killed and started again in the middle of a restore leaves right bytes, or a program that is dead and a pager that says why',
   async () => {
     const ends = { whole: 0, dead: 0, before: 0 };
-    for (const seed of seedsOf('PLANE_KILL_SEEDS', 10)) {
+    for (const seed of seedsOf('PLANE_KILL_SEEDS', 6)) {
       const draw = seeded(seed);
       const plane = await startPlane();
       const attempt = restoreFrom(plane, `restore-${seed}`, draw);
       attempt.catch(() => {});
-      await delay(draw(1200));
+      await delay(draw(2500));
       await kill(plane);
       const next = await startPlane();
       const ended = await attempt.catch((error: Error) => {
