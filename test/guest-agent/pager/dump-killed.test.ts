@@ -3,9 +3,8 @@
  * often. Killed while its code is in the program, CRIU can lose it: no freezing beforehand prevents that. What
  * holds: no byte is ever wrong, nothing stays in the store, and the program runs on or is dead, never in between.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -19,13 +18,14 @@ import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import { listen, pageServerAt } from '../../helpers/native-restore.ts';
 import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 
 const HEAP_MIB = 16;
 const ANSWER_MS = 5_000;
 const NEVER_S = 30;
 const cgroup = criuMissing === '' ? makeCgroup() : undefined;
-const scratch = mkdtempSync(join(tmpdir(), 'dump-killed-'));
+const scratch = tempDirectory('dump-killed');
 let store: PageStore;
 let dumpCount = 0;
 
@@ -36,7 +36,6 @@ test.before(async () => {
 test.after(async () => {
   await cgroup?.remove();
   await store.close();
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 interface Program {
