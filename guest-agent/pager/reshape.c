@@ -59,12 +59,15 @@ static struct unsettled *unsettled_of(struct runs *segments)
 
 static void unsettled_free(struct runs *segments)
 {
-	if (!segments->unsettled)
+	struct unsettled *unsettled = segments->unsettled;
+	if (!unsettled)
 		return;
-	arena_free(segments->unsettled->displaced.list);
-	arena_free(segments->unsettled->notes);
-	arena_free(segments->unsettled);
+	SETTLE();
 	segments->unsettled = NULL;
+	SETTLE();
+	arena_free(unsettled->displaced.list);
+	arena_free(unsettled->notes);
+	arena_free(unsettled);
 }
 
 struct runs *segments_copy(const struct runs *from)
@@ -441,6 +444,10 @@ enum settled space_settle(struct space *space)
 	enum probe probe = space_probe(space, PROBE_ADDRESS, PAGE_BYTES);
 	if (probe == CHANGING || probe == EXITED)
 		return as_settled(probe);
+	if (!space_in_doubt(space)) {
+		unsettled_free(space->segments);
+		return SETTLED;
+	}
 	struct runs *next = segments_copy(space->segments);
 	enum settled settled = settle_notes(space, next, unsettled);
 	if (settled != SETTLED) {
