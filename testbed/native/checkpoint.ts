@@ -1,10 +1,11 @@
 /** A running workload, and its checkpoints: in the plane's store, and as stock CRIU writes them. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type DumpTimes, decodeDumpTimes } from './criu-stats.ts';
-import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory } from './criu-world.ts';
+import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory, type World } from './criu-world.ts';
 import { askFirst } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
 import type { DumpEnd } from './plane-protocol.ts';
@@ -24,6 +25,8 @@ export interface RunningWorkload {
   /** A stock dump to a directory of this name; answers its path. */
   dumpTo(name: string): Promise<DumpTimes & { images: string }>;
   dumpInto(plane: NativePlane, checkpoint: string): Promise<DumpTimes & DumpEnd>;
+  /** The files in /run/state as they are once it is ended, for those who restore it. Ends it. */
+  stopAndKeepState(stateDirectory: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,8 +44,13 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
     rmSync(directory, { recursive: true, force: true });
   };
   try {
+    const log = '</dev/null >/run/test/work/program.log 2>&1';
+    if (workload.setup !== undefined && (await world.run(`{ ${workload.setup}; } ${log}`)) !== 0) {
+      const reason = readFileSync(join(directory, 'work/program.log'), 'utf8').slice(-400);
+      throw new OffloadError('runtime_failed', `${workload.name}: set-up: ${reason}`);
+    }
     await world.run(`${PIDS_FROM_1000}; setsid ${workload.command} </dev/null >/dev/null 2>&1 & root=$!`);
-    await warmUp(workload, directory);
+    await warmUp(workload, directory, world);
   } catch (error) {
     await stop();
     throw error;
@@ -72,17 +80,35 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
       rmSync(imagesDirectory, { recursive: true });
       return { ...times, ...end };
     },
+    async stopAndKeepState(stateDirectory) {
+      await world.close(); // by SIGKILL: nothing is written that the dump does not know of
+      await copyState(join(directory, 'state'), stateDirectory);
+      await stop();
+    },
     stop,
   };
 }
 
+/** Sockets stay behind: CRIU makes them anew. */
+export async function copyState(from: string, to: string): Promise<void> {
+  await execa('cp', ['-a', `${from}/.`, to], { timeout: COPY_TIMEOUT_MS });
+  await execa('find', [to, '-type', 's', '-delete'], { timeout: COPY_TIMEOUT_MS });
+}
+
+const COPY_TIMEOUT_MS = 60_000;
 const WARM_UP_TIMEOUT_MS = 120_000;
 const WARM_UP_INTERVAL_MS = 50;
 
-async function warmUp(workload: NativeWorkload, directory: string): Promise<void> {
+async function warmUp(workload: NativeWorkload, directory: string, world: World): Promise<void> {
   const { warmRoundCount = 1 } = workload;
-  const isRight = () => askFirst(workload, directory).answeredAtMs.catch(() => undefined);
   const wait = { timeoutMs: WARM_UP_TIMEOUT_MS, intervalMs: WARM_UP_INTERVAL_MS };
+  const access = { run: (command: string) => world.run(`${command} </dev/null >/dev/null 2>&1`) };
+  const load = async () => {
+    await workload.load?.(access);
+    return true;
+  };
+  await pollUntil(load, { ...wait, what: `${workload.name} has its data` });
+  const isRight = () => askFirst(workload, directory).answeredAtMs;
   for (let round = 0; round < warmRoundCount; round++) {
     await pollUntil(isRight, { ...wait, what: `${workload.name} answers rightly` });
   }

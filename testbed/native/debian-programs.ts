@@ -1,0 +1,49 @@
+/** Real programs from Debian's packages, unpacked once into the cache and shown to the native world at /run/debian. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runTool } from '../../offload-plane/images/run-tool.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import { SUITE, unpackDebian } from '../images/debian-tree.ts';
+import { cacheDirectory } from '../setup/cache.ts';
+import { withLockFile } from '../setup/lock-file.ts';
+
+const PACKAGES = ['redis-server', 'python3', 'postgresql-17'];
+const LOCK_TIMEOUT_MS = 10 * 60_000;
+
+/**
+ * Libraries of the world's own root come first: its loader must not meet another libc than its own.
+ */
+export const DEBIAN_ENV =
+  'env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/run/debian/usr/lib/x86_64-linux-gnu LC_ALL=C';
+
+/**
+ * Where the packages are unpacked.
+ * @throws {OffloadError} not_found, when a program is not there and cannot be fetched
+ */
+export async function debianPrograms(program: string): Promise<string> {
+  const parent = join(cacheDirectory(), 'debian-programs');
+  const key = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES]));
+  const tree = join(parent, key.digest('hex').slice(0, 16));
+  if (!existsSync(tree)) await unpackInto(parent, tree);
+  if (existsSync(join(tree, program))) return tree;
+  throw new OffloadError('not_found', `${program} is in none of the packages ${PACKAGES.join(', ')}`);
+}
+
+async function unpackInto(parent: string, tree: string): Promise<void> {
+  await mkdir(parent, { recursive: true });
+  await withLockFile(join(parent, '.lock'), { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
+    if (existsSync(tree)) return;
+    const draft = await mkdtemp(join(parent, '.unpack-'));
+    try {
+      await unpackDebian({ directory: join(draft, 'tree'), packages: PACKAGES, run: runTool });
+      await rename(join(draft, 'tree'), tree);
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error);
+      throw new OffloadError('not_found', `packages ${PACKAGES.join(', ')} cannot be had: ${cause}`);
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+  });
+}
