@@ -56,11 +56,18 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
     throw error;
   }
 
+  // Without CAP_SYS_RESOURCE the limits of a process can be read by its own real user only. As that user CRIU
+  // cannot probe the kernel; it finds what root's probe has left in /run.
+  const { userId } = workload;
+  const asUser =
+    userId === undefined
+      ? ''
+      : `criu check >/dev/null 2>&1; setpriv --ruid ${userId} --rgid ${userId} --keep-groups`;
   async function dump(name: string, options: string): Promise<DumpTimes> {
     mkdirSync(join(imagesRoot, name));
     const where = `-D /run/images/${name} -W /run/test/work -o dump.log`;
     const exitCode = await world.run(
-      `criu dump --leave-running -t $root ${where} ${CRIU_OPTIONS} ${options} </dev/null >/dev/null 2>&1`,
+      `${asUser} criu dump --leave-running -t $root ${where} ${CRIU_OPTIONS} ${options} </dev/null >/dev/null 2>&1`,
     );
     if (exitCode !== 0) {
       const reason = readFileSync(join(directory, 'work/dump.log'), 'utf8').slice(-1_000);

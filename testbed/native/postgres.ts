@@ -14,9 +14,13 @@ const ASKED_COUNT = 2_000;
 const STRIDE = 7919;
 const WARM_ROUND_COUNT = 3;
 /** It does not run as root. */
-const AS_NOBODY = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
-/** Nobody else's IPC namespace: it takes a System V segment to see whether another server has its files. */
-const START = `unshare --ipc ${AS_NOBODY}`;
+const NOBODY = 65_534;
+const AS_NOBODY = `setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups`;
+/**
+ * An IPC namespace of its own: it takes a System V segment to see whether another server has its files. That
+ * segment is not to be the first: the page server refuses shared memory with the id 0.
+ */
+const START = `unshare --ipc sh -c 'ipcrm -m $(ipcmk -M 4096 | tr -dc 0-9) && exec "$@"' start ${AS_NOBODY}`;
 /** All files it needs are in its directory, and nothing writes to them after the data has been loaded. */
 const OPTIONS = [
   'listen_addresses=',
@@ -46,6 +50,7 @@ export async function postgres(dataMiB: number): Promise<NativeWorkload> {
     programs: [],
     mounts: { debian },
     hasState: true,
+    userId: NOBODY,
     setup: `${AS_NOBODY} ${program('initdb')} -D /run/state/data -U postgres -A trust -N`,
     command: `${START} ${program('postgres')} -D /run/state/data ${options}`,
     async load({ run }) {
@@ -57,7 +62,8 @@ export async function postgres(dataMiB: number): Promise<NativeWorkload> {
         'checkpoint',
       ].map((statement) => `-c "${statement}"`);
       const exitCode = await run(`${program('psql')} -h /run/state -U postgres -q ${sql.join(' ')}`);
-      if (exitCode !== 0) throw new OffloadError('runtime_failed', `postgres: loading ended with ${exitCode}`);
+      if (exitCode !== 0)
+        throw new OffloadError('runtime_failed', `postgres: loading ended with ${exitCode}`);
     },
     warmRoundCount: WARM_ROUND_COUNT,
     address: (directory) => `unix:${directory}/state/.s.PGSQL.5432`,
@@ -66,7 +72,10 @@ export async function postgres(dataMiB: number): Promise<NativeWorkload> {
     ),
     verify(answer) {
       if (answer.includes(expected)) return;
-      throw new OffloadError('digest_mismatch', `postgres: ${JSON.stringify(answer.toString('latin1', 0, 300))}`);
+      throw new OffloadError(
+        'digest_mismatch',
+        `postgres: ${JSON.stringify(answer.toString('latin1', 0, 300))}`,
+      );
     },
   };
 }

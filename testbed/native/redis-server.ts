@@ -44,7 +44,10 @@ export async function redisServer(dataMiB: number): Promise<NativeWorkload> {
     verify(answer) {
       const replies = new ReplyParser().push(answer);
       if (replies.length !== asked.length + 2) {
-        throw new OffloadError('digest_mismatch', `redis: ${replies.length} replies, ${asked.length + 2} are due`);
+        throw new OffloadError(
+          'digest_mismatch',
+          `redis: ${replies.length} replies, ${asked.length + 2} are due`,
+        );
       }
       checkGets(replies.slice(0, -1), values, keyCount, asked);
     },

@@ -10,6 +10,8 @@ export interface NativeWorkload {
   readonly setup?: string;
   /** Bash, run inside; the process it becomes is what is dumped. */
   readonly command: string;
+  /** Its uid and gid, when it does not run as root. */
+  readonly userId?: number;
   /** Brings its data in; tried until it does not throw, as the program may not listen yet. */
   load?(running: LoadAccess): Promise<void>;
   /** It has files in /run/state. They belong to the checkpoint, and each restore gets a copy of its own. */
