@@ -1,37 +1,59 @@
 /** How large a run of the restore bench is. */
+import { MS_PER_S } from '../../platform/units.ts';
+
+export const SECTIONS = ['concurrency', 'latency', 'bandwidth', 'footprint', 'programs'] as const;
+export type Section = (typeof SECTIONS)[number];
 
 export interface BenchPlan {
   heapMiB: number;
   touchedPageCount: number;
   /** Of each variant in the reference case. */
   repetitions: number;
-  /** Of each point of a curve. */
-  pointRepetitions: number;
   dumpRepetitions: number;
   latenciesUs: readonly number[];
+  latencyRepetitions: number;
+  /** 0: not shaped. */
   gbitPerS: readonly number[];
+  bandwidthRepetitions: number;
+  /** In the order in which they are measured: what a gate needs comes first. */
   footprintsMiB: readonly number[];
+  footprintRepetitions: number;
   /** The two footprints whose ratio is a gate. */
   footprintGateMiB: readonly [number, number];
   /** Data in each real program. */
   programMiB: number;
+  programRepetitions: number;
   concurrency: number;
   concurrencyRounds: number;
+  /** When a section is over it takes no further round, and says so. */
+  budgetMs: Readonly<Record<Section | 'reference', number>>;
 }
 
+/** Within 20 minutes altogether, on two CPUs. */
 export const FULL_PLAN: BenchPlan = {
   heapMiB: 512,
   touchedPageCount: 6_000,
   repetitions: 20,
-  pointRepetitions: 3,
-  dumpRepetitions: 3,
+  dumpRepetitions: 5,
   latenciesUs: [0, 25, 50, 100, 200],
-  gbitPerS: [0.1, 1, 10],
-  footprintsMiB: [64, 256, 1_024, 2_048],
+  latencyRepetitions: 6,
+  gbitPerS: [0.1, 1, 10, 0],
+  bandwidthRepetitions: 3,
+  footprintsMiB: [64, 1_024, 256, 2_048],
+  footprintRepetitions: 5,
   footprintGateMiB: [1_024, 64],
-  programMiB: 200,
+  programMiB: 128,
+  programRepetitions: 5,
   concurrency: 8,
   concurrencyRounds: 3,
+  budgetMs: {
+    reference: 520 * MS_PER_S,
+    concurrency: 90 * MS_PER_S,
+    latency: 150 * MS_PER_S,
+    bandwidth: 90 * MS_PER_S,
+    footprint: 140 * MS_PER_S,
+    programs: 150 * MS_PER_S,
+  },
 };
 
 /** Says nothing about speed, but takes the same way through everything. */
@@ -39,13 +61,17 @@ export const SMALL_PLAN: BenchPlan = {
   heapMiB: 16,
   touchedPageCount: 300,
   repetitions: 2,
-  pointRepetitions: 1,
   dumpRepetitions: 1,
   latenciesUs: [0, 200],
+  latencyRepetitions: 1,
   gbitPerS: [1],
+  bandwidthRepetitions: 1,
   footprintsMiB: [8, 32],
+  footprintRepetitions: 1,
   footprintGateMiB: [32, 8],
   programMiB: 8,
+  programRepetitions: 1,
   concurrency: 3,
   concurrencyRounds: 1,
+  budgetMs: FULL_PLAN.budgetMs,
 };

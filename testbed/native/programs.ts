@@ -12,6 +12,8 @@ export const WITHOUT_IO_URING = join(PROGRAM_SOURCES, 'build/without-io-uring');
 export const RELAY = join(PROGRAM_SOURCES, 'build/relay');
 export const FIRST_ANSWER = join(PROGRAM_SOURCES, 'build/first-answer');
 
+export const EVICT = join(PROGRAM_SOURCES, 'build/evict');
+
 /** Test files run side by side, and make knows nothing of another make: one at a time. */
 async function makeIn(directory: string): Promise<void> {
   await execa('flock', [directory, 'make', '-s', '-C', directory, 'all'], { timeout: 120_000 });
