@@ -1,5 +1,6 @@
 /** How large a run of the restore bench is. */
 import { MS_PER_S } from '../../platform/units.ts';
+import type { Temperature } from './report.ts';
 
 export const SECTIONS = ['concurrency', 'latency', 'bandwidth', 'footprint', 'programs'] as const;
 export type Section = (typeof SECTIONS)[number];
@@ -23,6 +24,7 @@ export interface BenchPlan {
   /** Data in each real program. */
   programMiB: number;
   programRepetitions: number;
+  programTemperatures: readonly Temperature[];
   concurrency: number;
   concurrencyRounds: number;
   /** When a section is over it takes no further round, and says so. */
@@ -43,16 +45,17 @@ export const FULL_PLAN: BenchPlan = {
   footprintRepetitions: 5,
   footprintGateMiB: [1_024, 64],
   programMiB: 128,
-  programRepetitions: 5,
+  programRepetitions: 3,
+  programTemperatures: ['warm', 'cold'],
   concurrency: 8,
   concurrencyRounds: 3,
   budgetMs: {
-    reference: 520 * MS_PER_S,
-    concurrency: 90 * MS_PER_S,
-    latency: 150 * MS_PER_S,
-    bandwidth: 90 * MS_PER_S,
-    footprint: 140 * MS_PER_S,
-    programs: 150 * MS_PER_S,
+    reference: 580 * MS_PER_S,
+    concurrency: 75 * MS_PER_S,
+    latency: 110 * MS_PER_S,
+    bandwidth: 80 * MS_PER_S,
+    footprint: 130 * MS_PER_S,
+    programs: 170 * MS_PER_S,
   },
 };
 
@@ -60,7 +63,7 @@ export const FULL_PLAN: BenchPlan = {
 export const SMALL_PLAN: BenchPlan = {
   heapMiB: 16,
   touchedPageCount: 300,
-  repetitions: 2,
+  repetitions: 1,
   dumpRepetitions: 1,
   latenciesUs: [0, 200],
   latencyRepetitions: 1,
@@ -71,6 +74,7 @@ export const SMALL_PLAN: BenchPlan = {
   footprintGateMiB: [32, 8],
   programMiB: 8,
   programRepetitions: 1,
+  programTemperatures: ['warm'],
   concurrency: 3,
   concurrencyRounds: 1,
   budgetMs: FULL_PLAN.budgetMs,

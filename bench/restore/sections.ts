@@ -262,10 +262,9 @@ export async function programSection(bench: Bench): Promise<{ rows: Row[]; skipp
     const { made } = await site.checkpoint(workload);
     await restoreOnce(made, RECORDING, site.access);
     const rest = { site, labels: { section: 'workload' as const } };
-    const variants = [
-      ...variantsOf(PROGRAM_WAYS, made, ['warm'], { ...rest, follow: true }),
-      ...variantsOf(PROGRAM_WAYS, made, ['cold'], { ...rest, follow: false }),
-    ];
+    const variants = plan.programTemperatures.flatMap((temperature) =>
+      variantsOf(PROGRAM_WAYS, made, [temperature], { ...rest, follow: temperature === 'warm' }),
+    );
     const repetitions = plan.programRepetitions;
     rows.push(...(await interleave(variants, { what, repetitions, budget, say })));
     site.forget(made);
