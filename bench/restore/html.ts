@@ -19,10 +19,19 @@ td, th { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align
 td.number { text-align: right } td small { color: var(--faint) } .met { color: var(--good) } .missed { color: var(--bad); font-weight: 600 }
 `;
 
-/** Each is told from its neighbours on a light and on a dark ground. */
-const STOCK_COLOURS = ['#8a8f94', '#a07d64', '#6f7f92'];
-const OUR_COLOURS = ['#3a86c8', '#3fa796', '#8e7cc3', '#c2679a', '#6ba353', '#5fb0d9'];
-const FLOOR_COLOUR = '#d0a84f';
+/** A variant has the same colour in every picture, light and dark ground alike. */
+const COLOURS: Readonly<Record<string, string>> = {
+  'stock eager': '#8a8f94',
+  'stock lazy': '#a07d64',
+  'stock lazy, our server': '#6f7f92',
+  'our eager': '#8e7cc3',
+  'our lazy': '#3fa796',
+  'our ordered': '#3a86c8',
+  'our prefill': '#6ba353',
+  'our lazy, recording': '#c2679a',
+  floor: '#d0a84f',
+};
+const OTHER_COLOUR = '#5fb0d9';
 /** Where on the axis of bandwidths the line without a limit stands, Gbit/s. */
 const UNSHAPED_AT = 100;
 
@@ -88,19 +97,15 @@ export function reportHtml(report: BenchReport): string {
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Restore bench</title><style>${STYLE}</style></head>\n<body>${body.join('\n')}</body></html>\n`;
 }
 
-function colourOf(variant: string, index: number): string {
-  if (variant === 'floor') return FLOOR_COLOUR;
-  const colours = variant.startsWith('stock') ? STOCK_COLOURS : OUR_COLOURS;
-  return colours[index % colours.length]!;
-}
+const colourOf = (variant: string) => COLOURS[variant] ?? OTHER_COLOUR;
 
 function bars(report: BenchReport, title: string, chosen: (row: Row) => boolean): string[] {
   const rows = report.rows.filter(chosen);
   if (rows.length === 0) return [];
-  const list = rows.map((row, i): Bar => {
+  const list = rows.map((row): Bar => {
     const label = row.section === 'workload' ? `${row.workload}, ${row.variant}` : row.variant;
     const { p5, p50, p95 } = row.ttfrMs;
-    return { label, colour: colourOf(row.variant, i), low: p5, middle: p50, high: p95 };
+    return { label, colour: colourOf(row.variant), low: p5, middle: p50, high: p95 };
   });
   return [`<h2>${escapeText(title)}</h2>`, barChart(title, 'TTFR, ms', list)];
 }
@@ -120,9 +125,9 @@ function curves(
   );
   if (byVariant.size === 0) return [];
   const list = [...byVariant].map(
-    ([label, rows], i): Curve => ({
+    ([label, rows]): Curve => ({
       label,
-      colour: colourOf(label, i),
+      colour: colourOf(label),
       points: rows.map((row) => [xOf(row)!, row.ttfrMs.p50] as const).sort(([a], [b]) => a - b),
     }),
   );
@@ -173,8 +178,8 @@ function gates(report: BenchReport): string {
 }
 
 function dumpBars({ dumps }: BenchReport): string {
-  const list = dumps.map(({ into, frozenMs: { p5, p50, p95 } }, i): Bar => {
-    const colour = into === 'store' ? OUR_COLOURS[i]! : STOCK_COLOURS[0]!;
+  const list = dumps.map(({ into, frozenMs: { p5, p50, p95 } }): Bar => {
+    const colour = colourOf(into === 'store' ? 'our ordered' : 'stock eager');
     return {
       label: into === 'store' ? 'into our store' : 'into a directory',
       colour,
