@@ -8,7 +8,7 @@ export interface Budget {
   /** Notes that something was left out for want of time. */
   cut(what: string): void;
   readonly tookMs: number;
-  readonly limitMs: number;
+  readonly leftMs: number;
   readonly cuts: readonly string[];
 }
 
@@ -17,9 +17,10 @@ export function openBudget(limitMs: number, nowMs: () => number = () => performa
 }
 
 function budgetUntil(endMs: number, limitMs: number, nowMs: () => number, cuts: string[]): Budget {
+  const leftMs = () => Math.max(0, endMs - nowMs());
   return {
     share(count) {
-      const partMs = Math.max(0, endMs - nowMs()) / count;
+      const partMs = leftMs() / count;
       return budgetUntil(nowMs() + partMs, partMs, nowMs, cuts);
     },
     hasRoomFor: (durationMs) => nowMs() + durationMs <= endMs,
@@ -29,7 +30,9 @@ function budgetUntil(endMs: number, limitMs: number, nowMs: () => number, cuts: 
     get tookMs() {
       return nowMs() - (endMs - limitMs);
     },
-    limitMs,
+    get leftMs() {
+      return leftMs();
+    },
     cuts,
   };
 }

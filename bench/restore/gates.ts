@@ -51,7 +51,7 @@ export function gatesOf({ rows, dumps, footprintGateMiB, concurrency }: GateInpu
     atLeast(
       'TTFR per µs of interconnect latency, stock lazy ÷ ours best',
       slopeTerm(rows, 'stock lazy, our server'),
-      slopeTerm(rows, best()?.name ?? ''),
+      ownSlopeTerm(rows, best()?.name ?? ''),
       20,
       200,
     ),
@@ -148,11 +148,15 @@ const greatest = (terms: readonly Side[]): Side => known(terms).sort((a, b) => b
 const LEAST_SLOPE_MS_PER_US = 0.002;
 
 function slopeTerm(rows: readonly Row[], variant: string): Side {
-  const slope = latencySlope(rows, variant);
-  if (slope === undefined) return undefined;
-  const value = Math.max(slope, LEAST_SLOPE_MS_PER_US);
-  const name = value === slope ? variant : `${variant} (measured ${slope.toPrecision(2)}) at least`;
-  return { name, value, unit: 'ms/µs' };
+  const value = latencySlope(rows, variant);
+  return value === undefined ? undefined : { name: variant, value, unit: 'ms/µs' };
+}
+
+function ownSlopeTerm(rows: readonly Row[], variant: string): Side {
+  const measured = slopeTerm(rows, variant);
+  if (measured === undefined || measured.value >= LEAST_SLOPE_MS_PER_US) return measured;
+  const name = `${variant} (measured ${measured.value.toPrecision(2)}) at least`;
+  return { ...measured, name, value: LEAST_SLOPE_MS_PER_US };
 }
 
 /** Least squares through the medians: ms of TTFR per µs of added latency each way. */

@@ -30,6 +30,7 @@ export async function runRestoreBench(options: BenchOptions): Promise<BenchRepor
   const startedAt = new Date();
   const plan = { ...(options.small ? SMALL_PLAN : FULL_PLAN) };
   if (options.repetitions !== undefined) plan.repetitions = options.repetitions;
+  const whole = openBudget(plan.totalMs);
   const onSignal = () => process.exit(130); // what was made goes with the process
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const site = await openSite({ deviceDirectory: options.deviceDirectory });
@@ -43,9 +44,10 @@ export async function runRestoreBench(options: BenchOptions): Promise<BenchRepor
     work: (bench: Bench) => Promise<T>,
     keep: (measured: T) => void,
   ): Promise<T> {
-    const budget = openBudget(plan.budgetMs[name]);
-    const budgetS = plan.budgetMs[name] / MS_PER_S;
-    say(`${name}: at most about ${budgetS} s`);
+    const budgetMs = Math.min(plan.budgetMs[name], whole.leftMs);
+    const budget = openBudget(budgetMs);
+    const budgetS = Math.round(budgetMs / MS_PER_S);
+    say(`${name}: at most about ${budgetS} s of the ${Math.round(whole.leftMs / MS_PER_S)} s left`);
     const measured = await work({ plan, site, budget, say });
     const tookS = budget.tookMs / MS_PER_S;
     keep(measured);

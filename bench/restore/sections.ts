@@ -190,7 +190,7 @@ async function curve(
       const labels = { section, latencyUs, ...(section === 'bandwidth' ? { gbitPerS: line.gbitPerS } : {}) };
       const rest = { site, follow: false, labels, access };
       const variants = [
-        ...variantsOf(CURVES_BY_FAULTS, checkpoint, ['warm'], { ...rest, everyRounds: 2 }),
+        ...variantsOf(CURVES_BY_FAULTS, checkpoint, ['warm'], { ...rest, everyRounds: 3 }),
         ...variantsOf(CURVES_BY_PUSH, checkpoint, ['warm'], rest),
       ];
       const what = `${section} ${latencyUs.toFixed(0)} µs, ${line.gbitPerS || 'unlimited'} Gbit/s`;
@@ -251,6 +251,10 @@ export async function programSection(bench: Bench): Promise<{ rows: Row[]; skipp
   const programs = Object.entries(REAL_PROGRAMS);
   for (const [i, [name, make]] of programs.entries()) {
     const what = `program ${name}`;
+    if (!bench.budget.hasRoomFor(0)) {
+      bench.budget.cut(what);
+      continue;
+    }
     const workload = await make(plan.programMiB).catch((error) => absent(error));
     if ('reason' in workload) {
       skipped.push({ section: 'programs', what: name, reason: workload.reason });

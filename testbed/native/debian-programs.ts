@@ -18,20 +18,25 @@ const LOCK_TIMEOUT_MS = 10 * 60_000;
 export const DEBIAN_ENV =
   'env LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/run/debian/usr/lib/x86_64-linux-gnu LC_ALL=C';
 
+/** Asked for by each program: unpacked once, and once tried in vain. */
+let unpacked: Promise<string> | undefined;
+
 /**
  * Where the packages are unpacked.
  * @throws {OffloadError} not_found, when a program is not there and cannot be fetched
  */
 export async function debianPrograms(program: string): Promise<string> {
-  const parent = join(cacheDirectory(), 'debian-programs');
-  const key = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES]));
-  const tree = join(parent, key.digest('hex').slice(0, 16));
-  if (!existsSync(tree)) await unpackInto(parent, tree);
+  unpacked ??= unpackOnce();
+  const tree = await unpacked;
   if (existsSync(join(tree, program))) return tree;
   throw new OffloadError('not_found', `${program} is in none of the packages ${PACKAGES.join(', ')}`);
 }
 
-async function unpackInto(parent: string, tree: string): Promise<void> {
+async function unpackOnce(): Promise<string> {
+  const parent = join(cacheDirectory(), 'debian-programs');
+  const key = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES]));
+  const tree = join(parent, key.digest('hex').slice(0, 16));
+  if (existsSync(tree)) return tree;
   await mkdir(parent, { recursive: true });
   await withLockFile(join(parent, '.lock'), { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
     if (existsSync(tree)) return;
@@ -46,4 +51,5 @@ async function unpackInto(parent: string, tree: string): Promise<void> {
       await rm(draft, { recursive: true, force: true });
     }
   });
+  return tree;
 }
