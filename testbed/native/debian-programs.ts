@@ -1,7 +1,7 @@
 /** Real programs from Debian's packages, unpacked once into the cache and shown to the native world at /run/debian. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runTool } from '../../offload-plane/images/run-tool.ts';
 import { OffloadError } from '../../platform/errors.ts';
@@ -10,6 +10,7 @@ import { cacheDirectory } from '../setup/cache.ts';
 import { withLockFile } from '../setup/lock-file.ts';
 
 const PACKAGES = ['redis-server', 'python3', 'postgresql-17'];
+const DRAFT_PREFIX = '.unpack-';
 const LOCK_TIMEOUT_MS = 10 * 60_000;
 
 /**
@@ -40,7 +41,11 @@ async function unpackOnce(): Promise<string> {
   await mkdir(parent, { recursive: true });
   await withLockFile(join(parent, '.lock'), { timeoutMs: LOCK_TIMEOUT_MS }, async () => {
     if (existsSync(tree)) return;
-    const draft = await mkdtemp(join(parent, '.unpack-'));
+    // The lock is ours, so whatever is half unpacked belongs to one who is gone.
+    for (const name of await readdir(parent)) {
+      if (name.startsWith(DRAFT_PREFIX)) await rm(join(parent, name), { recursive: true, force: true });
+    }
+    const draft = await mkdtemp(join(parent, DRAFT_PREFIX));
     try {
       await unpackDebian({ directory: join(draft, 'tree'), packages: PACKAGES, run: runTool });
       await rename(join(draft, 'tree'), tree);
