@@ -204,11 +204,11 @@ function rowTable(report: BenchReport): string {
     `<td class="number">${statistics === undefined ? '' : statistics.p50.toFixed(digits)}</td>`;
   const lines = report.rows.map(
     (row) =>
-      `<tr><td>${row.section}</td><td>${escapeText(row.variant)}</td><td>${escapeText(pointOf(row))}</td><td class="number">${row.ttfrMs.count}</td><td class="number">${row.ttfrMs.p5.toFixed(1)}</td>${cell(row.ttfrMs)}<td class="number">${row.ttfrMs.p95.toFixed(1)}</td>${cell(row.allInMs)}${cell(row.faultCount, 0)}</tr>`,
+      `<tr><td>${row.section}</td><td>${escapeText(row.variant)}</td><td>${escapeText(pointOf(row))}</td><td class="number">${row.ttfrMs.count}</td><td class="number">${row.ttfrMs.p5.toFixed(1)}</td>${cell(row.ttfrMs)}<td class="number">${row.ttfrMs.p95.toFixed(1)}</td>${cell(row.preparedMs)}${cell(row.criuMs)}${cell(row.allInMs)}${cell(row.faultCount, 0)}</tr>`,
   );
   const dumps = report.dumps.map(
     (row) =>
-      `<tr><td>dump</td><td>into ${row.into}</td><td>frozen</td><td class="number">${row.frozenMs.count}</td><td class="number">${row.frozenMs.p5.toFixed(1)}</td>${cell(row.frozenMs)}<td class="number">${row.frozenMs.p95.toFixed(1)}</td><td></td><td></td></tr>`,
+      `<tr><td>dump</td><td>into ${row.into}</td><td>frozen</td><td class="number">${row.frozenMs.count}</td><td class="number">${row.frozenMs.p5.toFixed(1)}</td>${cell(row.frozenMs)}<td class="number">${row.frozenMs.p95.toFixed(1)}</td><td></td><td></td><td></td><td></td></tr>`,
   );
-  return `<table><tr><th>section</th><th>variant</th><th>point</th><th>n</th><th>p5 ms</th><th>p50 ms</th><th>p95 ms</th><th>all in ms</th><th>faults</th></tr>${lines.join('')}${dumps.join('')}</table>`;
+  return `<table><tr><th>section</th><th>variant</th><th>point</th><th>n</th><th>p5 ms</th><th>p50 ms</th><th>p95 ms</th><th>ready ms</th><th>criu ms</th><th>all in ms</th><th>faults</th></tr>${lines.join('')}${dumps.join('')}</table>`;
 }

@@ -59,10 +59,12 @@ function variantTable(title: string, rows: readonly Row[]): string[] {
     ms(row.ttfrMs.p5),
     ms(row.ttfrMs.p50),
     ms(row.ttfrMs.p95),
+    ms(row.preparedMs?.p50),
+    ms(row.criuMs?.p50),
     ms(row.allInMs?.p50),
     row.faultCount === undefined ? '' : String(row.faultCount.p50),
   ]);
-  const head = ['variant', 'n', 'TTFR p5 ms', 'p50 ms', 'p95 ms', 'all in p50 ms', 'faults'];
+  const head = ['variant', 'n', 'TTFR p5 ms', 'p50 ms', 'p95 ms', 'ready', 'criu', 'all in', 'faults'];
   return [title, table(head, lines)];
 }
 
