@@ -200,8 +200,12 @@ async function curve(
       await relay.close();
     }
   }
-  return { rows };
+  return { rows: sortedBy(rows, (row) => row.gbitPerS || Number.POSITIVE_INFINITY) };
 }
+
+/** Points are not always measured in the order in which they are shown. */
+const sortedBy = (rows: readonly Row[], of: (row: Row) => number) =>
+  rows.toSorted((a, b) => Math.sign(of(a) - of(b)) || 0);
 
 const FOOTPRINT: Record<string, RestoreWay> = {
   'stock eager': stock('eager'),
@@ -231,7 +235,7 @@ export async function footprintSection(bench: Bench): Promise<Measured> {
     rows.push(...(await interleave(variants, { what, repetitions, budget, say })));
     site.forget(made);
   }
-  return { rows };
+  return { rows: sortedBy(rows, (row) => row.heapMiB!) };
 }
 
 const PROGRAM_WAYS: Record<string, RestoreWay> = {
