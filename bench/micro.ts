@@ -203,8 +203,8 @@ function orderStages(plan: MicroPlan, reader: CheckpointReader): Stage[] {
   const itemCount = entries.length;
   const item = 'entry';
   const pushAll = () => {
-    const push = new PushWork(log!.runs, new MapState(planRestore(reader, 'ordered', log).map));
-    while (push.take(FRAME_PAGES));
+    const push = new PushWork(log!.runs, new MapState(planRestore(reader, 'ordered', log).map, reader));
+    while (push.take(FRAME_PAGES).length > 0);
   };
   return [
     { name: 'order log encode', itemCount, item, run: () => encodeOrder(reader.manifest.digest, entries) },

@@ -46,8 +46,6 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     ...(deps.conmonProgram ? { conmonProgram: deps.conmonProgram } : {}),
   });
   await containers.watchExits();
-  // CRIU keeps what it finds out about the kernel in /run/criu.kdat: better now than in the first restore.
-  run('criu', ['check', '--feature', 'uffd-noncoop']).catch(() => undefined);
   return {
     containers,
     checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),

@@ -1,23 +1,30 @@
 /**
  * The guest's half of a checkpoint: freeze, let CRIU dump through the relay to the plane, hand over the
  * metadata, and stand still until the plane has committed. A plane that falls silent is outlived: the
- * lease ends and the container runs on.
+ * lease ends and the container runs on. Pre-dumps go the same way while the container runs.
  */
 
-import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { CheckpointResult } from '../interconnect/agent-api.ts';
-import { relayDump } from '../interconnect/dump-stream.ts';
-import { DUMP_PORT } from '../interconnect/page-protocol.ts';
+import type {
+  CheckpointFinish,
+  CheckpointRequest,
+  CheckpointResult,
+  PreDumpRequest,
+  PreDumpResult,
+} from '../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../platform/errors.ts';
 import type { Container, Containers } from './containers.ts';
+import { openDumpRelay } from './dump-relay.ts';
 import type { EventLog } from './events.ts';
+import { type Programs, readPrograms, runTheSame } from './programs.ts';
 import type { RunProgram } from './run-program.ts';
 import { dumpConfig } from './runtime/criu-config.ts';
 import { criuFailure } from './runtime/criu-log.ts';
+import { readFrozenMs } from './runtime/criu-stats.ts';
 import type { Crun } from './runtime/crun.ts';
+import { expectTracked, forgetTracked, keepTracked } from './tracked-dumps.ts';
 
 export interface CheckpointDeps {
   containers: Containers;
@@ -28,12 +35,6 @@ export interface CheckpointDeps {
   dialPlane: (port: number) => Promise<Duplex>;
   nowMs: () => number;
 }
-
-/**
- * Unacknowledged bytes of a dump. What fits into the Unix socket behind the vsock daemon (some 200 KiB)
- * never makes the daemon fall back on its own buffer, and that is where it stalls.
- */
-const DUMP_WINDOW_BYTES = 128 * 1024;
 
 /** A dump under way. */
 interface Dump {
@@ -53,12 +54,14 @@ export function createCheckpoints(deps: CheckpointDeps) {
   const leases = new Map<string, Lease>();
   const dumps = new Map<string, Dump>();
 
-  /** Thaws; what is left of the container's dump goes. */
+  /** Thaws; what is left of the container's dump goes, but for what a later one may build on. */
   async function resume(container: Container): Promise<number> {
     const { id } = container.spec;
     endLease(id);
     if (container.life.phase !== 'checkpointing') return 0;
     const { pid, frozenAtMs } = container.life;
+    // A pre-dump has the container running, and ends by itself.
+    if (frozenAtMs === undefined) return 0;
     try {
       await crun.resume(id);
     } catch (error) {
@@ -74,6 +77,26 @@ export function createCheckpoints(deps: CheckpointDeps) {
     return frozenMs;
   }
 
+  /** The same for a dump that came to nothing. */
+  async function abandon(container: Container): Promise<number> {
+    try {
+      return await resume(container);
+    } finally {
+      await forgetTracked(containers, container);
+    }
+  }
+
+  async function letRun(container: Container, committed: boolean): Promise<number> {
+    const current = dumps.get(container.spec.id);
+    if (current === undefined) return committed ? await resume(container) : await abandon(container);
+    const frozenAtMs = container.life.phase === 'checkpointing' ? container.life.frozenAtMs : undefined;
+    current.cancelled = true;
+    current.cutOff();
+    await current.ended;
+    await abandon(container);
+    return frozenAtMs === undefined ? 0 : nowMs() - frozenAtMs;
+  }
+
   async function removeDump(id: string): Promise<void> {
     const own = containers.paths(id);
     await rm(own.dumpImages, { recursive: true, force: true });
@@ -85,22 +108,76 @@ export function createCheckpoints(deps: CheckpointDeps) {
     leases.delete(id);
   }
 
-  async function dump(container: Container, token: string, deadlineMs: number, current: Dump): Promise<void> {
+  /** @throws {OffloadError} invalid_state; the container has not been touched */
+  function expectDumpable(container: Container, operation: string, parent: string | undefined): void {
+    containers.expectPhase(container, operation, 'running');
+    // CRIU takes a page that the pager has yet to bring for one that is not there.
+    if (container.pager !== undefined) {
+      throw new OffloadError(
+        'invalid_state',
+        `${operation} container ${container.spec.id}: pages of its restore are still on their way`,
+      );
+    }
+    expectTracked(container, parent);
+  }
+
+  /** Makes the container busy with a dump that can be cut off. */
+  function enter(container: Container): { current: Dump; leave(): void } {
+    const over = Promise.withResolvers<void>();
+    const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
+    dumps.set(container.spec.id, current);
+    const leave = () => {
+      dumps.delete(container.spec.id);
+      over.resolve();
+    };
+    return { current, leave };
+  }
+
+  /** What CRIU is told to build on: nothing, so that everything is sent, when a task has begun another program. */
+  async function parentFor(
+    container: Container,
+    request: CheckpointRequest,
+    programs: Programs,
+  ): Promise<string | undefined> {
+    const { trackedDump } = container;
+    if (request.parent === undefined || trackedDump === undefined) return undefined;
+    const own = containers.paths(container.spec.id);
+    const path = relative(own.dumpImages, own.parentImages);
+    // The plane says that it has an earlier dump: CRIU wants to see its inventory, whatever it sends.
+    await symlink(path, join(own.dumpImages, 'parent'));
+    return runTheSame(trackedDump.programs, programs) ? path : undefined;
+  }
+
+  async function dump(
+    verb: 'checkpoint' | 'preDump',
+    container: Container,
+    request: CheckpointRequest,
+    current: Dump,
+  ): Promise<void> {
+    const { token, deadlineMs, track } = request;
     const { id } = container.spec;
     const own = containers.paths(id);
     await rm(own.dumpImages, { recursive: true, force: true });
     await mkdir(own.dumpImages, { recursive: true });
-    const relay = await openRelay({ token, deadlineMs, dialPlane: deps.dialPlane });
+    const relay = await openDumpRelay({ token, deadlineMs, dialPlane: deps.dialPlane });
     current.cutOff = relay.close;
     try {
       if (current.cancelled) throw new OffloadError('invalid_state', `checkpoint container ${id}: cancelled`);
-      await writeFile(own.criuConfig, dumpConfig(relay));
-      await crun
-        .checkpoint(id, { images: own.dumpImages, work: own.dumpImages, timeoutMs: deadlineMs })
-        .catch(async (error: unknown) => {
-          throw await criuFailure(`checkpoint container ${id}`, `${own.dumpImages}/dump.log`, error);
-        });
+      const programs = await readPrograms(own.cgroup);
+      const parent = await parentFor(container, request, programs);
+      await writeFile(own.criuConfig, dumpConfig({ ...relay, track, parent }));
+      // The kernel begins to track anew at some moment of this dump, whether or not it comes to its end.
+      if (track || parent !== undefined) container.trackedDump = undefined;
+      await crun[verb](id, {
+        images: own.dumpImages,
+        work: own.dumpImages,
+        timeoutMs: deadlineMs,
+      }).catch(async (error: unknown) => {
+        const operation = verb === 'preDump' ? 'pre-dump' : 'checkpoint';
+        throw await criuFailure(`${operation} container ${id}`, `${own.dumpImages}/dump.log`, error);
+      });
       await relay.finished();
+      if (track) await keepTracked(containers, container, { token, programs });
     } finally {
       relay.close();
     }
@@ -125,22 +202,42 @@ export function createCheckpoints(deps: CheckpointDeps) {
   }
 
   return {
-    /** Leaves the container frozen in phase `checkpointing`, until finish() or the lease ends. */
-    async begin(id: string, token: string, deadlineMs: number): Promise<CheckpointResult> {
+    /** The container runs all the while, but for a moment in which CRIU notes its pages. */
+    async preDump(id: string, request: PreDumpRequest): Promise<PreDumpResult> {
       const container = containers.get(id);
-      containers.expectPhase(container, 'checkpoint', 'running');
+      expectDumpable(container, 'pre-dump', request.parent);
+      const { pid } = container.life as { pid: number };
+      const startedAtMs = nowMs();
+      container.life = { phase: 'checkpointing', pid };
+      const { current, leave } = enter(container);
+      try {
+        await dump('preDump', container, { ...request, track: true }, current);
+        const frozenMs = await readFrozenMs(containers.paths(id).dumpImages);
+        return { dumpMs: nowMs() - startedAtMs, ...(frozenMs === undefined ? {} : { frozenMs }) };
+      } catch (error) {
+        await forgetTracked(containers, container);
+        throw toOffloadError(error, `pre-dump container ${id}`);
+      } finally {
+        await removeDump(id);
+        if (container.life.phase === 'checkpointing') container.life = { phase: 'running', pid };
+        leave();
+      }
+    },
+    /** Leaves the container frozen in phase `checkpointing`, until finish() or the lease ends. */
+    async begin(id: string, request: CheckpointRequest): Promise<CheckpointResult> {
+      const container = containers.get(id);
+      expectDumpable(container, 'checkpoint', request.parent);
       const { pid } = container.life as { pid: number };
       const frozenAtMs = nowMs();
       container.life = { phase: 'checkpointing', pid, frozenAtMs };
-      leases.set(id, { timer: setTimeout(() => void resume(container).catch(() => undefined), deadlineMs) });
-      const over = Promise.withResolvers<void>();
-      const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
-      dumps.set(id, current);
+      const outlive = () => void abandon(container).catch(() => undefined);
+      leases.set(id, { timer: setTimeout(outlive, request.deadlineMs) });
+      const { current, leave } = enter(container);
       let frozen = false;
       try {
         await crun.pause(id);
         frozen = true;
-        await dump(container, token, deadlineMs, current);
+        await dump('checkpoint', container, request, current);
         const dumpMs = nowMs() - frozenAtMs;
         const rootfsDiffFileCount = await packRootfsDiff(id);
         const imageFiles = (await readdir(containers.paths(id).dumpImages)).filter((name) => isImage(name));
@@ -150,28 +247,29 @@ export function createCheckpoints(deps: CheckpointDeps) {
       } catch (error) {
         if (!frozen && container.life.phase === 'checkpointing') container.life = { phase: 'running', pid };
         endLease(id);
-        await resume(container).catch(() => undefined);
+        await abandon(container).catch(() => undefined);
         throw toOffloadError(error, `checkpoint container ${id}`);
       } finally {
-        dumps.delete(id);
-        over.resolve();
+        leave();
       }
     },
-    /** In the middle of the dump `resume` cuts it off. */
-    async finish(id: string, action: 'resume' | 'stop'): Promise<number> {
+    /**
+     * In the middle of a dump `resume` cuts it off. Where the container runs already, it only ends what a
+     * later dump could have built on.
+     */
+    async finish(id: string, { action, committed }: CheckpointFinish): Promise<number> {
       const container = containers.get(id);
       if (container.life.phase !== 'checkpointing') endLease(id);
-      containers.expectPhase(container, `${action} after checkpoint of`, 'checkpointing');
-      const { pid, frozenAtMs } = container.life as { pid: number; frozenAtMs: number };
-      const current = dumps.get(id);
-      if (action === 'resume' && current) {
-        current.cancelled = true;
-        current.cutOff();
-        await current.ended;
-        await resume(container);
-        return nowMs() - frozenAtMs;
+      const operation = `${action} after checkpoint of`;
+      if (action === 'resume') {
+        containers.expectPhase(container, operation, 'checkpointing', 'running');
+        return await letRun(container, committed);
       }
-      if (action === 'resume') return resume(container);
+      containers.expectPhase(container, operation, 'checkpointing');
+      const { pid, frozenAtMs } = container.life as { pid: number; frozenAtMs?: number };
+      if (frozenAtMs === undefined) {
+        throw new OffloadError('invalid_state', `${operation} container ${id}: it is not frozen`);
+      }
       endLease(id);
       container.life = { phase: 'running', pid };
       // A frozen cgroup is killed at once by cgroup.kill; crun's SIGKILL would wait for a thaw.
@@ -188,52 +286,4 @@ export type Checkpoints = ReturnType<typeof createCheckpoints>;
 /** CRIU's logs and statistics are no part of a checkpoint. */
 export function isImage(name: string): boolean {
   return name.endsWith('.img') || name === 'descriptors.json';
-}
-
-interface Relay {
-  address: string;
-  port: number;
-  /** Resolves when CRIU has hung up and the plane has taken every byte. */
-  finished(): Promise<void>;
-  close(): void;
-}
-
-/** Listens for CRIU on loopback; what it says goes to the plane with acknowledgements (see dump-stream.ts). */
-async function openRelay(options: {
-  token: string;
-  deadlineMs: number;
-  dialPlane: (port: number) => Promise<Duplex>;
-}): Promise<Relay> {
-  const address = '127.0.0.1';
-  const plane = await options.dialPlane(DUMP_PORT);
-  const server = createServer({ allowHalfOpen: true });
-  server.maxConnections = 1;
-  server.listen({ host: address, port: 0 });
-  await once(server, 'listening');
-  let criu: Socket | undefined;
-  let relayed: Promise<unknown> | undefined;
-  server.on('connection', (socket) => {
-    criu = socket;
-    const relaying = relayDump(socket, plane, {
-      token: Buffer.from(options.token, 'hex'),
-      windowBytes: DUMP_WINDOW_BYTES,
-      idleDeadlineMs: options.deadlineMs,
-    });
-    relaying.catch(() => socket.destroy());
-    relayed = relaying;
-  });
-  return {
-    address,
-    port: (server.address() as { port: number }).port,
-    async finished() {
-      if (!relayed)
-        throw new OffloadError('runtime_failed', 'checkpoint: CRIU never reached the page server');
-      await relayed;
-    },
-    close() {
-      server.close();
-      criu?.destroy();
-      plane.destroy();
-    },
-  };
 }

@@ -14,11 +14,13 @@ import type { Rootfs } from './rootfs.ts';
 import { runConmon } from './runtime/conmon.ts';
 import type { Crun } from './runtime/crun.ts';
 import { ociSpec } from './runtime/oci-spec.ts';
+import type { TrackedDump } from './tracked-dumps.ts';
 
 /** What is alive in each phase, and nothing else. */
 export type Life =
   | { phase: 'created' | 'running' | 'paused'; pid: number }
-  | { phase: 'checkpointing'; pid: number; frozenAtMs: number }
+  /** It still runs as long as frozenAtMs is absent: a pre-dump. */
+  | { phase: 'checkpointing'; pid: number; frozenAtMs?: number }
   | { phase: 'restoring' }
   | { phase: 'stopped'; exitCode: number };
 
@@ -28,6 +30,8 @@ export interface Container {
   /** The restore's pager, until it has ended. */
   pager?: PagerProcess | undefined;
   waiters: Set<() => void>;
+  /** The dump since which the kernel tracks what the container changes. */
+  trackedDump?: TrackedDump | undefined;
 }
 
 export interface ContainersDeps {

@@ -37,10 +37,15 @@ export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
     version('criu', ['--version'], /Version: (\S+)/),
     version(CONMON, ['--version'], /conmon version (\S+)/),
     version(join(deps.paths.programDirectory, 'offload-pager'), ['--version'], /(\d\S*)/),
+    // CRIU keeps what it finds out about the kernel in /run/criu.kdat: better now than in the first restore.
+    deps.run('criu', ['check', '--feature', 'mem_dirty_track']).then(
+      () => true,
+      () => false,
+    ),
   ] as const);
   const workMs = measureWorkMs();
   return async (): Promise<Health> => {
-    const [bootId, crun, criu, conmon, pager] = await facts;
+    const [bootId, crun, criu, conmon, pager, tracksChanges] = await facts;
     return {
       bootId: bootId.trim(),
       agent: AGENT_VERSION,
@@ -53,6 +58,7 @@ export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
       memoryTotalBytes: totalmem(),
       memoryAvailableBytes: freemem(),
       workMs,
+      tracksChanges,
     };
   };
 }

@@ -31,6 +31,7 @@ export function containerPaths(paths: AgentPaths, id: string) {
     pidFile: join(bundle, 'pid'),
     conmonPidFile: join(bundle, 'conmon.pid'),
     dumpImages: join(bundle, 'dump'),
+    parentImages: join(bundle, 'parent'),
     dumpRootfsDiff: join(data, 'rootfs-diff.tar'),
     restoreImages: join(bundle, 'images'),
     restoreRootfsDiff: join(data, 'restore-rootfs-diff.tar'),

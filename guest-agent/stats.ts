@@ -18,14 +18,15 @@ function summed(text: string, key: string): number {
 }
 
 export async function readStats(cgroup: string): Promise<ContainerStats> {
-  const [memory, peak, cpu, pids, io] = await Promise.all(
-    ['memory.current', 'memory.peak', 'cpu.stat', 'pids.current', 'io.stat'].map((file) =>
+  const [memory, peak, kinds, cpu, pids, io] = await Promise.all(
+    ['memory.current', 'memory.peak', 'memory.stat', 'cpu.stat', 'pids.current', 'io.stat'].map((file) =>
       readText(cgroup, file),
     ),
   );
   return {
     memoryBytes: Number(memory ?? 0),
     memoryPeakBytes: Number(peak ?? 0),
+    memoryAnonymousBytes: keyed(kinds ?? '', 'anon') + keyed(kinds ?? '', 'shmem'),
     cpuUsageUs: keyed(cpu ?? '', 'usage_usec'),
     pidCount: Number(pids ?? 0),
     ioReadBytes: summed(io ?? '', 'rbytes'),

@@ -64,6 +64,8 @@ export const Health = Type.Object(
     memoryAvailableBytes: Type.Integer(),
     /** Milliseconds a fixed amount of work took: deadlines scale with it (emulated guests are slow). */
     workMs: Type.Number(),
+    /** Whether the kernel tells which pages were written to since the last dump (soft-dirty). */
+    tracksChanges: Type.Boolean(),
   },
   strict,
 );
@@ -74,6 +76,8 @@ export const ContainerStats = Type.Object(
   {
     memoryBytes: Type.Integer(),
     memoryPeakBytes: Type.Integer(),
+    /** Of all its memory, what no file has: what a dump has to bring. */
+    memoryAnonymousBytes: Type.Integer(),
     cpuUsageUs: Type.Integer(),
     pidCount: Type.Integer(),
     ioReadBytes: Type.Integer(),
@@ -105,10 +109,28 @@ export type AgentEvent = Static<typeof AgentEvent>;
 
 const Token = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
-export const CheckpointRequest = Type.Object(
-  { token: Token, deadlineMs: Type.Integer({ minimum: 1 }) },
+/** A dump whose changes are tracked is named by its token when a later one builds on it. */
+const Dump = {
+  token: Token,
+  deadlineMs: Type.Integer({ minimum: 1 }),
+  /** The container's last tracked dump: pages that have not changed since are not sent again. */
+  parent: Type.Optional(Token),
+};
+/** Sends pages while the container runs on; its changes are tracked from here. */
+export const PreDumpRequest = Type.Object(Dump, strict);
+export type PreDumpRequest = Static<typeof PreDumpRequest>;
+export const PreDumpResult = Type.Object(
+  {
+    dumpMs: Type.Number(),
+    /** How long CRIU held the container to note its pages, as its statistics say. */
+    frozenMs: Type.Optional(Type.Number()),
+  },
   strict,
 );
+export type PreDumpResult = Static<typeof PreDumpResult>;
+
+export const CheckpointRequest = Type.Object({ ...Dump, track: Type.Boolean() }, strict);
+export type CheckpointRequest = Static<typeof CheckpointRequest>;
 export const CheckpointResult = Type.Object(
   {
     /** Time from the freeze to the end of CRIU's dump; the container is still frozen. */
@@ -121,9 +143,14 @@ export const CheckpointResult = Type.Object(
 export type CheckpointResult = Static<typeof CheckpointResult>;
 
 export const CheckpointFinish = Type.Object(
-  { action: Type.Union([Type.Literal('resume'), Type.Literal('stop')]) },
+  {
+    action: Type.Union([Type.Literal('resume'), Type.Literal('stop')]),
+    /** The dump is committed: with `resume`, a later one may build on it. */
+    committed: Type.Boolean(),
+  },
   strict,
 );
+export type CheckpointFinish = Static<typeof CheckpointFinish>;
 export const CheckpointFinished = Type.Object({ frozenMs: Type.Number() }, strict);
 
 export const RestoreRequest = Type.Object(
@@ -197,6 +224,12 @@ export const agentCalls = {
   },
   deleteContainer: { method: 'DELETE', path: '/v1/containers/:id', response: Empty },
   containerStats: { method: 'GET', path: '/v1/containers/:id/stats', response: ContainerStats },
+  preDumpContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/pre-dump',
+    body: PreDumpRequest,
+    response: PreDumpResult,
+  },
   checkpointContainer: {
     method: 'POST',
     path: '/v1/containers/:id/checkpoint',

@@ -30,14 +30,15 @@
 #define OFFLOAD_PAGE_PROTOCOL_H
 #include <stdint.h>
 
-#define OP_VERSION 1u
+#define OP_VERSION 2u
 #define OP_PAGE_PORT 2048u          /* vsock port on the plane: page sessions */
 #define OP_DUMP_PORT 2049u          /* vsock port on the plane: dump streams */
 #define OP_AGENT_PORT 1024u         /* vsock port in the guest: the agent API */
 #define OP_PAGE_BYTES 4096u
 #define OP_TOKEN_BYTES 32u
-#define OP_MAX_PAGES_PER_FRAME 64u  /* 256 KiB */
-#define OP_MAX_PAYLOAD_BYTES (OP_MAX_PAGES_PER_FRAME * OP_PAGE_BYTES)
+#define OP_MAX_PAGES_PER_FRAME 64u
+#define OP_RANGE_BYTES 16u
+#define OP_MAX_PAYLOAD_BYTES (OP_MAX_PAGES_PER_FRAME * (OP_PAGE_BYTES + OP_RANGE_BYTES))
 #define OP_MAX_ERROR_BYTES 512u
 
 struct op_header {
@@ -55,7 +56,9 @@ enum op_type {
 	/* plane to pager */
 	OP_MAP = 1,        /* payload: struct op_range[]; page_count = number of pages they cover */
 	OP_MAP_END = 2,    /* value: total pages mapped */
-	OP_PAGES = 3,      /* task, vaddr, page_count, payload = the pages, value = frame digest */
+	OP_PAGES = 3,      /* payload: struct op_range[], then the page_count pages that they name, in
+	                      their order; how many ranges there are follows from payload_bytes.
+	                      value = frame digest */
 	OP_FILE_PAGES = 4, /* task = pages_id; payload is appended to pages-<pages_id>.img; vaddr = the
 	                      offset in the file that it must land at; value = frame digest */
 	OP_FILES_END = 5,  /* value: total pages written to files */
@@ -87,7 +90,7 @@ struct op_range {
 	uint32_t page_count;
 	uint64_t vaddr;
 };
-_Static_assert(sizeof(struct op_range) == 16, "a range is 16 bytes");
+_Static_assert(sizeof(struct op_range) == OP_RANGE_BYTES, "a range is 16 bytes");
 
 /* All counts are of pages unless the name says otherwise. */
 struct op_counters {

@@ -5,7 +5,7 @@
  */
 import { OffloadError } from '../platform/errors.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** vsock ports. */
 export const AGENT_PORT = 1024;
 export const PAGE_PORT = 2048;
@@ -17,7 +17,7 @@ export const RANGE_BYTES = 16;
 export const COUNTERS_BYTES = 80;
 export const TOKEN_BYTES = 32;
 export const MAX_PAGES_PER_FRAME = 64;
-export const MAX_PAYLOAD_BYTES = MAX_PAGES_PER_FRAME * PAGE_BYTES;
+export const MAX_PAYLOAD_BYTES = MAX_PAGES_PER_FRAME * (PAGE_BYTES + RANGE_BYTES);
 export const MAX_ERROR_BYTES = 512;
 
 export const FrameType = {
@@ -122,16 +122,43 @@ export function decodeHeader(source: Buffer, offset = 0): FrameHeader {
   return header;
 }
 
-/** Ranges as the payload of MAP and MISSING frames. */
+/** Ranges as the payload of MAP and MISSING frames, and as the beginning of that of PAGES frames. */
 export function encodeRanges(ranges: readonly PageRange[]): Buffer {
   const payload = Buffer.allocUnsafe(ranges.length * RANGE_BYTES);
   ranges.forEach((range, index) => {
-    const offset = index * RANGE_BYTES;
-    payload.writeUInt32LE(range.task, offset);
-    payload.writeUInt32LE(range.pageCount, offset + 4);
-    payload.writeBigUInt64LE(range.vaddr, offset + 8);
+    encodeRange(range, payload, index * RANGE_BYTES);
   });
   return payload;
+}
+
+/** Writes one range into 16 bytes of `target` at `offset`. */
+export function encodeRange({ task, pageCount, vaddr }: PageRange, target: Buffer, offset: number): void {
+  target.writeUInt32LE(task, offset);
+  target.writeUInt32LE(pageCount, offset + 4);
+  target.writeBigUInt64LE(vaddr, offset + 8);
+}
+
+/** A PAGES frame: `pages` are those of the ranges, in their order. */
+export function encodePages(
+  header: { flags: number; value: bigint },
+  ranges: readonly PageRange[],
+  pages: Buffer,
+): Buffer {
+  const payload = Buffer.concat([encodeRanges(ranges), pages]);
+  return encodeFrame({ ...header, type: FrameType.PAGES, pageCount: pages.length / PAGE_BYTES }, payload);
+}
+
+/** The payload of a PAGES frame. @throws {OffloadError} page_protocol_violation, when it cannot be cut so */
+export function decodePages(header: FrameHeader, payload: Buffer): { ranges: PageRange[]; pages: Buffer } {
+  const tableBytes = payload.length - header.pageCount * PAGE_BYTES;
+  const ranges = tableBytes > 0 ? decodeRanges(payload.subarray(0, tableBytes)) : [];
+  if (ranges.reduce((sum, { pageCount }) => sum + pageCount, 0) !== header.pageCount) {
+    throw new OffloadError(
+      'page_protocol_violation',
+      `page protocol: ${payload.length} bytes are no table and ${header.pageCount} pages of it`,
+    );
+  }
+  return { ranges, pages: payload.subarray(tableBytes) };
 }
 
 /** @throws {OffloadError} page_protocol_violation, when the payload is not a whole number of ranges. */

@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CheckpointOutcome } from './checkpoints/checkpoint.ts';
 import type { PageServerMetrics, Policy, SessionResult } from './page-server/contract.ts';
+import type { StoreFigures } from './page-store/contract.ts';
 
 const SECONDS_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const FAULT_BUCKETS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1];
@@ -20,11 +21,15 @@ export function createMetrics() {
     help: 'Guests that are registered and alive',
     registers,
   });
-  const storeUsed = new Gauge({
-    name: 'offload_store_used_bytes',
-    help: 'Bytes of the page store in use',
-    registers,
-  });
+  const gauge = (name: string, help: string) => new Gauge({ name: `offload_${name}`, help, registers });
+  const storeUsed = gauge('store_used_bytes', 'Bytes of the page store in use, shared ones once');
+  const storeShared = gauge(
+    'store_shared_bytes',
+    'Bytes that checkpoints refer to beside the one that wrote them',
+  );
+  const storeCheckpoints = gauge('store_checkpoints', 'Checkpoints in the page store');
+  const storePinned = gauge('store_pinned_checkpoints', 'Checkpoints that are pinned');
+  const evictions = counter('store_evictions_total', 'Checkpoints removed to make room for others');
   const requests = histogram('http_request_duration_seconds', 'Duration of API requests', [
     'method',
     'route',
@@ -64,12 +69,18 @@ export function createMetrics() {
     text: () => registry.metrics(),
     contentType: registry.contentType,
     setGuestCount: (count: number) => guests.set(count),
-    setStoreUsed: (bytes: number) => storeUsed.set(bytes),
+    setStore({ usedBytes, sharedBytes, checkpointCount, pinnedCount }: StoreFigures): void {
+      storeUsed.set(usedBytes);
+      storeShared.set(sharedBytes);
+      storeCheckpoints.set(checkpointCount);
+      storePinned.set(pinnedCount);
+    },
+    checkpointEvicted: () => evictions.inc(),
     request: (method: string, route: string, status: number, durationMs: number) =>
       requests.observe({ method, route, status: String(status) }, durationMs / 1000),
-    checkpointTaken({ frozenMs, dump }: CheckpointOutcome): void {
+    checkpointTaken({ frozenMs, transfers }: CheckpointOutcome): void {
       checkpoints.inc();
-      checkpointBytes.inc(dump.receivedBytes);
+      for (const { receivedBytes } of transfers) checkpointBytes.inc(receivedBytes);
       frozen.observe(frozenMs / 1000);
     },
     restoreRunning: (policy: Policy, durationMs: number) => running.observe({ policy }, durationMs / 1000),

@@ -68,6 +68,10 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     directory: config.storeDirectory,
     keepOpenCount: KEEP_OPEN_COUNT,
     logger,
+    onEvicted(id) {
+      logger.info({ checkpoint: id }, 'checkpoint evicted to make room');
+      metrics.checkpointEvicted();
+    },
     ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
   });
   const images = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
@@ -104,6 +108,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     randomBytes,
     deadlineMs: timeouts.checkpointMs,
   });
+  await checkpoints.removeLeftovers();
   const restores = createRestores({
     store,
     pageServer,

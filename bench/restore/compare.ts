@@ -6,6 +6,7 @@ import { OffloadError } from '../../platform/errors.ts';
 import { scratchDirectory } from '../../testbed/native/checkpoint.ts';
 import { restoreOnce } from '../../testbed/native/restore.ts';
 import { syntheticHeap } from '../../testbed/native/synthetic-heap.ts';
+import { openBudget } from './budget.ts';
 import { interleave, type Variant } from './interleave.ts';
 import { type BenchPlan, FULL_PLAN } from './plan.ts';
 import type { Row } from './report.ts';
@@ -16,6 +17,9 @@ import { rowTable } from './text.ts';
 const ROOT = join(import.meta.dirname, '../..');
 /** What steers a plane belongs to the bench, and is the same for both. */
 const STEERING = ['plane-process.ts', 'plane-protocol.ts', 'derive-order.ts'];
+
+/** Repetitions are the user's choice; this only bounds them. */
+const BUDGET_MS = 3_600_000;
 
 export interface CompareOptions {
   revision: string;
@@ -34,7 +38,7 @@ export async function runCompare(options: CompareOptions): Promise<Row[]> {
         ...(await variantsOn(there, revision, FULL_PLAN)),
         ...(await variantsOn(here, 'this tree', FULL_PLAN)),
       ];
-      return await interleave(variants, { repetitions, say });
+      return await interleave(variants, { what: 'compare', repetitions, budget: openBudget(BUDGET_MS), say });
     } finally {
       await here.close();
     }

@@ -1,4 +1,6 @@
 /** Runs variants in turns, so that whatever drifts on the machine meets all of them alike. */
+
+import { MS_PER_S } from '../../platform/units.ts';
 import type {
   NativeCheckpoint,
   NativePlaneAccess,
@@ -7,6 +9,7 @@ import type {
 } from '../../testbed/native/restore.ts';
 import { restoreOnce } from '../../testbed/native/restore.ts';
 import { type Statistics, statisticsOf } from '../statistics.ts';
+import type { Budget } from './budget.ts';
 import type { Row, Temperature } from './report.ts';
 import type { Site } from './site.ts';
 
@@ -27,19 +30,41 @@ export interface Variant {
 }
 
 export interface InterleaveOptions {
+  /** As it is told while it runs. */
+  what: string;
   repetitions: number;
+  budget: Budget;
   say(text: string): void;
 }
 
 export async function interleave(variants: readonly Variant[], options: InterleaveOptions): Promise<Row[]> {
   const samples = variants.map((): RestoreSample[] => []);
-  for (let round = 0; round < options.repetitions; round++) {
+  await inRounds(options, async (round) => {
     for (const [i, variant] of variants.entries()) {
       if (round % (variant.everyRounds ?? 1) === 0) samples[i]!.push(await sampleOf(variant));
     }
-    options.say(`round ${round + 1} of ${options.repetitions}`);
-  }
+  });
   return Promise.all(variants.map((variant, i) => rowOf(variant, samples[i]!)));
+}
+
+/** At least one round; each further one only if the budget has room for the longest so far. */
+export async function inRounds(
+  options: InterleaveOptions,
+  once: (round: number) => Promise<void>,
+): Promise<void> {
+  const { what, repetitions, budget, say } = options;
+  let longestMs = 0;
+  for (let round = 0; round < repetitions; round++) {
+    if (round > 0 && !budget.hasRoomFor(longestMs)) {
+      budget.cut(`${what}: ${round} of ${repetitions} rounds`);
+      return;
+    }
+    const startMs = performance.now();
+    await once(round);
+    const tookMs = performance.now() - startMs;
+    longestMs = Math.max(longestMs, tookMs);
+    say(`${what}: round ${round + 1} of ${repetitions}, ${(tookMs / MS_PER_S).toFixed(1)} s`);
+  }
 }
 
 async function sampleOf(variant: Variant): Promise<RestoreSample> {

@@ -11,7 +11,7 @@ export interface Row {
   temperature: Temperature;
   /** One way, as measured by an echo through the shaper. */
   latencyUs?: number;
-  /** Absent: not shaped. */
+  /** 0: not shaped. */
   gbitPerS?: number;
   heapMiB?: number;
   ttfrMs: Statistics;
@@ -41,8 +41,26 @@ export interface Timeline {
   resident: { atMs: number; pageCount: number }[];
 }
 
+/** One part of the run. */
+export interface SectionReport {
+  name: string;
+  budgetS: number;
+  tookS: number;
+  /** What was left out for want of time. */
+  cuts: string[];
+}
+
+/** What could not be measured on this machine. */
+export interface Skipped {
+  section: string;
+  what: string;
+  reason: string;
+}
+
 export interface Gate {
   name: string;
+  /** Which figures it is made of; one policy of ours stands for all in one ratio. */
+  of: string;
   value: number | undefined;
   gate: number;
   aim: number;
@@ -56,6 +74,8 @@ export interface BenchReport {
   durationS: number;
   machine: { cpus: string; cpuCount: number; memoryMiB: number; kernel: string; node: string };
   reference: { heapMiB: number; touchedPageCount: number; repetitions: number };
+  sections: SectionReport[];
+  skipped: Skipped[];
   gates: Gate[];
   rows: Row[];
   dumps: DumpRow[];

@@ -1,4 +1,5 @@
 /** The parts of the restore bench: which variants are compared on which checkpoint. */
+import { OffloadError } from '../../platform/errors.ts';
 import type { TraceEvent } from '../../testbed/native/plane-protocol.ts';
 import { startRelay } from '../../testbed/native/relay.ts';
 import {
@@ -8,15 +9,23 @@ import {
   restoreOnce,
 } from '../../testbed/native/restore.ts';
 import { syntheticHeap } from '../../testbed/native/synthetic-heap.ts';
-import { interleave, rowOf, type Variant } from './interleave.ts';
+import { statisticsOf } from '../statistics.ts';
+import type { Budget } from './budget.ts';
+import { inRounds, interleave, rowOf, type Variant } from './interleave.ts';
 import type { BenchPlan } from './plan.ts';
-import { realPrograms } from './real-programs.ts';
-import type { Row, Temperature, Timeline } from './report.ts';
+import { REAL_PROGRAMS } from './real-programs.ts';
+import type { DumpRow, Row, Skipped, Temperature, Timeline } from './report.ts';
 import type { DumpTime, Site } from './site.ts';
+
+interface Measured {
+  rows: Row[];
+}
 
 export interface Bench {
   plan: BenchPlan;
   site: Site;
+  /** Of the section. */
+  budget: Budget;
   say(text: string): void;
 }
 
@@ -43,7 +52,6 @@ const PEERS: Record<string, RestoreWay> = {
   'our ordered': ours('ordered'),
   'our prefill': ours('prefill'),
 };
-export const OUR_POLICIES = ['our eager', 'our lazy', 'our ordered', 'our prefill'];
 
 /** What two revisions are compared by. */
 export const COMPARED: Record<string, RestoreWay> = {
@@ -77,7 +85,8 @@ function variantsOf(
 export interface Reference {
   checkpoint: NativeCheckpoint;
   rows: Row[];
-  dumps: DumpTime[];
+  dumps: DumpRow[];
+  timelines: Timeline[];
 }
 
 /** The reference case: all peers, the floor, recordings and other orders, in one interleaved run. */
@@ -104,9 +113,20 @@ export async function referenceSection(bench: Bench): Promise<Reference> {
       ...variantsOf({ floor: stock('eager') }, floor, ['warm', 'cold'], followed),
       ...variantsOf(PEERS, whole, ['cold'], { ...followed, follow: false }),
     ],
-    { ...bench, repetitions: plan.repetitions },
+    { ...bench, what: 'reference case', repetitions: plan.repetitions },
   );
-  return { checkpoint: whole, rows, dumps };
+  const timelines = await timelinesOf(bench, whole);
+  return { checkpoint: whole, rows, dumps: await dumpRows(whole.workload.name, dumps), timelines };
+}
+
+async function dumpRows(workload: string, dumps: readonly DumpTime[]): Promise<DumpRow[]> {
+  const into = ['store', 'directory'] as const;
+  return Promise.all(
+    into.map(async (target) => {
+      const times = dumps.filter((dump) => dump.into === target).map((dump) => dump.frozenMs);
+      return { into: target, workload, frozenMs: await statisticsOf(times) };
+    }),
+  );
 }
 
 /** Records the log that belongs to the request and one that belongs to another; the rest follows from them. */
@@ -126,44 +146,66 @@ async function makeOrders(
   }
 }
 
-const CURVES: Record<string, RestoreWay> = {
+/** They wait for a round trip a page: the slower the line, the longer. */
+const CURVES_BY_FAULTS: Record<string, RestoreWay> = {
   'stock lazy, our server': stock('lazy-remote'),
   'our lazy': ours('lazy'),
+};
+const CURVES_BY_PUSH: Record<string, RestoreWay> = {
   'our ordered': ours('ordered'),
   'our prefill': ours('prefill'),
 };
 
-/** TTFR over the interconnect's latency, and over its bandwidth. */
-export async function interconnectSection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Row[]> {
+interface Line {
+  latencyUs: number;
+  /** 0: not shaped. */
+  gbitPerS: number;
+}
+
+/** TTFR over the interconnect's latency. */
+function latencySection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Measured> {
+  const lines = bench.plan.latenciesUs.map((latencyUs) => ({ latencyUs, gbitPerS: 0 }));
+  return curve(bench, checkpoint, 'latency', lines, bench.plan.latencyRepetitions);
+}
+
+/** TTFR over the interconnect's bandwidth. */
+function bandwidthSection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Measured> {
+  const lines = bench.plan.gbitPerS.map((gbitPerS) => ({ latencyUs: 0, gbitPerS }));
+  return curve(bench, checkpoint, 'bandwidth', lines, bench.plan.bandwidthRepetitions);
+}
+
+async function curve(
+  bench: Bench,
+  checkpoint: NativeCheckpoint,
+  section: 'latency' | 'bandwidth',
+  lines: readonly Line[],
+  repetitions: number,
+): Promise<Measured> {
+  const { site, say } = bench;
   const rows: Row[] = [];
-  const { latenciesUs, gbitPerS } = bench.plan;
-  const lines = [
-    ...latenciesUs.map((latencyUs) => ({ section: 'latency' as const, latencyUs, gbit: 0 })),
-    ...gbitPerS.map((gbit) => ({ section: 'bandwidth' as const, latencyUs: 0, gbit })),
-  ];
-  for (const { section, latencyUs, gbit } of lines) {
-    const relay = await startRelay(bench.site.access, { latencyUs, gbitPerS: gbit });
+  for (const [i, line] of lines.entries()) {
+    const relay = await startRelay(site.access, line);
     try {
-      const labels = { section, latencyUs: relay.addedLatencyUs, ...(gbit > 0 ? { gbitPerS: gbit } : {}) };
-      bench.say(`${section}: ${relay.addedLatencyUs.toFixed(0)} µs each way, ${gbit || 'unlimited'} Gbit/s`);
-      rows.push(...(await curvePoint(bench, checkpoint, relay.access, labels)));
+      const { addedLatencyUs: latencyUs, access } = relay;
+      const labels = { section, latencyUs, ...(section === 'bandwidth' ? { gbitPerS: line.gbitPerS } : {}) };
+      const rest = { site, follow: false, labels, access };
+      const variants = [
+        ...variantsOf(CURVES_BY_FAULTS, checkpoint, ['warm'], { ...rest, everyRounds: 3 }),
+        ...variantsOf(CURVES_BY_PUSH, checkpoint, ['warm'], rest),
+      ];
+      const what = `${section} ${latencyUs.toFixed(0)} µs, ${line.gbitPerS || 'unlimited'} Gbit/s`;
+      const budget = bench.budget.share(lines.length - i);
+      rows.push(...(await interleave(variants, { what, repetitions, budget, say })));
     } finally {
       await relay.close();
     }
   }
-  return rows;
+  return { rows: sortedBy(rows, (row) => row.gbitPerS || Number.POSITIVE_INFINITY) };
 }
 
-function curvePoint(
-  bench: Bench,
-  checkpoint: NativeCheckpoint,
-  access: NativePlaneAccess,
-  labels: Variant['labels'],
-): Promise<Row[]> {
-  const rest = { site: bench.site, follow: false, labels, access };
-  const variants = variantsOf(CURVES, checkpoint, ['warm'], rest);
-  return interleave(variants, { ...bench, repetitions: bench.plan.pointRepetitions });
-}
+/** Points are not always measured in the order in which they are shown. */
+const sortedBy = (rows: readonly Row[], of: (row: Row) => number) =>
+  rows.toSorted((a, b) => Math.sign(of(a) - of(b)) || 0);
 
 const FOOTPRINT: Record<string, RestoreWay> = {
   'stock eager': stock('eager'),
@@ -172,51 +214,81 @@ const FOOTPRINT: Record<string, RestoreWay> = {
   'our prefill': ours('prefill'),
 };
 
-const PROGRAM_WAYS: Record<string, RestoreWay> = {
-  'stock eager': stock('eager'),
-  'stock lazy': stock('lazy'),
-  'our lazy': ours('lazy'),
-  'our ordered': ours('ordered'),
-  'our prefill': ours('prefill'),
-};
-
-/** Real programs, each asked for some of its data. */
-export async function programSection(bench: Bench): Promise<Row[]> {
-  const { plan, site } = bench;
-  const rows: Row[] = [];
-  for (const workload of await realPrograms(plan.programMiB)) {
-    bench.say(`program: ${workload.name}`);
-    const { made } = await site.checkpoint(workload);
-    await restoreOnce(made, RECORDING, site.access);
-    const rest = { site, follow: false, labels: { section: 'workload' } } as const;
-    const variants = variantsOf(PROGRAM_WAYS, made, ['warm', 'cold'], rest);
-    rows.push(...(await interleave(variants, { ...bench, repetitions: plan.pointRepetitions })));
-    site.forget(made);
-  }
-  return rows;
-}
-
 /** The same pages touched in heaps of growing size. */
-export async function footprintSection(bench: Bench): Promise<Row[]> {
-  const { plan, site } = bench;
+export async function footprintSection(bench: Bench): Promise<Measured> {
+  const { plan, site, say } = bench;
+  const { touchedPageCount, footprintRepetitions: repetitions } = plan;
   const rows: Row[] = [];
-  for (const heapMiB of plan.footprintsMiB) {
-    bench.say(`footprint: ${heapMiB} MiB`);
-    const { touchedPageCount } = plan;
+  for (const [i, heapMiB] of plan.footprintsMiB.entries()) {
+    const what = `footprint ${heapMiB} MiB`;
+    if (!bench.budget.hasRoomFor(0)) {
+      bench.budget.cut(what);
+      continue;
+    }
+    const budget = bench.budget.share(plan.footprintsMiB.length - i);
+    say(`${what}: checkpoint`);
     const workload = await syntheticHeap({ heapMiB, touchedPageCount, seed: SEED, fill: 'whole' });
     const { made } = await site.checkpoint(workload);
     await restoreOnce(made, RECORDING, site.access);
     const rest = { site, follow: false, labels: { section: 'footprint' as const, heapMiB } };
     const variants = variantsOf(FOOTPRINT, made, ['warm'], rest);
-    rows.push(...(await interleave(variants, { ...bench, repetitions: plan.pointRepetitions })));
+    rows.push(...(await interleave(variants, { what, repetitions, budget, say })));
     site.forget(made);
   }
-  return rows;
+  return { rows: sortedBy(rows, (row) => row.heapMiB!) };
+}
+
+const PROGRAM_WAYS: Record<string, RestoreWay> = {
+  'stock eager': stock('eager'),
+  'stock lazy': stock('lazy'),
+  'our eager': ours('eager'),
+  'our lazy': ours('lazy'),
+  'our ordered': ours('ordered'),
+  'our prefill': ours('prefill'),
+};
+
+/** Real programs, each asked for some of its data. One that is not to be had is skipped. */
+export async function programSection(bench: Bench): Promise<{ rows: Row[]; skipped: Skipped[] }> {
+  const { plan, site, say } = bench;
+  const rows: Row[] = [];
+  const skipped: Skipped[] = [];
+  const programs = Object.entries(REAL_PROGRAMS);
+  for (const [i, [name, make]] of programs.entries()) {
+    const what = `program ${name}`;
+    if (!bench.budget.hasRoomFor(0)) {
+      bench.budget.cut(what);
+      continue;
+    }
+    const workload = await make(plan.programMiB).catch((error) => absent(error));
+    if ('reason' in workload) {
+      skipped.push({ section: 'programs', what: name, reason: workload.reason });
+      say(`${what}: skipped: ${workload.reason}`);
+      continue;
+    }
+    const budget = bench.budget.share(programs.length - i);
+    say(`${what}: checkpoint`);
+    const { made } = await site.checkpoint(workload);
+    await restoreOnce(made, RECORDING, site.access);
+    const rest = { site, labels: { section: 'workload' as const } };
+    const variants = plan.programTemperatures.flatMap((temperature) =>
+      variantsOf(PROGRAM_WAYS, made, [temperature], { ...rest, follow: temperature === 'warm' }),
+    );
+    const repetitions = plan.programRepetitions;
+    rows.push(...(await interleave(variants, { what, repetitions, budget, say })));
+    site.forget(made);
+  }
+  return { rows, skipped };
+}
+
+/** Only a program that is not there is none of the bench's business. */
+function absent(error: unknown): { reason: string } {
+  if (error instanceof OffloadError && error.code === 'not_found') return { reason: error.message };
+  throw error;
 }
 
 /** Several restores of one checkpoint at the same moment. */
-export async function concurrencySection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Row[]> {
-  const { plan, site } = bench;
+async function concurrencySection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Measured> {
+  const { plan, site, budget, say } = bench;
   const ways = {
     'stock lazy': stock('lazy'),
     'our ordered': ours('ordered'),
@@ -225,13 +297,22 @@ export async function concurrencySection(bench: Bench, checkpoint: NativeCheckpo
   const labels = { section: 'concurrency' } as const;
   const variants = variantsOf(ways, checkpoint, ['warm'], { site, follow: true, labels });
   const samples = variants.map((): Awaited<ReturnType<typeof atOnce>> => []);
-  for (let round = 0; round < plan.concurrencyRounds; round++) {
-    for (const [i, { way }] of variants.entries()) {
+  const rounds = { what: `${plan.concurrency} at once`, repetitions: plan.concurrencyRounds, budget, say };
+  await inRounds(rounds, async () => {
+    for (const [i, { way, temperature }] of variants.entries()) {
+      await site.prepare(checkpoint, way, temperature);
       samples[i]!.push(...(await atOnce(checkpoint, way, site.access, plan.concurrency)));
     }
-  }
-  return Promise.all(variants.map((variant, i) => rowOf(variant, samples[i]!)));
+  });
+  return { rows: await Promise.all(variants.map((variant, i) => rowOf(variant, samples[i]!))) };
 }
+
+/** What is measured on the reference case's checkpoint beside it. */
+export const ON_REFERENCE = {
+  concurrency: concurrencySection,
+  latency: latencySection,
+  bandwidth: bandwidthSection,
+};
 
 /** All are prepared before the first begins. */
 async function atOnce(
@@ -251,7 +332,7 @@ async function atOnce(
 }
 
 /** A few restores, page by page. */
-export async function timelineSection(bench: Bench, checkpoint: NativeCheckpoint): Promise<Timeline[]> {
+async function timelinesOf(bench: Bench, checkpoint: NativeCheckpoint): Promise<Timeline[]> {
   const timelines: Timeline[] = [];
   const ways = { 'our ordered': ours('ordered'), 'our prefill': ours('prefill'), 'our lazy': ours('lazy') };
   for (const [variant, way] of Object.entries(ways)) {

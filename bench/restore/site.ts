@@ -56,9 +56,10 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const plane = await startNativePlane({ storeDirectory, pagerSocket, ...(sources ? { sources } : {}) });
   /** Wholly in the page cache, and nothing has evicted them since. */
   const warm = new Set<string>();
-  const filesOf = ({ images, stockImages, id }: NativeCheckpoint) => ({
+  const filesOf = ({ images, stockImages, id, state }: NativeCheckpoint) => ({
     images,
     stockImages,
+    ...(state === undefined ? {} : { state }),
     stored: join(storeDirectory, 'checkpoints', id),
   });
 
@@ -92,7 +93,9 @@ export async function openSite(options: SiteOptions): Promise<Site> {
         const last = await dumpOnce(running, workload.name);
         const stockImages = `${last.images}-stock`;
         await plane.call('writeStockImages', { checkpoint: workload.name, directory: stockImages });
-        const made = { workload, images: last.images, stockImages, id: workload.name };
+        const state = workload.hasState ? { state: `${last.images}-state` } : {};
+        if (state.state !== undefined) await running.stopAndKeepState(state.state);
+        const made = { workload, images: last.images, stockImages, id: workload.name, ...state };
         return { made, dumps: [...dumps, ...last.dumps] };
       } finally {
         await running.stop();

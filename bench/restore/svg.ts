@@ -21,6 +21,8 @@ export interface CurveChart {
   yLabel: string;
   logX?: boolean;
   logY?: boolean;
+  /** Names in place of numbers on the horizontal axis. */
+  xNames?: Readonly<Record<number, string>>;
   curves: readonly Curve[];
   /** A vertical line with a name. */
   mark?: { x: number; label: string };
@@ -96,7 +98,7 @@ export function curveChart(title: string, chart: CurveChart): string {
   const parts = [
     ...horizontal.ticks.flatMap((tick) => [
       line(horizontal.at(tick), area.top, horizontal.at(tick), area.bottom, 'class="grid"'),
-      text(horizontal.at(tick), area.bottom + 16, `${tick}`, 'text-anchor="middle"'),
+      text(horizontal.at(tick), area.bottom + 16, chart.xNames?.[tick] ?? `${tick}`, 'text-anchor="middle"'),
     ]),
     ...vertical.ticks.flatMap((tick) => [
       line(area.left, vertical.at(tick), area.right, vertical.at(tick), 'class="grid"'),
@@ -153,10 +155,24 @@ function axis(values: readonly number[], log: boolean, from: number, to: number)
     return { ticks, at: (value) => from + (value / ticks.at(-1)!) * (to - from) };
   }
   const positive = values.filter((value) => value > 0);
-  const low = Math.floor(Math.log10(Math.min(...positive)));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...positive))));
-  const ticks = Array.from({ length: high - low + 1 }, (_, i) => number(10 ** (low + i)));
+  const ticks = logTicks(Math.min(...positive), Math.max(...positive));
+  const [low, high] = [Math.log10(ticks[0]!), Math.log10(ticks.at(-1)!)];
   const at = (value: number) =>
     from + ((Math.log10(Math.max(value, ticks[0]!)) - low) / (high - low)) * (to - from);
   return { ticks, at };
+}
+
+const LOG_TICK_COUNT_MAX = 10;
+
+/** Steps of 1, 2 and 5 around the values, or of powers of ten where those were too many. */
+export function logTicks(lowest: number, highest: number): number[] {
+  const powers = { from: Math.floor(Math.log10(lowest)), to: Math.ceil(Math.log10(highest)) };
+  const count = powers.to - powers.from + 1;
+  const decades = Array.from({ length: count }, (_, i) => 10 ** (powers.from + i));
+  if (count === 1) return [decades[0]!, decades[0]! * 10].map(number);
+  const steps = decades.flatMap((power) => [power, 2 * power, 5 * power]);
+  const first = steps.findLastIndex((step) => step <= lowest);
+  const last = steps.findIndex((step) => step >= highest);
+  const fine = steps.slice(first, last + 1);
+  return (fine.length > LOG_TICK_COUNT_MAX || fine.length < 2 ? decades : fine).map(number);
 }

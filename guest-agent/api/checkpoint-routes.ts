@@ -10,9 +10,14 @@ import type { App } from './server.ts';
 export function checkpointRoutes(app: App, agent: Agent): void {
   const { checkpoints, containers, restores } = agent;
   app.post(
+    agentCalls.preDumpContainer.path,
+    { schema: { params: IdParams, body: agentCalls.preDumpContainer.body } },
+    (request) => checkpoints.preDump(request.params.id, request.body),
+  );
+  app.post(
     agentCalls.checkpointContainer.path,
     { schema: { params: IdParams, body: agentCalls.checkpointContainer.body } },
-    (request) => checkpoints.begin(request.params.id, request.body.token, request.body.deadlineMs),
+    (request) => checkpoints.begin(request.params.id, request.body),
   );
   app.get(agentStreams.checkpointFiles.path, { schema: { params: IdParams } }, (request, reply) => {
     const { id } = request.params;
@@ -23,7 +28,7 @@ export function checkpointRoutes(app: App, agent: Agent): void {
   app.post(
     agentCalls.finishCheckpoint.path,
     { schema: { params: IdParams, body: agentCalls.finishCheckpoint.body } },
-    async (request) => ({ frozenMs: await checkpoints.finish(request.params.id, request.body.action) }),
+    async (request) => ({ frozenMs: await checkpoints.finish(request.params.id, request.body) }),
   );
   app.put(agentStreams.putImages.path, { schema: { params: IdParams } }, async (request) => {
     await restores.putImages(request.params.id, request.raw);

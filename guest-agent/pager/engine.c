@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define MAX_SILENCES 8
+#define LONGEST_SLEEP_MS 500 /* the supervisor takes a loop that does not turn for stuck */
 
 static uint64_t wake_at_us;
 static void (*after_call)(void);
@@ -174,9 +175,9 @@ static int sleep_ms(bool busy)
 {
 	if (busy)
 		return 0;
-	if (!wake_at_us)
-		return -1;
 	uint64_t now = now_us();
+	if (!wake_at_us || wake_at_us > now + LONGEST_SLEEP_MS * 1000)
+		return LONGEST_SLEEP_MS;
 	return wake_at_us <= now ? 0 : (int)((wake_at_us - now + 999) / 1000);
 }
 
@@ -185,6 +186,7 @@ void engine_run(void)
 	struct epoll_event events[16];
 	bool busy = false;
 	while (!pager.quit) {
+		kept->turns++;
 		run_timer();
 		check_deadlines();
 		int count = epoll_wait(kept->epoll, events, 16, sleep_ms(busy));
@@ -195,16 +197,15 @@ void engine_run(void)
 			struct watch *watch = events[i].data.ptr;
 			watch->ready(watch->subject, events[i].events);
 		}
-		if (pager.finished || pager.quit)
-			busy = false;
-		else {
-			busy = queue_install();
-			if (!pager.queue_head)
-				busy = pager.source->refill() || busy;
-			spaces_sweep();
-			if (pager.all_sent && all_in_place())
-				finish();
-		}
+		if (pager.quit)
+			break;
+		busy = !pager.finished && queue_install();
+		busy = pager.source->refill() || busy;
+		if (pager.finished)
+			continue;
+		spaces_sweep();
+		if (pager.all_sent && all_in_place())
+			finish();
 	}
 	handshake_close();
 }

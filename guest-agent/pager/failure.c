@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define KILL_DEADLINE_US 5000000
@@ -36,6 +37,7 @@ static bool cgroup_kill(const char *path)
 	}
 	uint64_t until = now_us() + KILL_DEADLINE_US;
 	while (!cgroup_is_empty(cgroup)) {
+		kept->turns++;
 		if (now_us() > until) {
 			say("failure: container cgroup %s is still populated after %d ms", path, KILL_DEADLINE_US / 1000);
 			return false;
@@ -46,20 +48,45 @@ static bool cgroup_kill(const char *path)
 }
 
 /* False while an unread event, or a fork it tells of, keeps the kernel from poisoning. */
+static bool range_poison(struct space *space, uint64_t vaddr, uint64_t end)
+{
+	uint64_t bytes = end - vaddr;
+	while (vaddr < end) {
+		struct uffdio_poison poison = { .range = { vaddr, bytes } };
+		int error = ioctl(space->uffd, UFFDIO_POISON, &poison) ? errno : 0;
+		uint64_t done = error ? (poison.updated > 0 ? (uint64_t)poison.updated : 0) : bytes;
+		if (!done && error == EAGAIN)
+			return false;
+		if (!done && error == ESRCH)
+			return true; /* no mm, no harm */
+		if (!done && error == ENOENT && bytes > PAGE_BYTES) { /* it crosses the border of two mappings */
+			bytes = bytes / PAGE_BYTES / 2 * PAGE_BYTES;
+			continue;
+		}
+		vaddr += done ? done : PAGE_BYTES; /* it is there, or nothing is */
+		bytes = 2 * bytes < end - vaddr ? 2 * bytes : end - vaddr;
+	}
+	return true;
+}
+
 static bool space_poison_missing(struct space *space)
 {
 	const struct runs *segments = space->segments;
+	uint64_t start, end;
 	for (size_t at = 0; at < segments->count && !space->gone; at++)
 		for (uint32_t i = 0; i < segments->list[at].count; i++) {
 			const struct run *run = &segments->list[at];
 			uint32_t count = 0;
 			while (i + count < run->count && bit_test(space->missing, run->first + i + count))
 				count++;
-			if (count && !space_poison(space, run->vaddr + i * PAGE_BYTES, count * PAGE_BYTES) &&
-			    errno == EAGAIN)
+			uint64_t vaddr = run->vaddr + i * PAGE_BYTES;
+			if (!range_poison(space, vaddr, vaddr + count * PAGE_BYTES))
 				return false;
 			i += count;
 		}
+	for (size_t i = 0; space_open_range(space, i, &start, &end); i++)
+		if (!range_poison(space, start, end))
+			return false;
 	return true;
 }
 
@@ -78,6 +105,7 @@ static void poison_all(void)
 	bool all;
 	do {
 		all = true;
+		kept->turns++;
 		spaces_drain();
 		for (struct task *task = kept->tasks; task; task = task->next)
 			for (struct space *space = task->spaces; space; space = space->next)

@@ -9,8 +9,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define INSTALL_BATCH_PAGES 64 /* some 70 us: how long a fault may stand behind installs */
-#define PART_UNKNOWN 1         /* spoils the memory digest, as it should */
+#define PART_UNKNOWN 1 /* spoils the memory digest, as it should */
+
+enum put { PUT_DONE, PUT_LATER, PUT_NOT_REGISTERED };
 
 struct task *task_by_id(uint32_t id)
 {
@@ -34,21 +35,25 @@ struct task *task_open(uint32_t id)
 	return task;
 }
 
-struct frame *frame_new(struct task *task, uint32_t first, uint32_t count, uint16_t flags)
+/* The memory of frames that came together; it goes with the last of them. */
+struct parcel {
+	uint32_t frames_count;
+	uint64_t bytes;
+	struct frame frames[];
+};
+
+static uint32_t pages_of(const struct frame *frames, uint32_t count)
 {
-	struct frame *frame = need(malloc(sizeof(*frame) + count * PAGE_BYTES));
-	memset(frame, 0, sizeof(*frame));
-	frame->task = task;
-	frame->first = first;
-	frame->count = count;
-	frame->flags = flags;
-	return frame;
+	uint32_t pages = 0;
+	for (uint32_t i = 0; i < count; i++)
+		pages += frames[i].count;
+	return pages;
 }
 
-static void frame_link(struct frame *frame, bool in_front)
+static void frame_link(struct frame *frame, struct frame *next)
 {
-	frame->next = in_front ? pager.queue_head : NULL;
-	frame->previous = in_front ? NULL : pager.queue_tail;
+	frame->next = next;
+	frame->previous = next ? next->previous : pager.queue_tail;
 	*(frame->next ? &frame->next->previous : &pager.queue_tail) = frame;
 	*(frame->previous ? &frame->previous->next : &pager.queue_head) = frame;
 }
@@ -60,29 +65,50 @@ static void frame_free(struct frame *frame)
 			frame->task->frame_of[page] = NULL;
 	*(frame->next ? &frame->next->previous : &pager.queue_tail) = frame->previous;
 	*(frame->previous ? &frame->previous->next : &pager.queue_head) = frame->next;
-	pager.buffered_bytes -= frame->count * PAGE_BYTES;
-	free(frame);
+	if (--frame->parcel->frames_count)
+		return;
+	pager.buffered_bytes -= frame->parcel->bytes;
+	free(frame->parcel);
 }
 
-void frame_queue(struct frame *frame, bool in_front)
+static void frames_queue(const struct frame *frames, uint32_t count)
+{
+	uint32_t pages = pages_of(frames, count);
+	uint64_t bytes = pages * PAGE_BYTES;
+	struct parcel *parcel = need(malloc(sizeof(*parcel) + count * sizeof(frames[0]) + pages * sizeof(uint64_t) + bytes));
+	uint64_t *digests = memcpy(parcel->frames + count, frames->digests, pages * sizeof(digests[0]));
+	unsigned char *data = memcpy(digests + pages, frames->data, bytes);
+	struct frame *next = frames->flags == OP_DEMAND ? pager.queue_head : NULL;
+	parcel->frames_count = count;
+	parcel->bytes = bytes;
+	pager.buffered_bytes += bytes;
+	for (uint32_t i = 0; i < count; i++) {
+		struct frame *frame = &parcel->frames[i];
+		*frame = frames[i];
+		frame->parcel = parcel;
+		frame->digests = digests;
+		frame->data = data;
+		digests += frame->count;
+		data += frame->count * PAGE_BYTES;
+		for (uint32_t page = frame->first; page < frame->first + frame->count; page++)
+			if (!frame->task->frame_of[page] && task_wants(frame->task, page))
+				frame->task->frame_of[page] = frame;
+		frame_link(frame, next);
+	}
+}
+
+static void frame_note(const struct frame *frame)
 {
 	struct task *task = frame->task;
-	pager.heard_us = now_us();
-	pager.silences = 0;
 	for (uint32_t page = frame->first; page < frame->first + frame->count; page++) {
-		if (bit_test(task->requested, page)) {
-			bit_clear(task->requested, page);
-			pager.outstanding--;
-			pager.waiting_since_us = now_us();
-			pager.stalled = false;
-		}
-		if (task->frame_of[page] || !task_wants(task, page))
-			kept->counters.duplicates++;
-		else
-			task->frame_of[page] = frame;
+		kept->counters.duplicates += task->frame_of[page] || !task_wants(task, page);
+		if (!bit_test(task->requested, page))
+			continue;
+		bit_clear(task->requested, page);
+		pager.outstanding--;
+		pager.waiting_since_us = pager.heard_us;
+		pager.stalled = false;
 	}
-	frame_link(frame, in_front);
-	pager.buffered_bytes += frame->count * PAGE_BYTES;
 }
 
 /* Counts a page the first time it is in place anywhere, however many spaces a fork has made. */
@@ -93,7 +119,8 @@ static void page_installed(const struct frame *frame, uint32_t page)
 		return;
 	kept->counters.pushed += frame->flags == OP_PUSH;
 	kept->counters.filled += frame->flags == OP_FILL;
-	uint64_t part[3] = { frame->digests[page - frame->first], task->id, task_vaddr(task, page) };
+	uint32_t at = page - frame->first;
+	uint64_t part[3] = { frame->digests[at], task->id, frame->vaddr + at * PAGE_BYTES };
 	task->parts[page] = XXH64(part, sizeof(part), 0);
 }
 
@@ -131,6 +158,8 @@ static enum put page_unregistered(struct space *space, uint64_t vaddr)
 {
 	if (!kept->restored)
 		return PUT_NOT_REGISTERED;
+	if (space_probe(space, vaddr, PAGE_BYTES) == CHANGING) /* it may just have been moved */
+		return PUT_LATER;
 	if (!space->reshaped)
 		pager_fail("install: task %u, page %#llx is in the map but not in memory CRIU registered",
 			   space->task->id, (unsigned long long)vaddr);
@@ -139,7 +168,8 @@ static enum put page_unregistered(struct space *space, uint64_t vaddr)
 }
 
 /* Copies consecutive missing pages of the frame to vaddr in this space. */
-static enum put run_install(struct space *space, struct frame *frame, uint32_t page, uint32_t count, uint64_t vaddr)
+static enum put run_install(struct space *space, const struct frame *frame, uint32_t page, uint32_t count,
+			    uint64_t vaddr)
 {
 	uint32_t limit = count;
 	while (count) {
@@ -187,9 +217,11 @@ static enum put run_install(struct space *space, struct frame *frame, uint32_t p
 	return PUT_DONE;
 }
 
-static enum put space_install(struct space *space, struct frame *frame)
+static enum put space_install(struct space *space, const struct frame *frame)
 {
 	uint32_t page = frame->first, end = frame->first + frame->count;
+	if (space_in_doubt(space))
+		return PUT_LATER;
 	while (page < end) {
 		uint64_t vaddr;
 		uint32_t following, count = 1;
@@ -208,8 +240,8 @@ static enum put space_install(struct space *space, struct frame *frame)
 	return PUT_DONE;
 }
 
-/* The frame is freed once no space waits for any of its pages. */
-enum put frame_install(struct frame *frame)
+/* Done once no space waits for any of its pages. */
+static enum put frame_put(const struct frame *frame)
 {
 	struct task *task = frame->task;
 	if (!task->handed_over)
@@ -220,10 +252,31 @@ enum put frame_install(struct frame *frame)
 		if (put != PUT_DONE)
 			worst = put;
 	}
-	if (worst == PUT_DONE)
-		frame_free(frame);
 	return worst;
 }
+
+void frames_arrived(struct frame *frames, uint32_t count)
+{
+	bool at_once = !pager.queue_head || frames->flags == OP_DEMAND;
+	pager.heard_us = now_us();
+	pager.silences = 0;
+	for (uint32_t i = 0; i < count; i++)
+		frame_note(&frames[i]);
+	while (at_once && count && frame_put(frames) == PUT_DONE)
+		frames++, count--;
+	if (count)
+		frames_queue(frames, count);
+}
+
+static enum put queued_put(struct frame *frame)
+{
+	enum put put = frame_put(frame);
+	if (put == PUT_DONE)
+		frame_free(frame);
+	return put;
+}
+
+void frame_install(struct frame *frame) { queued_put(frame); }
 
 bool queue_install(void)
 {
@@ -232,9 +285,9 @@ bool queue_install(void)
 	for (struct frame *frame = pager.queue_head; frame; frame = next) {
 		next = frame->next;
 		pages += frame->count;
-		switch (frame_install(frame)) {
+		switch (queued_put(frame)) {
 		case PUT_DONE:
-			if (pages >= INSTALL_BATCH_PAGES)
+			if (pages >= TURN_PAGES)
 				return true;
 			break;
 		case PUT_LATER:
@@ -256,28 +309,12 @@ bool queue_install(void)
 bool space_zero(struct space *space, uint64_t vaddr)
 {
 	struct uffdio_zeropage zero = { .range = { vaddr, PAGE_BYTES } };
-	if (!ioctl(space->uffd, UFFDIO_ZEROPAGE, &zero))
+	bool in_doubt = space_in_doubt(space);
+	if (!in_doubt && !ioctl(space->uffd, UFFDIO_ZEROPAGE, &zero))
 		return true;
-	if (errno == ESRCH || errno == ENOSPC)
+	if (!in_doubt && (errno == ESRCH || errno == ENOSPC))
 		space_exited(space);
 	else /* EEXIST, EAGAIN, ENOENT: let the thread look again, it will fault anew if need be */
 		space_wake(space, vaddr, PAGE_BYTES);
 	return false;
-}
-
-bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes)
-{
-	while (bytes) {
-		struct uffdio_poison poison = { .range = { vaddr, bytes } };
-		if (!ioctl(space->uffd, UFFDIO_POISON, &poison))
-			return true;
-		uint64_t done = poison.updated > 0 ? (uint64_t)poison.updated : 0;
-		if (!done && errno == EEXIST)
-			done = PAGE_BYTES;
-		if (!done)
-			return errno == ESRCH; /* no mm, no harm */
-		vaddr += done;
-		bytes -= done;
-	}
-	return true;
 }

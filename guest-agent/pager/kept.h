@@ -26,6 +26,7 @@ struct kept {
 	bool finished;        /* every page is in place or dropped */
 	bool failing, failed; /* the container is being ended; what could be done about it was done */
 	unsigned successors;
+	uint64_t turns;       /* of the pager's loop: a sign of life */
 	/* The dead pager's; its successor makes its own. */
 	int epoll, signals, plane;
 	/* The conversation with CRIU. */

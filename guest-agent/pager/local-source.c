@@ -34,12 +34,15 @@ static uint32_t pages_load(struct task *task, uint32_t page, uint32_t count, uin
 	while (due < count && due < OP_MAX_PAGES_PER_FRAME && page + due < run->first + run->count &&
 	       page_is_due(task, page + due))
 		due++;
-	struct frame *frame = frame_new(task, page, due, flags);
+	static unsigned char data[OP_MAX_PAGES_PER_FRAME * PAGE_BYTES];
+	static uint64_t digests[OP_MAX_PAGES_PER_FRAME]; /* nobody asks for the memory digest */
+	struct frame frame = { .task = task, .vaddr = task_vaddr(task, page), .first = page, .count = due,
+		.flags = flags, .digests = digests, .data = data };
 	uint64_t offset = image->offsets[run - task->runs.list] + (page - run->first) * PAGE_BYTES;
-	if (!pread_all(image->pages_file, frame->data, due * PAGE_BYTES, (off_t)offset))
+	if (!pread_all(image->pages_file, data, due * PAGE_BYTES, (off_t)offset))
 		pager_fail("images: read of %u pages of task %u at offset %llu failed", due, task->id,
 			   (unsigned long long)offset);
-	frame_queue(frame, flags == OP_DEMAND);
+	frames_arrived(&frame, 1);
 	return due;
 }
 
@@ -83,7 +86,7 @@ static bool refill_rest(void)
 
 static bool refill(void)
 {
-	for (int i = 0; i < REFILL_FRAMES; i++) {
+	for (int i = 0; i < REFILL_FRAMES && !pager.queue_head; i++) {
 		if (refill_ordered())
 			continue;
 		/* Before CRIU is done the frames could only lie in memory. */

@@ -11,7 +11,8 @@
 
 #define RETRY_US 100000
 #define OUT_LIMIT_BYTES (16u << 20) /* the ranges of a resume; faults and credits are a few hundred bytes */
-#define IN_BYTES (320u << 10)       /* read in one turn: more than a frame, hardly more than one install batch */
+#define FRAME_BYTES (sizeof(struct op_header) + OP_MAX_PAYLOAD_BYTES)
+#define IN_BYTES (2 * FRAME_BYTES)  /* a demanded page does not stand behind more, and little has to be moved */
 
 static struct {
 	union {
@@ -25,7 +26,7 @@ static struct {
 	bool connected;
 	uint64_t retry_until_us;
 	uint8_t *in, *out;
-	size_t in_bytes, out_bytes, out_capacity;
+	size_t in_start, in_end, out_bytes, out_capacity;
 } client = { .fd = -1 };
 
 static void client_ready(void *subject, uint32_t events);
@@ -70,7 +71,7 @@ static void dial(void)
 		engine_after(RETRY_US, retry);
 		return;
 	}
-	client.in_bytes = client.out_bytes = 0;
+	client.in_start = client.in_end = client.out_bytes = 0;
 	client.connected = true;
 	engine_watch(client.fd, EPOLLIN, &client_watch);
 	client.calls->connected(again || kept->successors);
@@ -150,23 +151,33 @@ void client_flush(void)
 	}
 }
 
-/* Hands over the whole frames at the start of the buffer and keeps the rest. */
-static void cut_frames(void)
+bool client_take(void)
 {
-	size_t at = 0;
-	while (client.connected && client.in_bytes - at >= sizeof(struct op_header)) {
+	while (client.connected && client.in_end - client.in_start >= sizeof(struct op_header)) {
+		const uint8_t *at = client.in + client.in_start;
 		struct op_header header;
-		memcpy(&header, client.in + at, sizeof(header));
+		memcpy(&header, at, sizeof(header));
 		if (header.payload_bytes > OP_MAX_PAYLOAD_BYTES)
-			pager_fail("page session: frame type %u announces %u bytes, limit %u bytes", header.type,
-				   header.payload_bytes, OP_MAX_PAYLOAD_BYTES);
-		if (client.in_bytes - at < sizeof(header) + header.payload_bytes)
+			pager_fail("page session: frame type %u announces %u bytes, limit %zu bytes", header.type,
+				   header.payload_bytes, (size_t)OP_MAX_PAYLOAD_BYTES);
+		size_t bytes = sizeof(header) + header.payload_bytes;
+		if (client.in_end - client.in_start < bytes)
 			break;
-		client.calls->frame(&header, client.in + at + sizeof(header));
-		at += sizeof(header) + header.payload_bytes;
+		client.in_start += bytes;
+		if (!client.calls->frame(&header, at + sizeof(header)))
+			return true;
 	}
-	client.in_bytes -= at;
-	memmove(client.in, client.in + at, client.in_bytes);
+	return false;
+}
+
+/* A frame that has begun fits behind its beginning. */
+static void make_room(void)
+{
+	if (client.in_start + FRAME_BYTES <= IN_BYTES && client.in_start < client.in_end)
+		return;
+	client.in_end -= client.in_start;
+	memmove(client.in, client.in + client.in_start, client.in_end);
+	client.in_start = 0;
 }
 
 static void client_ready(void *subject, uint32_t events)
@@ -176,15 +187,18 @@ static void client_ready(void *subject, uint32_t events)
 		write_some();
 	if (!client.connected)
 		return;
-	ssize_t got = recv(client.fd, client.in + client.in_bytes, IN_BYTES - client.in_bytes, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+	make_room();
+	if (client.in_end == IN_BYTES)
 		return;
-	if (got <= 0) {
-		connection_lost();
-		return;
+	ssize_t got = recv(client.fd, client.in + client.in_end, IN_BYTES - client.in_end, MSG_DONTWAIT);
+	if (got > 0)
+		client.in_end += (size_t)got;
+	else if (!got || (errno != EAGAIN && errno != EINTR)) {
+		while (client_take()) /* the plane's last words may be among them */
+			;
+		if (client.connected)
+			connection_lost();
 	}
-	client.in_bytes += (size_t)got;
-	cut_frames();
 }
 
 void client_redial(void)

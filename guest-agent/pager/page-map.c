@@ -1,10 +1,11 @@
 #include "page-map.h"
 #include "arena.h"
+#include "reshape.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* Index of the first run that ends after vaddr. */
-static size_t runs_seek(const struct runs *runs, uint64_t vaddr)
+size_t runs_seek(const struct runs *runs, uint64_t vaddr)
 {
 	size_t low = 0, high = runs->count;
 	while (low < high) {
@@ -28,24 +29,16 @@ static void runs_reserve(struct runs *runs, size_t capacity)
 	arena_free(old);
 }
 
-static struct runs *runs_copy(const struct runs *from)
+void runs_append(struct runs *runs, const struct run *list, size_t count)
 {
-	struct runs *runs = arena_alloc(sizeof(*runs));
-	runs_reserve(runs, from->count + 16);
-	runs->event = from->event;
-	runs->count = from->count;
-	if (from->count)
-		memcpy(runs->list, from->list, from->count * sizeof(struct run));
-	return runs;
+	if (runs->count + count > runs->capacity)
+		runs_reserve(runs, runs->count + count + 16);
+	if (count)
+		memcpy(&runs->list[runs->count], list, count * sizeof(struct run));
+	runs->count += count;
 }
 
-static void runs_free(struct runs *runs)
-{
-	arena_free(runs->list);
-	arena_free(runs);
-}
-
-static void runs_insert(struct runs *runs, size_t at, struct run run)
+void runs_insert(struct runs *runs, size_t at, struct run run)
 {
 	if (runs->count == runs->capacity)
 		runs_reserve(runs, runs->capacity * 2 + 16);
@@ -54,14 +47,16 @@ static void runs_insert(struct runs *runs, size_t at, struct run run)
 	runs->count++;
 }
 
-static void runs_erase(struct runs *runs, size_t at, size_t count)
+void runs_erase(struct runs *runs, size_t at, size_t count)
 {
+	if (!count)
+		return;
 	runs->count -= count;
 	memmove(&runs->list[at], &runs->list[at + count], (runs->count - at) * sizeof(struct run));
 }
 
 /* Makes vaddr a border between runs. Returns the index of the first run at or behind it. */
-static size_t runs_split(struct runs *runs, uint64_t vaddr)
+size_t runs_split(struct runs *runs, uint64_t vaddr)
 {
 	size_t at = runs_seek(runs, vaddr);
 	if (at == runs->count || runs->list[at].vaddr >= vaddr)
@@ -194,7 +189,7 @@ static struct space *space_make(struct task *task, int uffd, const struct runs *
 	struct space *space = arena_alloc(sizeof(*space));
 	space->task = task;
 	space->uffd = uffd;
-	space->segments = runs_copy(runs);
+	space->segments = segments_copy(runs);
 	space->missing = arena_alloc(bits_bytes(task->page_count));
 	space->next = task->spaces;
 	return space;
@@ -225,6 +220,7 @@ struct space *space_fork(struct space *parent, int uffd)
 	memcpy(child->missing, parent->missing, bits_bytes(parent->task->page_count));
 	child->missing_count = parent->missing_count;
 	child->reshaped = true;
+	space_inherit(child);
 	return space_attach(child);
 }
 
@@ -258,69 +254,9 @@ void space_in_place(struct space *space, uint32_t page)
 	space->missing_count--;
 }
 
-static void forget(struct space *space, const struct run *run)
-{
-	for (uint32_t page = run->first; page < run->first + run->count; page++)
-		if (bit_test(space->missing, page))
-			space_in_place(space, page);
-}
-
-static void runs_cut(struct space *space, struct runs *runs, uint64_t start, uint64_t end)
-{
-	size_t from = runs_split(runs, start), to = runs_split(runs, end);
-	for (size_t at = from; at < to; at++)
-		forget(space, &runs->list[at]);
-	runs_erase(runs, from, to - from);
-}
-
-static bool has_seen(const struct space *space, uint64_t event)
-{
-	return event != NO_EVENT && space->segments->event >= event;
-}
-
-static void segments_replace(struct space *space, struct runs *next, uint64_t event)
-{
-	struct runs *old = space->segments;
-	if (event != NO_EVENT)
-		next->event = event;
-	SETTLE();
-	space->segments = next;
-	SETTLE();
-	runs_free(old);
-}
-
-void space_drop(struct space *space, uint64_t start, uint64_t end, uint64_t event)
-{
-	size_t at = runs_seek(space->segments, start);
-	if (has_seen(space, event) || at == space->segments->count || space->segments->list[at].vaddr >= end)
-		return;
-	struct runs *next = runs_copy(space->segments);
-	runs_cut(space, next, start, end);
-	segments_replace(space, next, event);
-}
-
-void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, uint64_t event)
-{
-	if (has_seen(space, event))
-		return;
-	struct runs *next = runs_copy(space->segments);
-	size_t first = runs_split(next, from), last = runs_split(next, from + bytes);
-	size_t count = last - first;
-	struct run *moved = arena_alloc((count + 1) * sizeof(struct run));
-	memcpy(moved, &next->list[first], count * sizeof(struct run));
-	runs_erase(next, first, count);
-	runs_cut(space, next, to, to + bytes);
-	for (size_t i = 0; i < count; i++) {
-		moved[i].vaddr += to - from;
-		runs_insert(next, runs_seek(next, moved[i].vaddr), moved[i]);
-	}
-	arena_free(moved);
-	segments_replace(space, next, event);
-}
-
 void space_free(struct space *space)
 {
-	runs_free(space->segments);
+	segments_free(space->segments);
 	arena_free(space->missing);
 	arena_free(space);
 }

@@ -32,6 +32,7 @@ struct runs {
 	uint64_t event;   /* number of the last event they have seen */
 	struct run *list; /* sorted by vaddr, without overlap */
 	size_t count, capacity;
+	struct unsettled *unsettled; /* see reshape.h; NULL nearly always */
 };
 
 struct frame; /* pages that have arrived; see pager.h */
@@ -87,13 +88,5 @@ bool space_find(const struct space *space, uint64_t vaddr, uint32_t *page);
 bool space_vaddr(const struct space *space, uint32_t page, uint64_t *vaddr, uint32_t *following);
 void space_in_place(struct space *space, uint32_t page);
 
-/*
- * Events are numbered upwards from 1; one that the space has seen changes nothing, or a drop that is done again
- * would take what a later remap has brought there. 0 is for what is no event.
- */
-#define NO_EVENT 0
-/* Forgets the pages in [start, end). */
-void space_drop(struct space *space, uint64_t start, uint64_t end, uint64_t event);
-void space_remap(struct space *space, uint64_t from, uint64_t to, uint64_t bytes, uint64_t event);
 void space_free(struct space *space);
 #endif

@@ -18,6 +18,7 @@ static struct {
 	int pages_file;
 	uint32_t pages_id;
 	uint32_t owed_pages;     /* arrived, and not yet given back as credit */
+	uint32_t turn_pages;     /* arrived in this turn of the loop */
 	bool files_complete;
 } session = { .images_dir = -1, .pages_file = -1 };
 
@@ -115,16 +116,22 @@ static void lost(void)
 		pager_fail("page session: the plane closed the connection before map and files were complete");
 }
 
-/* True when the payload is page_count whole pages with the digest that the header states. */
-static bool pages_verify(const struct op_header *header, const uint8_t *payload, uint64_t *digests)
+/* True when the page_count pages have the digest that the header states. */
+static bool pages_verify(const struct op_header *header, const uint8_t *pages, uint64_t *digests)
 {
-	if (!header->page_count || header->page_count > OP_MAX_PAGES_PER_FRAME ||
-	    header->payload_bytes != header->page_count * OP_PAGE_BYTES)
+	for (uint32_t i = 0; i < header->page_count; i++)
+		digests[i] = XXH64(pages + i * OP_PAGE_BYTES, OP_PAGE_BYTES, 0);
+	return XXH64(digests, header->page_count * sizeof(digests[0]), 0) == header->value;
+}
+
+/* How many bytes of the payload stand before its pages. */
+static uint32_t bytes_before_pages(const struct op_header *header)
+{
+	uint32_t bytes = header->page_count * OP_PAGE_BYTES;
+	if (!header->page_count || header->page_count > OP_MAX_PAGES_PER_FRAME || header->payload_bytes < bytes)
 		pager_fail("page session: frame type %u of %u pages with %u bytes", header->type, header->page_count,
 			   header->payload_bytes);
-	for (uint32_t i = 0; i < header->page_count; i++)
-		digests[i] = XXH64(payload + i * OP_PAGE_BYTES, OP_PAGE_BYTES, 0);
-	return XXH64(digests, header->page_count * sizeof(digests[0]), 0) == header->value;
+	return header->payload_bytes - bytes;
 }
 
 static void on_map(const struct op_header *header, const uint8_t *payload)
@@ -156,30 +163,56 @@ static void on_map_end(const struct op_header *header)
 	handshake_accept();
 }
 
+/* Where the pages of each range belong. */
+static uint32_t ranges_find(const struct op_header *header, const uint8_t *table, uint32_t count, struct frame *frames)
+{
+	uint32_t pages = 0;
+	struct task *task = NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		struct op_range range;
+		uint32_t first, following;
+		memcpy(&range, table + i * sizeof(range), sizeof(range));
+		if (!task || task->id != range.task)
+			task = task_by_id(range.task);
+		if (!task || range.vaddr % OP_PAGE_BYTES || !task_find(task, range.vaddr, &first, &following) ||
+		    !range.page_count || following < range.page_count)
+			pager_fail("page session: %u pages at %#llx of task %u are not in the map", range.page_count,
+				   (unsigned long long)range.vaddr, range.task);
+		frames[i] = (struct frame){ .task = task, .vaddr = range.vaddr, .first = first,
+			.count = range.page_count, .flags = header->flags };
+		pages += range.page_count;
+		if (pages > header->page_count)
+			break;
+	}
+	return pages;
+}
+
 static void on_pages(const struct op_header *header, const uint8_t *payload)
 {
-	uint32_t first, following;
-	struct task *task = kept->map_sealed ? task_by_id(header->task) : NULL;
+	static struct frame frames[OP_MAX_PAGES_PER_FRAME];
+	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
+	uint32_t table_bytes = bytes_before_pages(header), count = table_bytes / OP_RANGE_BYTES;
 	if (header->flags != OP_DEMAND && header->flags != OP_PUSH && header->flags != OP_FILL)
 		pager_fail("page session: pages with flags %#x", header->flags);
-	if (!task || header->vaddr % OP_PAGE_BYTES || !task_find(task, header->vaddr, &first, &following) ||
-	    following < header->page_count)
-		pager_fail("page session: %u pages at %#llx of task %u are not in the map", header->page_count,
-			   (unsigned long long)header->vaddr, header->task);
-	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
-	if (!pages_verify(header, payload, digests))
-		pager_fail("page session: digest mismatch in %u pages at %#llx of task %u", header->page_count,
-			   (unsigned long long)header->vaddr, header->task);
+	if (!kept->map_sealed || table_bytes % OP_RANGE_BYTES || count > header->page_count ||
+	    ranges_find(header, payload, count, frames) != header->page_count)
+		pager_fail("page session: %u pages, and %u bytes that do not name as many", header->page_count,
+			   table_bytes);
+	if (!pages_verify(header, payload + table_bytes, digests))
+		pager_fail("page session: digest mismatch in %u pages, the first at %#llx of task %u",
+			   header->page_count, (unsigned long long)frames->vaddr, frames->task->id);
 	if (pager.buffered_bytes > 2 * BUFFER_LIMIT_BYTES)
 		pager_fail("page session: the plane sends beyond its credit, limit %llu bytes", 2 * BUFFER_LIMIT_BYTES);
+	session.turn_pages += header->page_count;
 	if (header->flags != OP_DEMAND)
 		session.owed_pages += header->page_count;
 	if (pager.finished)
 		return;
-	struct frame *frame = frame_new(task, first, header->page_count, header->flags);
-	memcpy(frame->data, payload, header->payload_bytes);
-	memcpy(frame->digests, digests, header->page_count * sizeof(digests[0]));
-	frame_queue(frame, header->flags == OP_DEMAND);
+	for (uint32_t i = 0, page = 0; i < count; page += frames[i++].count) {
+		frames[i].digests = digests + page;
+		frames[i].data = (unsigned char *)payload + table_bytes + page * OP_PAGE_BYTES;
+	}
+	frames_arrived(frames, count);
 }
 
 static void pages_file_open(uint32_t id)
@@ -202,7 +235,8 @@ static void on_file_pages(const struct op_header *header, const uint8_t *payload
 	if (session.files_complete || session.images_dir < 0)
 		pager_fail("page session: file pages %s",
 			   session.files_complete ? "after their end" : "without --images-dir");
-	if (header->vaddr % OP_PAGE_BYTES || header->vaddr > MAX_FILE_BYTES || !pages_verify(header, payload, digests))
+	if (bytes_before_pages(header) || header->vaddr % OP_PAGE_BYTES || header->vaddr > MAX_FILE_BYTES ||
+	    !pages_verify(header, payload, digests))
 		pager_fail("page session: digest mismatch in pages-%u.img at %llu", header->task,
 			   (unsigned long long)header->vaddr);
 	pages_file_open(header->task);
@@ -229,7 +263,7 @@ static uint32_t text_bytes(const struct op_header *header)
 	return header->payload_bytes < OP_MAX_ERROR_BYTES ? header->payload_bytes : 400;
 }
 
-static void on_frame(const struct op_header *header, const uint8_t *payload)
+static bool on_frame(const struct op_header *header, const uint8_t *payload)
 {
 	switch (header->type) {
 	case OP_MAP: on_map(header, payload); break;
@@ -248,19 +282,21 @@ static void on_frame(const struct op_header *header, const uint8_t *payload)
 	case OP_ERROR:
 		if (kept->finished) { /* the plane had our DONE before a predecessor of ours died */
 			pager.quit = true;
-			return;
+			return false;
 		}
 		pager_fail("page session: refused by the plane: %.*s", (int)text_bytes(header), (const char *)payload);
 	default:
 		pager_fail("page session: unknown frame type %u", header->type);
 	}
 	give_credit();
+	return session.turn_pages < TURN_PAGES;
 }
 
 static bool refill(void)
 {
+	session.turn_pages = 0;
 	give_credit();
-	return false;
+	return client_take();
 }
 
 static void restored(void) { client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0); }

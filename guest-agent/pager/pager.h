@@ -9,25 +9,28 @@
 #include "../../interconnect/page-protocol.h"
 #include "kept.h"
 #include "page-map.h"
+#include "reshape.h"
 #include "util.h"
 
 #define BUFFER_LIMIT_BYTES (128ull << 20) /* no more credit beyond this */
 #define WINDOW_PAGES 1024u                /* pages in flight from the plane */
 
-/* Verified pages on their way into the address spaces. */
+/* Verified pages on their way into the address spaces: one run of one task. */
 struct frame {
 	struct frame *previous, *next;
+	struct parcel *parcel;    /* holds it while it is in the queue */
 	struct task *task;
+	uint64_t vaddr;           /* at the checkpoint */
 	uint32_t first, count;    /* page numbers */
 	uint16_t flags;           /* OP_DEMAND, OP_PUSH, OP_FILL */
-	uint64_t digests[OP_MAX_PAGES_PER_FRAME];
-	unsigned char data[];     /* count pages */
+	uint64_t *digests;        /* of count pages */
+	unsigned char *data;      /* count pages */
 };
 
 struct source {
 	/* Asks for one page, at once; a source that has it at hand queues a frame before it returns. */
 	void (*request)(struct task *task, uint32_t page);
-	/* Queues more pages when the queue has run dry; false when it has none to offer now. */
+	/* Brings more pages, some at a time; false when there are none now. */
 	bool (*refill)(void);
 	/* No page has come for a while. */
 	void (*stalled)(void);
@@ -38,6 +41,8 @@ struct source {
 	/* Tells whoever provides the pages why it ends; best effort. */
 	void (*failed)(const char *reason);
 };
+
+#define TURN_PAGES 64u /* some 70 us: how long a fault may stand behind installs */
 
 struct pager {
 	const struct source *source;
@@ -77,17 +82,18 @@ void announce_ready(void);
 struct op_counters counters_now(void);
 
 /* install.c */
-enum put { PUT_DONE, PUT_LATER, PUT_NOT_REGISTERED };
 struct task *task_by_id(uint32_t id);
 struct task *task_open(uint32_t id); /* finds or adds; NULL beyond MAX_TASKS */
-struct frame *frame_new(struct task *task, uint32_t first, uint32_t count, uint16_t flags);
-/* Takes the frame; pages nobody waits for are counted as duplicates and freed. */
-void frame_queue(struct frame *frame, bool in_front);
-enum put frame_install(struct frame *frame);
+/*
+ * Frames that came together, their digests and their pages each one after the other. Those that are asked for
+ * now, and all while nothing is queued, go to their places from where they lie; what cannot is copied into
+ * the queue, demanded pages at its front. Pages nobody waits for are counted as duplicates.
+ */
+void frames_arrived(struct frame *frames, uint32_t count);
+void frame_install(struct frame *frame); /* one of the queue */
 bool queue_install(void); /* some of the queue; true when there may be more to do at once */
 bool space_zero(struct space *space, uint64_t vaddr);
 void space_wake(struct space *space, uint64_t vaddr, uint64_t bytes);
-bool space_poison(struct space *space, uint64_t vaddr, uint64_t bytes);
 void space_exited(struct space *space);
 
 /* uffd-events.c */

@@ -1,9 +1,9 @@
 /*
  * When the last holder of a userfaultfd is gone, missing pages read as zero, silently. So the pager is a child
  * that shares its table of descriptors with this process: what it receives, from CRIU or with a fork event, is
- * held here from the same moment. When it dies a successor goes on from what is kept in the arena; when that is
- * not possible the container is ended while its descriptors are still open. A pager whose supervisor dies ends
- * the container as well: nothing would hold the descriptors behind it.
+ * held here from the same moment. When it dies, or is stuck and killed for that, a successor goes on from what is
+ * kept in the arena; when that is not possible the container is ended while its descriptors are still open. A pager
+ * whose supervisor dies ends the container as well: nothing would hold the descriptors behind it.
  *
  * Nothing here allocates, opens or waits for anybody but the pager.
  */
@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define MAX_SUCCESSORS 8     /* as often as the plane lets a session resume */
-#define STOP_DEADLINE_S 4    /* from SIGTERM until the pager is taken for stuck */
+#define LOOK_S 1             /* between two looks at whether the pager's loop still turns */
+#define MAX_LOOKS 4          /* that see no turn; looks, not time: a guest may have stood still */
 
 static sigset_t signals;
 
@@ -38,16 +39,30 @@ static pid_t start(void (*serve)(void))
 	exit(0);
 }
 
-/* Its wait status. SIGTERM is passed on; a pager that does not heed it is killed. */
+/* A pager that was not ready yet, or that does not serve, is waited for by others. */
+static bool is_stuck(bool stopping)
+{
+	static uint64_t turns;
+	static unsigned looks;
+	looks = kept->turns == turns && (kept->ready_at_us || stopping) ? looks + 1 : 0;
+	turns = kept->turns;
+	if (looks < MAX_LOOKS)
+		return false;
+	looks = 0;
+	return true;
+}
+
+/* Its wait status. SIGTERM is passed on; a pager that is stuck is killed. */
 static int wait_for(pid_t pid, bool *stopping)
 {
-	const struct timespec limit = { .tv_sec = STOP_DEADLINE_S };
+	const struct timespec look = { .tv_sec = LOOK_S };
 	for (;;) {
-		int status, signal = *stopping ? sigtimedwait(&signals, NULL, &limit) : sigwaitinfo(&signals, NULL);
+		int status, signal = sigtimedwait(&signals, NULL, &look);
 		if (signal == SIGTERM || signal == SIGINT) {
 			*stopping = true;
 			kill(pid, SIGTERM);
-		} else if (signal < 0 && errno == EAGAIN) {
+		} else if (signal < 0 && errno == EAGAIN && is_stuck(*stopping)) {
+			say("pager is stuck: no sign of it within %u s", MAX_LOOKS * LOOK_S);
 			kill(pid, SIGKILL);
 		}
 		if (waitpid(pid, &status, WNOHANG) == pid)

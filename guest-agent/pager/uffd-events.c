@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#define UNSETTLED_US 200
 #define DRAIN_ROUNDS 16 /* a program that faults without end must not starve the plane's connection */
 
 static void uffd_ready(void *subject, uint32_t events)
@@ -60,12 +62,54 @@ static void on_fault(struct space *space, uint64_t address)
 		frame_install(task->frame_of[page]);
 }
 
+static int probe_error(const struct space *space, uint64_t vaddr, uint64_t bytes)
+{
+	struct uffdio_continue probe = { .range = { vaddr, bytes } };
+	return ioctl(space->uffd, UFFDIO_CONTINUE, &probe) ? errno : 0;
+}
+
+/*
+ * CONTINUE is for shared memory. What CRIU restores lazily is private, and for that it does nothing and says EINVAL;
+ * but first it looks whether the addresses are registered, ENOENT, and before all whether an event is unread. A
+ * change between those two looks gives ENOENT for what is still to be told of, and EAGAIN from then on.
+ */
+enum probe space_probe(const struct space *space, uint64_t vaddr, uint64_t bytes)
+{
+	int error = probe_error(space, vaddr, bytes);
+	if (error == ENOENT)
+		error = probe_error(space, vaddr, bytes);
+	if (error == EAGAIN)
+		return CHANGING;
+	return error == ESRCH ? EXITED : error == ENOENT ? NOT_REGISTERED : REGISTERED;
+}
+
+static void settle(struct space *space)
+{
+	switch (space_settle(space)) {
+	case SETTLED:
+		return;
+	case UNSETTLED:
+		engine_wake_at(now_us() + UNSETTLED_US);
+		return;
+	case GONE:
+		space_exited(space);
+		return;
+	case CONTRADICTORY:
+		if (kept->failing)
+			return;
+		pager_fail("events: task %u: its threads moved and unmapped memory at once, and which page went where "
+			   "does not follow from what the kernel told", space->task->id);
+	}
+}
+
 static void on_fork(struct space *parent, int uffd)
 {
 	for (const struct space *space = parent->task->spaces; space; space = space->next)
 		if (space->uffd == uffd)
 			return; /* a dead pager has come so far */
-	space_adopt(space_fork(parent, uffd));
+	struct space *child = space_fork(parent, uffd);
+	space_adopt(child);
+	settle(child);
 }
 
 static void on_event(struct space *space, const struct uffd_msg *message, uint64_t number)
@@ -83,10 +127,10 @@ static void on_event(struct space *space, const struct uffd_msg *message, uint64
 		break;
 	case UFFD_EVENT_UNMAP:
 		space->reshaped = true;
-		space_drop(space, start, end, number);
+		space_unmap(space, start, end, number);
 		break;
 	case UFFD_EVENT_REMOVE:
-		space_drop(space, start, end, number);
+		space_discard(space, start, end, number);
 		break;
 	default:
 		pager_fail("events: unknown userfaultfd event %#x", message->event);
@@ -145,9 +189,12 @@ bool spaces_drain(void)
 {
 	bool any = false;
 	for (struct task *task = kept->tasks; task; task = task->next)
-		for (struct space *space = task->spaces; space; space = space->next)
+		for (struct space *space = task->spaces; space; space = space->next) {
 			for (int i = 0; i < DRAIN_ROUNDS && !space->gone && space_drain(space); i++)
 				any = true;
+			if (!space->gone)
+				settle(space);
+		}
 	return any;
 }
 

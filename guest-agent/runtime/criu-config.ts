@@ -7,8 +7,26 @@
 /** Connections do not outlive a checkpoint; the network namespace is ours, so CRIU need not lock it. */
 const COMMON = ['network-lock skip', 'tcp-close', 'skip-in-flight'];
 
-export function dumpConfig(pageServer: { address: string; port: number }): string {
-  return lines([...COMMON, 'page-server', `address ${pageServer.address}`, `port ${pageServer.port}`]);
+export interface DumpConfig {
+  /** Of the page server. */
+  address: string;
+  port: number;
+  /** The kernel notes from this dump on which pages are written to. */
+  track: boolean;
+  /** Directory with the inventory of the dump that this one builds on, relative to the images. */
+  parent?: string | undefined;
+}
+
+/** crun has an option for the parent as well, and asks CRIU first what the kernel can do: one more start of CRIU. */
+export function dumpConfig({ address, port, track, parent }: DumpConfig): string {
+  return lines([
+    ...COMMON,
+    'page-server',
+    `address ${address}`,
+    `port ${port}`,
+    ...(track || parent !== undefined ? ['track-mem'] : []),
+    ...(parent === undefined ? [] : [`prev-images-dir ${parent}`]),
+  ]);
 }
 
 /** @param actionScript run by CRIU at each stage of a restore, for tests that hold the container still */

@@ -6,8 +6,20 @@ export const CRUN = '/usr/bin/crun';
 /** Options before the verb: no systemd in the guest, so crun drives cgroups itself. */
 export const crunGlobalArgs = (root: string) => ['--root', root, '--cgroup-manager', 'cgroupfs'];
 
+export interface DumpOptions {
+  images: string;
+  work: string;
+  timeoutMs: number;
+}
+
 export function createCrun(deps: { run: RunProgram; root: string }) {
   const crun = (...args: string[]) => deps.run(CRUN, [...crunGlobalArgs(deps.root), ...args]);
+  const checkpoint = (id: string, flags: readonly string[], options: DumpOptions) => {
+    const { images, work, timeoutMs } = options;
+    const directories = [`--image-path=${images}`, `--work-path=${work}`];
+    const args = [...crunGlobalArgs(deps.root), 'checkpoint', ...flags, ...directories, id];
+    return deps.run(CRUN, args, { timeoutMs });
+  };
   return {
     start: (id: string) => crun('start', id),
     kill: (id: string, signal: string) => crun('kill', id, signal),
@@ -16,20 +28,10 @@ export function createCrun(deps: { run: RunProgram; root: string }) {
     /** Ends what still runs and removes crun's state; fine when nothing is there. */
     deleteForced: (id: string) => crun('delete', '--force', id),
     /** Dumps without ending the container: it is ended once the plane has committed. */
-    checkpoint: (id: string, options: { images: string; work: string; timeoutMs: number }) =>
-      deps.run(
-        CRUN,
-        [
-          ...crunGlobalArgs(deps.root),
-          'checkpoint',
-          '--leave-running',
-          '--file-locks',
-          `--image-path=${options.images}`,
-          `--work-path=${options.work}`,
-          id,
-        ],
-        { timeoutMs: options.timeoutMs },
-      ),
+    checkpoint: (id: string, options: DumpOptions) =>
+      checkpoint(id, ['--leave-running', '--file-locks'], options),
+    /** Dumps memory only, while the container runs. */
+    preDump: (id: string, options: DumpOptions) => checkpoint(id, ['--pre-dump'], options),
   };
 }
 export type Crun = ReturnType<typeof createCrun>;

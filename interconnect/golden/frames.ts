@@ -1,6 +1,6 @@
 /** One frame of every type, as golden/*.bin holds them. */
 import { xxh64 } from '../../platform/xxhash.ts';
-import { encodeCounters, encodeFrame, encodeRanges, FrameType, HELLO_RESUME, PageFlag } from '../page-protocol.ts';
+import { encodeCounters, encodeFrame, encodePages, encodeRanges, FrameType, HELLO_RESUME, PageFlag, PROTOCOL_VERSION } from '../page-protocol.ts';
 
 const VADDR = 0x7f12_3456_7000n;
 const RANGES = [
@@ -36,21 +36,25 @@ export function goldenFrames(): Record<string, Buffer> {
   const two = pages();
   const value = frameDigest(two);
   const token = Buffer.from(Array.from({ length: 32 }, (_, i) => i));
-  const pagesFrame = (flags: number) =>
-    encodeFrame({ type: FrameType.PAGES, flags, task: 42, vaddr: VADDR, pageCount: 2, value }, two);
+  const together = [{ task: 42, vaddr: VADDR, pageCount: 2 }];
+  const scattered = [
+    { task: 43, vaddr: 0x40_2000n, pageCount: 1 },
+    { task: 42, vaddr: VADDR + 0x2000n, pageCount: 1 },
+  ];
+  const version = BigInt(PROTOCOL_VERSION);
   return {
     map: encodeFrame({ type: FrameType.MAP, pageCount: 68 }, encodeRanges(RANGES)),
     'map-end': encodeFrame({ type: FrameType.MAP_END, value: 68n }),
-    'pages-demand': pagesFrame(PageFlag.DEMAND),
-    'pages-push': pagesFrame(PageFlag.PUSH),
-    'pages-fill': pagesFrame(PageFlag.FILL),
+    'pages-demand': encodePages({ flags: PageFlag.DEMAND, value }, together, two),
+    'pages-push': encodePages({ flags: PageFlag.PUSH, value }, scattered, two),
+    'pages-fill': encodePages({ flags: PageFlag.FILL, value }, together, two),
     'file-pages': encodeFrame({ type: FrameType.FILE_PAGES, task: 1, vaddr: 0x2000n, pageCount: 2, value }, two),
     'files-end': encodeFrame({ type: FrameType.FILES_END, value: 2n }),
     mark: encodeFrame({ type: FrameType.MARK, value: 9n }),
     end: encodeFrame({ type: FrameType.END }),
     abort: encodeFrame({ type: FrameType.ABORT }, Buffer.from('page session: closed by the plane')),
-    hello: encodeFrame({ type: FrameType.HELLO, value: 1n }, token),
-    'hello-resume': encodeFrame({ type: FrameType.HELLO, flags: HELLO_RESUME, value: 1n }, token),
+    hello: encodeFrame({ type: FrameType.HELLO, value: version }, token),
+    'hello-resume': encodeFrame({ type: FrameType.HELLO, flags: HELLO_RESUME, value: version }, token),
     credit: encodeFrame({ type: FrameType.CREDIT, pageCount: 512 }),
     fault: encodeFrame({ type: FrameType.FAULT, task: 42, vaddr: VADDR, pageCount: 1, value: 123_456n }),
     restored: encodeFrame({ type: FrameType.RESTORED }),

@@ -1,21 +1,29 @@
 /**
- * One checkpoint, step by step: the container freezes, CRIU's pages come over the interconnect straight
- * into the store, metadata follows, the store verifies and commits, and only then the container ends or
- * runs on. Any failure before the commit: it runs on and the store holds nothing.
+ * One checkpoint, step by step: pages that may cross before do so while the container runs, then it
+ * freezes, CRIU's pages come over the interconnect straight into the store, metadata follows. One that is to
+ * run on does so from there, since it does so too when the commit fails. The store verifies and commits, and
+ * only then one that is to end ends. Any failure before the commit: it runs on and the store holds nothing.
  */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
-import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
 import { setPhase } from '../containers/container.ts';
-import { AGENT_SHARE, type Guest } from '../guests/guest.ts';
+import type { Guest } from '../guests/guest.ts';
 import type { DumpSummary } from '../page-server/dump-contract.ts';
-import { receiveDump } from '../page-server/receive-dump.ts';
-import type { CheckpointManifest, CheckpointWriter, PageStore } from '../page-store/contract.ts';
+import type {
+  CheckpointManifest,
+  CheckpointReader,
+  CheckpointWriter,
+  PageStore,
+} from '../page-store/contract.ts';
+import { dumpPages, finishDump } from './agent-dump.ts';
+import { beginWriter } from './begin-writer.ts';
 import type { DumpInbox } from './dump-inbox.ts';
+import type { Lineage } from './lineage.ts';
+import { createPreDumps } from './pre-dumps.ts';
 
 export interface CheckpointJob {
   id: string;
@@ -23,103 +31,123 @@ export interface CheckpointJob {
   guest: Guest;
   /** stop: the container ends once committed; resume: it runs on. */
   after: 'stop' | 'resume';
-  token: string;
+  /** The container's last checkpoint: what has not changed since is taken from there. */
+  parent?: string | undefined;
+  /** So many times pages cross before the container freezes. */
+  preDumpRounds: number;
   deadlineMs: number;
+}
+
+export interface CheckpointDeps {
+  store: PageStore;
+  inbox: DumpInbox;
+  lineage: Lineage;
+  newToken: () => string;
+}
+
+/** Pages that came from the guest at one time. */
+export interface Transfer extends DumpSummary {
+  /** The container ran, but for `frozenMs`. */
+  preDump: boolean;
+  /** Of a pre-dump, where CRIU says it. */
+  frozenMs?: number;
 }
 
 export interface CheckpointOutcome {
   manifest: CheckpointManifest;
   /** How long the container stood still (until it ended, when it was stopped). */
   frozenMs: number;
-  dump: DumpSummary;
+  transfers: Transfer[];
 }
 
-export async function takeCheckpoint(
-  job: CheckpointJob,
-  deps: { store: PageStore; inbox: DumpInbox },
-): Promise<CheckpointOutcome> {
-  const { id, container, guest } = job;
+export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): Promise<CheckpointOutcome> {
+  const { id, container, guest, after } = job;
+  const { store, inbox, lineage } = deps;
   // Before anything is waited for: another checkpoint of the container is refused from here on.
   setPhase(container, 'checkpointing');
+  const track = after === 'resume' && guest.health.tracksChanges;
+  const preDumps = createPreDumps(job, deps);
+  const transfers: Transfer[] = [];
+  let inherited: CheckpointReader | undefined;
   let writer: CheckpointWriter | undefined;
-  let frozen = false;
+  let reached = false;
   try {
-    writer = await deps.store.begin(id);
-    frozen = true;
-    const dump = await dumpPages(job, writer, deps.inbox);
-    await fetchFiles(job, writer);
-    const manifest = await writer.commit({ recipe: container.recipe, guest: guest.registration.name });
-    const { frozenMs } = await finish(job, job.after).catch((error: unknown) => {
-      throw afterCommit(job, error);
-    });
-    frozen = false;
-    // The news of its end may have come before the answer.
-    if (container.phase === 'checkpointing') {
-      setPhase(container, job.after === 'resume' ? 'running' : 'stopped');
+    await expectPossible(job, store);
+    const held = job.parent === undefined ? undefined : await lineage.open(container, job.parent);
+    inherited = held?.reader;
+    let parent = held?.parent;
+    for (let round = 1; round <= job.preDumpRounds; round += 1) {
+      reached = true;
+      lineage.forget(container);
+      const { transfer, taken } = await preDumps.take(parent);
+      transfers.push(transfer);
+      parent = taken;
     }
-    return { manifest, frozenMs, dump };
+    writer = await beginWriter(store, { ...job, parent });
+    reached = true;
+    if (track || parent !== undefined) lineage.forget(container);
+    const token = deps.newToken();
+    const request = { token, track, ...(parent === undefined ? {} : { parent: parent.token }) };
+    const { dump } = await dumpPages({ ...job, call: 'checkpointContainer', request, writer, inbox });
+    transfers.push({ ...dump, preDump: false });
+    await fetchFiles(job, writer);
+    const early = after === 'resume' ? await finishDump(job, 'resume', true) : undefined;
+    const manifest = await writer.commit({
+      recipe: container.recipe,
+      guest: guest.registration.name,
+      transfers,
+      ...(job.parent === undefined ? {} : { parent: job.parent }),
+    });
+    const finished =
+      early ??
+      (await finishDump(job, 'stop', true).catch((error: unknown) => {
+        throw notStopped(job, error);
+      }));
+    reached = false;
+    if (track) lineage.note(container, { id, token, digest: manifest.digest });
+    // The news of its end may have come before the answer.
+    if (container.phase === 'checkpointing') setPhase(container, after === 'resume' ? 'running' : 'stopped');
+    return { manifest, frozenMs: finished.frozenMs, transfers };
   } catch (error) {
-    const resumed = frozen ? finish(job, 'resume').catch(() => undefined) : undefined;
+    const resumed = reached ? finishDump(job, 'resume', false).catch(() => undefined) : undefined;
     await Promise.all([writer?.abort(), resumed]);
     if (container.phase === 'checkpointing') setPhase(container, guest.lost ? 'lost' : 'running');
     throw toOffloadError(error, `checkpoint container ${container.name}`);
+  } finally {
+    await inherited?.close();
+    await preDumps.remove();
+  }
+}
+
+/** Refuses what can be refused without touching the container. */
+async function expectPossible(job: CheckpointJob, store: PageStore): Promise<void> {
+  const { id, container, guest, parent, preDumpRounds } = job;
+  if (parent === undefined && preDumpRounds === 0) return;
+  if (!guest.health.tracksChanges) {
+    throw new OffloadError(
+      'invalid_state',
+      `checkpoint container ${container.name}: guest ${guest.registration.name} does not track which pages change`,
+    );
+  }
+  if (preDumpRounds > 0) await expectFree(id, store);
+}
+
+/** The store says so as well, but only after the pre-dumps. */
+async function expectFree(id: string, store: PageStore): Promise<void> {
+  const manifests = await store.list();
+  if (manifests.some((manifest) => manifest.id === id)) {
+    throw new OffloadError('already_exists', `page store begin: checkpoint ${id} is there already`);
   }
 }
 
 /** The checkpoint is there and stays, whatever became of the container. */
-function afterCommit({ id, container, after }: CheckpointJob, error: unknown): OffloadError {
-  const known = toOffloadError(error, `${after} container ${container.name}`);
+function notStopped({ id, container }: CheckpointJob, error: unknown): OffloadError {
+  const known = toOffloadError(error, `stop container ${container.name}`);
   return new OffloadError(
     known.code,
-    `checkpoint ${id} is committed, but its container was not ${after === 'stop' ? 'stopped' : 'resumed'}: ${known.message}`,
+    `checkpoint ${id} is committed, but its container was not stopped: ${known.message}`,
     { cause: error },
   );
-}
-
-/** The agent's call and the stream of pages run side by side; either's failure ends the other. */
-async function dumpPages(
-  job: CheckpointJob,
-  writer: CheckpointWriter,
-  inbox: DumpInbox,
-): Promise<DumpSummary> {
-  const { container, guest, token, deadlineMs } = job;
-  const arrival = inbox.expect(token, guest.registration.name);
-  const received = arrival.stream.then((stream) =>
-    receiveDump(stream, writer, { idleDeadlineMs: deadlineMs }).catch((error: unknown) => {
-      stream.destroy();
-      throw error;
-    }),
-  );
-  received.catch(() => undefined);
-  const called = guest.agent.call(
-    'checkpointContainer',
-    { token, deadlineMs: Math.round(deadlineMs * AGENT_SHARE) },
-    { params: { id: container.name }, timeoutMs: deadlineMs },
-  );
-  try {
-    // A refused dump (no space, a bad frame) says why better than CRIU, which only sees its peer go.
-    const both = Promise.all([received, called]);
-    const [dump] = await withDeadline(
-      both,
-      deadlineMs,
-      `checkpoint container ${container.name}: take its pages`,
-    );
-    return dump;
-  } catch (error) {
-    arrival.drop();
-    // The end of a stream can get lost on its way into the guest, and CRIU would wait for ever.
-    await finish(job, 'resume').catch(() => undefined);
-    await called.catch(() => undefined);
-    // It may still be open when the agent has failed, or was cut off by its deadline.
-    void arrival.stream.then(
-      (stream) => stream.destroy(),
-      () => undefined,
-    );
-    throw await received.then(
-      () => error,
-      (reason: unknown) => (reason instanceof OffloadError && reason.code === 'no_space' ? reason : error),
-    );
-  }
 }
 
 /** CRIU's metadata images and the root filesystem's changes, from the agent's tar into the store. */
@@ -153,12 +181,4 @@ async function storeFile(job: CheckpointJob, writer: CheckpointWriter, name: str
   if (name === 'rootfs-diff.tar') return writer.addRootfsDiff(source);
   if (name.startsWith('images/')) return writer.addImage(name.slice('images/'.length), source);
   throw new OffloadError('guest_lost', `checkpoint ${job.id}: the guest sent an unexpected file ${name}`);
-}
-
-function finish(job: CheckpointJob, action: 'stop' | 'resume'): Promise<{ frozenMs: number }> {
-  return job.guest.agent.call(
-    'finishCheckpoint',
-    { action },
-    { params: { id: job.container.name }, timeoutMs: job.deadlineMs },
-  );
 }

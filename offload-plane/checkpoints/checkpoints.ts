@@ -3,24 +3,38 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import type { ContainerRecipe } from '../containers/container.ts';
+import { type ContainerRecipe, DEFAULT_TENANT } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
 import { expectAlive } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
-import { takeCheckpoint } from './checkpoint.ts';
+import { type Transfer, takeCheckpoint } from './checkpoint.ts';
 import type { DumpInbox } from './dump-inbox.ts';
+import { createLineage } from './lineage.ts';
+import { isPreDump, removeLeftPreDumps } from './pre-dumps.ts';
 
 export interface CheckpointView {
   id: string;
   createdAt: string;
   container: string;
+  tenant: string;
   image: string;
+  /** Neither evicted nor removed. */
+  pinned: boolean;
   pageCount: number;
   zeroPageCount: number;
+  /** Pages that did not cross while the container stood still: they are as in its parent or a pre-dump. */
+  inheritedPageCount: number;
+  /** The checkpoint it was taken on top of. It may be gone: nothing of it is needed. */
+  parent?: string;
+  /** Of its own files. */
   bytes: number;
+  /** Of the files it has pages in that were another checkpoint's first, or a pre-dump's. */
+  sharedBytes: number;
+  /** How its pages came, in that order: those of pre-dumps, then those of the dump. */
+  transfers?: Transfer[];
   hasOrderLog: boolean;
   frozenMs?: number;
 }
@@ -41,39 +55,57 @@ export interface CheckpointsDeps {
 const Meta = Type.Object({
   guest: Type.String(),
   recipe: Type.Object({
+    tenant: Type.Optional(Type.String()),
     image: Type.String(),
     imageDigest: Type.String(),
     containerPorts: Type.Array(Type.Integer()),
     spec: Type.Omit(ContainerSpec, ['id', 'rootfsLun']),
   }),
+  parent: Type.Optional(Type.String()),
+  transfers: Type.Optional(Type.Array(Type.Unsafe<Transfer>(Type.Object({ preDump: Type.Boolean() })))),
 });
 
 /** @throws {OffloadError} incomplete_checkpoint when the manifest was not written by this plane's kind */
 export function recipeOfManifest(manifest: CheckpointManifest): ContainerRecipe {
+  return { tenant: DEFAULT_TENANT, ...metaOf(manifest).recipe };
+}
+
+function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
   if (!Value.Check(Meta, manifest.meta)) {
     throw new OffloadError(
       'incomplete_checkpoint',
       `checkpoint ${manifest.id}: its manifest names no container`,
     );
   }
-  return (manifest.meta as Static<typeof Meta>).recipe;
+  return manifest.meta;
 }
+
+const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
+  Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - storedBytes;
 
 export function createCheckpoints(deps: CheckpointsDeps) {
   const { store, containers, guests, metrics } = deps;
   const frozenMsById = new Map<string, number>();
+  const lineage = createLineage(store);
 
   async function viewOf(manifest: CheckpointManifest): Promise<CheckpointView> {
+    const { parent, transfers } = metaOf(manifest);
     const recipe = recipeOfManifest(manifest);
     const frozenMs = frozenMsById.get(manifest.id);
     return {
       id: manifest.id,
       createdAt: manifest.createdAt,
       container: recipe.spec.hostname,
+      tenant: recipe.tenant,
       image: recipe.image,
+      pinned: await store.isPinned(manifest.id),
       pageCount: manifest.pageCount,
       zeroPageCount: manifest.zeroPageCount,
+      inheritedPageCount: transfers?.at(-1)?.inheritedPageCount ?? 0,
+      ...(parent === undefined ? {} : { parent }),
       bytes: manifest.storedBytes,
+      sharedBytes: sharedBytesOf(manifest),
+      ...(transfers === undefined ? {} : { transfers }),
       hasOrderLog: await hasOrderLog(manifest.id),
       ...(frozenMs === undefined ? {} : { frozenMs }),
     };
@@ -88,11 +120,22 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     }
   }
 
+  async function inspect(id: string): Promise<CheckpointView> {
+    const reader = await store.open(id);
+    try {
+      return await viewOf(reader.manifest);
+    } finally {
+      await reader.close();
+    }
+  }
+
   return {
     async create(request: {
       container: string;
       id: string;
       after: 'stop' | 'resume';
+      parent?: string;
+      preDumpRounds?: number;
     }): Promise<CheckpointView> {
       const container = containers.get(request.container);
       containers.expectPhase(container, 'checkpoint', 'running');
@@ -100,13 +143,13 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       expectAlive(guest, `checkpoint container ${container.name}`);
       const outcome = await takeCheckpoint(
         {
+          preDumpRounds: 0,
           ...request,
           container,
           guest,
-          token: deps.randomBytes(32).toString('hex'),
           deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
         },
-        deps,
+        { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
       );
       frozenMsById.set(request.id, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
@@ -114,8 +157,9 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     },
     /** A damaged one is left out and logged; inspecting it says what is wrong. */
     async list(): Promise<CheckpointView[]> {
+      const manifests = (await store.list()).filter((manifest) => !isPreDump(manifest));
       const views = await Promise.all(
-        (await store.list()).map((manifest) =>
+        manifests.map((manifest) =>
           viewOf(manifest).catch((error: Error) => {
             deps.logger.warn(
               { checkpoint: manifest.id, error: error.message },
@@ -127,14 +171,16 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       );
       return views.filter((view) => view !== undefined);
     },
-    async inspect(id: string): Promise<CheckpointView> {
-      const reader = await store.open(id);
-      try {
-        return await viewOf(reader.manifest);
-      } finally {
-        await reader.close();
-      }
+    inspect,
+    async pin(id: string): Promise<CheckpointView> {
+      await store.pin(id);
+      return await inspect(id);
     },
+    async unpin(id: string): Promise<CheckpointView> {
+      await store.unpin(id);
+      return await inspect(id);
+    },
+    removeLeftovers: () => removeLeftPreDumps(store),
     async remove(id: string): Promise<void> {
       await store.remove(id);
       frozenMsById.delete(id);

@@ -24,6 +24,11 @@ function parsePort(value: string, before: { containerPort: number; hostPort?: nu
   return [...before, { containerPort: container, hostPort: host }];
 }
 
+function parseCount(value: string): number {
+  if (!/^\d{1,4}$/.test(value)) throw new InvalidArgumentError('expected a whole number');
+  return Number(value);
+}
+
 const collect = (value: string, before: string[] = []) => [...before, value];
 
 export function addPlaneCommands(program: Command): void {
@@ -94,17 +99,19 @@ function addContainerCommands(program: Command, withPlane: WithPlane): void {
     .argument('[command...]')
     .requiredOption('--name <name>')
     .requiredOption('--guest <guest>')
+    .option('--tenant <tenant>', 'whose it is: checkpoints of one tenant share equal pages')
     .option('-p, --publish <port>', '[hostPort:]containerPort, repeatable', parsePort)
     .option('-e, --env <variable>', 'NAME=value, repeatable', collect)
     .action((image: string, command: string[], flags) =>
       withPlane(async (plane) => {
-        const { name, guest, publish = [], env = [] } = flags;
+        const { name, guest, tenant, publish = [], env = [] } = flags;
         const wanted = {
           name,
           guest,
           image,
           ports: publish,
           env,
+          ...(tenant === undefined ? {} : { tenant }),
           ...(command.length > 0 ? { command } : {}),
         };
         await plane.createContainer(wanted);
@@ -162,9 +169,34 @@ function addCheckpointCommands(program: Command, withPlane: WithPlane): void {
     .argument('<container>')
     .argument('<id>', 'name of the checkpoint')
     .option('--stop', 'end the container once the checkpoint is committed (default: it runs on)')
-    .action((container: string, id: string, flags: { stop?: boolean }) =>
-      withPlane((plane) => plane.createCheckpoint({ container, id, after: flags.stop ? 'stop' : 'resume' })),
+    .option('--parent <checkpoint>', 'its last one: only pages that have changed since are sent')
+    .addOption(
+      new Option('--pre-dump-rounds <count>', 'send pages so many times before it stands still').argParser(
+        parseCount,
+      ),
+    )
+    .action((container: string, id: string, flags) =>
+      withPlane((plane) => {
+        const { stop, parent, preDumpRounds } = flags;
+        return plane.createCheckpoint({
+          container,
+          id,
+          after: stop ? 'stop' : 'resume',
+          ...(parent === undefined ? {} : { parent }),
+          ...(preDumpRounds === undefined ? {} : { preDumpRounds }),
+        });
+      }),
     );
+  program
+    .command('pin')
+    .description('keep a checkpoint: it is neither evicted nor removed')
+    .argument('<checkpoint>')
+    .action((id: string) => withPlane((plane) => plane.pinCheckpoint(id)));
+  program
+    .command('unpin')
+    .description('let a checkpoint go when room is needed')
+    .argument('<checkpoint>')
+    .action((id: string) => withPlane((plane) => plane.unpinCheckpoint(id)));
   program
     .command('restore')
     .description('restore a checkpoint into a guest')

@@ -27,7 +27,11 @@ export function createPlaneClient(socketPath: string) {
     connections: 64,
   });
 
-  async function send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<string> {
+  async function send(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<string> {
     const hasBody = body !== undefined;
     const response = await request(`http://plane${path}`, {
       dispatcher,
@@ -42,6 +46,7 @@ export function createPlaneClient(socketPath: string) {
   }
   const get = async <T>(path: string) => JSON.parse(await send('GET', path)) as T;
   const post = async <T>(path: string, body?: unknown) => JSON.parse(await send('POST', path, body)) as T;
+  const put = async <T>(path: string) => JSON.parse(await send('PUT', path)) as T;
   const remove = async (path: string) => {
     await send('DELETE', path);
   };
@@ -65,8 +70,17 @@ export function createPlaneClient(socketPath: string) {
     containerStats: (name: string) => get<ContainerStats>(`/v1/containers/${id(name)}/stats`),
     containerLogs: (name: string) => send('GET', `/v1/containers/${id(name)}/logs`),
     checkpoints: () => get<CheckpointView[]>('/v1/checkpoints'),
-    createCheckpoint: (checkpoint: { container: string; id: string; after: 'stop' | 'resume' }) =>
-      post<CheckpointView>('/v1/checkpoints', checkpoint),
+    createCheckpoint: (checkpoint: {
+      container: string;
+      id: string;
+      after: 'stop' | 'resume';
+      parent?: string;
+      preDumpRounds?: number;
+    }) => post<CheckpointView>('/v1/checkpoints', checkpoint),
+    inspectCheckpoint: (checkpoint: string) => get<CheckpointView>(`/v1/checkpoints/${id(checkpoint)}`),
+    pinCheckpoint: (checkpoint: string) => put<CheckpointView>(`/v1/checkpoints/${id(checkpoint)}/pin`),
+    unpinCheckpoint: async (checkpoint: string) =>
+      JSON.parse(await send('DELETE', `/v1/checkpoints/${id(checkpoint)}/pin`)) as CheckpointView,
     removeCheckpoint: (checkpoint: string) => remove(`/v1/checkpoints/${id(checkpoint)}`),
     restores: () => get<RestoreView[]>('/v1/restores'),
     restore: (restore: RestoreRequest) => post<RestoreView>('/v1/restores', restore),

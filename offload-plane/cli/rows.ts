@@ -13,7 +13,8 @@ function cellOf(value: unknown): string {
 
 /** Columns are the keys in the order they first appear; nested values that have no short form are left out. */
 export function formatRows(rows: readonly Record<string, unknown>[]): string[] {
-  const isShort = (value: unknown) => typeof value !== 'object' || Array.isArray(value);
+  const isShort = (value: unknown) =>
+    typeof value !== 'object' || (Array.isArray(value) && !cellOf(value).startsWith('{'));
   const keys = [...new Set(rows.flatMap((row) => Object.keys(row).filter((key) => isShort(row[key]))))];
   const cells = [
     keys.map((key) => key.toUpperCase()),

@@ -8,8 +8,13 @@ export interface PortRequest {
   hostPort?: number;
 }
 
+/** Of containers for which none is named. */
+export const DEFAULT_TENANT = 'default';
+
 /** What of a container goes into a checkpoint's manifest, enough to make it again elsewhere. */
 export interface ContainerRecipe {
+  /** Whose it is: only checkpoints of one tenant share pages. */
+  tenant: string;
   image: string;
   imageDigest: string;
   spec: Omit<ContainerSpec, 'id' | 'rootfsLun'>;
@@ -35,6 +40,7 @@ export interface Container {
 export interface ContainerView {
   name: string;
   guest: string;
+  tenant: string;
   image: string;
   phase: PlanePhase;
   address: string;
@@ -47,6 +53,7 @@ export function viewOf(container: Container): ContainerView {
   return {
     name,
     guest,
+    tenant: recipe.tenant,
     image: recipe.image,
     phase,
     address: recipe.spec.address.replace(/\/.*/, ''),

@@ -11,6 +11,7 @@ import {
   type Container,
   type ContainerRecipe,
   type ContainerView,
+  DEFAULT_TENANT,
   type PlanePhase,
   type PortRequest,
   setPhase,
@@ -22,6 +23,7 @@ export interface CreateRequest {
   name: string;
   guest: string;
   image: string;
+  tenant?: string;
   command?: string[];
   env?: string[];
   memoryLimitMiB?: number;
@@ -159,6 +161,7 @@ export function createContainers(deps: ContainersDeps) {
       );
     }
     return {
+      tenant: request.tenant ?? DEFAULT_TENANT,
       image: request.image,
       imageDigest: image.digest,
       containerPorts: (request.ports ?? []).map((port) => port.containerPort),

@@ -14,6 +14,12 @@ export function checkpointRoutes(app: App, { checkpoints }: Plane): void {
   app.get('/v1/checkpoints/:id', { schema: { summary: 'Inspect a checkpoint', params } }, (request) =>
     checkpoints.inspect(request.params.id),
   );
+  app.put('/v1/checkpoints/:id/pin', { schema: { summary: 'Pin a checkpoint', params } }, (request) =>
+    checkpoints.pin(request.params.id),
+  );
+  app.delete('/v1/checkpoints/:id/pin', { schema: { summary: 'Unpin a checkpoint', params } }, (request) =>
+    checkpoints.unpin(request.params.id),
+  );
   app.delete(
     '/v1/checkpoints/:id',
     { schema: { summary: 'Delete a checkpoint', params } },

@@ -46,6 +46,7 @@ export const ContainerBody = Type.Object(
     name: Name,
     guest: Name,
     image: Type.String({ maxLength: 256 }),
+    tenant: Type.Optional(Name),
     command: Type.Optional(Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 256 })),
     env: Type.Optional(Type.Array(Type.String({ pattern: '^[^=]+=', maxLength: 32_768 }), { maxItems: 256 })),
     memoryLimitMiB: Type.Optional(Type.Integer({ minimum: 4 })),
@@ -64,6 +65,8 @@ export const CheckpointBody = Type.Object(
     container: Name,
     id: Name,
     after: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
+    parent: Type.Optional(Name),
+    preDumpRounds: Type.Integer({ minimum: 0, maximum: 8, default: 0 }),
   },
   strict,
 );

@@ -58,7 +58,7 @@ export async function createHttpApi(plane: Plane, logger: Logger): Promise<App> 
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     plane.metrics.setGuestCount(plane.guests.list().filter((guest) => !guest.lost).length);
-    plane.metrics.setStoreUsed(plane.store.usedBytes);
+    plane.metrics.setStore(plane.store.figures);
     return reply.type(plane.metrics.contentType).send(await plane.metrics.text());
   });
   await app.ready();

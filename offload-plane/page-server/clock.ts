@@ -7,7 +7,22 @@ export const REAL_CLOCK: Clock = {
     const timer = setTimeout(callback, delayMs);
     return { cancel: () => clearTimeout(timer) };
   },
+  stayAwake(forMs) {
+    awakeUntilMs = Math.max(awakeUntilMs, performance.now() + forMs);
+    if (turning) return;
+    turning = true;
+    setImmediate(turn);
+  },
 };
+
+let awakeUntilMs = 0;
+let turning = false;
+
+/** While an immediate is due, the event loop looks for input without going to sleep. */
+function turn(): void {
+  turning = performance.now() < awakeUntilMs;
+  if (turning) setImmediate(turn);
+}
 
 /** A timer that begins again when touched and exists at most once. */
 export class Countdown {

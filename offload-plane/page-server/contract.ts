@@ -16,6 +16,8 @@ export type Policy = 'eager' | 'lazy' | 'ordered' | 'prefill';
 export interface Clock {
   nowMs(): number;
   setTimer(callback: () => void, delayMs: number): { cancel(): void };
+  /** For so long nobody goes to sleep: input is expected sooner than a wake-up would take. */
+  stayAwake?(forMs: number): void;
 }
 
 export interface PageServerLogger {

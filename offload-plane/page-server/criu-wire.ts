@@ -65,7 +65,7 @@ export function decodeCriuTarget(target: bigint): PageTarget {
   const type = Number(target & 0xffn);
   const id = target >> 8n;
   if (type === TYPE_TASK && id >= 1n && id <= BigInt(MAX_TASK_ID)) return { kind: 'task', id: Number(id) };
-  if (type === TYPE_SHMEM && id >= 1n && id <= BigInt(MAX_SHMEM_ID)) {
+  if (type === TYPE_SHMEM && id <= BigInt(MAX_SHMEM_ID)) {
     return { kind: 'shmem', id: Number(id) };
   }
   throw criuViolation(`target 0x${target.toString(16)} is neither a task nor a shared memory`);

@@ -118,8 +118,16 @@ export class DumpParser {
 
   #answerWhetherParent(target: PageTarget, bytes: number): void {
     const answer = Buffer.alloc(bytes);
-    answer[0] = this.#options.writer.parentHas(target) ? 1 : 0;
+    answer[0] = this.#mayInherit(target) ? 1 : 0;
     this.#options.answer(answer);
+  }
+
+  /**
+   * Shared memory is always taken whole: CRIU looks for changes in the page tables of the tasks that live,
+   * and would leave out a page that was written by one that has ended.
+   */
+  #mayInherit(target: PageTarget): boolean {
+    return target.kind === 'task' && this.#options.writer.parentHas(target);
   }
 
   #open(code: bigint): void {
@@ -150,7 +158,7 @@ export class DumpParser {
 
   /** Pages that have not changed since the earlier dump: no bytes follow. */
   #inherit(header: CriuHeader): void {
-    if (!this.#options.writer.parentHas(this.#target)) {
+    if (!this.#mayInherit(this.#target)) {
       throw criuViolation('pages are left to an earlier dump, and there is none');
     }
     const pageCount = this.#count(header);

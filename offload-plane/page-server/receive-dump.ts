@@ -34,15 +34,17 @@ export async function receiveDump(
   let receivedBytes = 0;
   let finished = false;
   try {
-    for await (const chunk of stream) {
+    await consume(stream, (chunk) => {
       guard.touch();
-      receivedBytes += (chunk as Buffer).length;
-      await parser.push(chunk as Buffer);
-      if (!parser.closed || finished) continue;
-      finished = true;
-      guard.stop();
-      finish(stream);
-    }
+      receivedBytes += chunk.length;
+      const pressure = parser.push(chunk);
+      if (parser.closed && !finished) {
+        finished = true;
+        guard.stop();
+        finish(stream);
+      }
+      return pressure;
+    });
     if (!finished) throw criuViolation(cutShort(parser));
     stream.end();
   } catch (error) {
@@ -59,6 +61,30 @@ export async function receiveDump(
     receivedBytes,
     durationMs: performance.now() - startedMs,
   };
+}
+
+/**
+ * Hands every chunk on until the stream ends; a promise holds up the rest. By events, as an iterator
+ * costs a promise and more a chunk.
+ */
+function consume(stream: Duplex, take: (chunk: Buffer) => Promise<void> | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stop = (error: unknown) => {
+    stream.off('data', onData);
+    reject(error);
+  };
+  const onData = (chunk: Buffer) => {
+    try {
+      const pressure = take(chunk);
+      if (pressure === undefined) return;
+      stream.pause();
+      pressure.then(() => stream.resume(), stop);
+    } catch (error) {
+      stop(error);
+    }
+  };
+  stream.on('data', onData).once('end', resolve).once('close', resolve).once('error', stop);
+  return promise;
 }
 
 /** Status 0: everything has arrived. The peer closes first: what we had queued cannot be cut off then. */

@@ -9,6 +9,8 @@ export class Recording {
   readonly #reader: CheckpointReader;
   readonly #recorder = new OrderRecorder();
   #state: RecordingState;
+  /** Nothing is added any more; the log may be on its way to the device yet. */
+  #ended = false;
   #written: Promise<void> = Promise.resolve();
 
   constructor(reader: CheckpointReader, enabled: boolean) {
@@ -27,27 +29,28 @@ export class Recording {
   }
 
   add(entry: OrderEntry): void {
-    if (this.#state.phase === 'recording') this.#recorder.record(entry);
+    if (this.#state.phase === 'recording' && !this.#ended) this.#recorder.record(entry);
   }
 
   /** Ends it and writes the log; a session without faults leaves an older log as it is. */
   finish(): Promise<void> {
-    if (this.#state.phase !== 'recording') return this.#written;
-    const entryCount = this.#recorder.entries.length;
-    this.#state =
-      entryCount > 0 ? { phase: 'written', entryCount } : { phase: 'abandoned', reason: 'no demand faults' };
-    if (entryCount > 0) this.#written = this.#write();
+    if (this.#state.phase !== 'recording' || this.#ended) return this.#written;
+    this.#ended = true;
+    if (this.#recorder.entries.length > 0) this.#written = this.#write();
+    else this.#state = { phase: 'abandoned', reason: 'no demand faults' };
     return this.#written;
   }
 
   /** Of a failed restore nothing is kept: its order may end anywhere. */
   abandon(reason: string): void {
-    if (this.#state.phase === 'recording') this.#state = { phase: 'abandoned', reason };
+    if (this.#state.phase === 'recording' && !this.#ended) this.#state = { phase: 'abandoned', reason };
   }
 
   async #write(): Promise<void> {
     try {
-      await saveOrderLog(this.#reader, this.#recorder.entries);
+      const { entries } = this.#recorder;
+      await saveOrderLog(this.#reader, entries);
+      this.#state = { phase: 'written', entryCount: entries.length };
     } catch (error) {
       this.#state = { phase: 'abandoned', reason: error instanceof Error ? error.message : String(error) };
     }

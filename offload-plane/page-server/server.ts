@@ -13,6 +13,7 @@ import {
   PROTOCOL_VERSION,
   TOKEN_BYTES,
 } from '../../interconnect/page-protocol.ts';
+import { toOffloadError } from '../../platform/errors.ts';
 import { REAL_CLOCK } from './clock.ts';
 import type { PageServer, PageServerDeps, PageSession, SessionOptions } from './contract.ts';
 import { FrameReader, violation } from './frame-reader.ts';
@@ -83,7 +84,7 @@ class TokenPageServer implements PageServer {
       try {
         frames.push(chunk, onFrame);
       } catch (error) {
-        if (session === undefined) this.#refuse(stream);
+        if (session === undefined) this.#refuse(stream, toOffloadError(error, 'page session').message);
         else session.fail(error);
       }
     });
@@ -101,8 +102,9 @@ class TokenPageServer implements PageServer {
   }
 
   #admit(header: FrameHeader, payload: Buffer, guest: string): Session | undefined {
-    if (header.type !== FrameType.HELLO || header.value !== BigInt(PROTOCOL_VERSION)) {
-      throw violation(`the first frame has to be HELLO of version ${PROTOCOL_VERSION}`);
+    if (header.type !== FrameType.HELLO) throw violation('the first frame has to be HELLO');
+    if (header.value !== BigInt(PROTOCOL_VERSION)) {
+      throw violation(`version ${header.value} of the page protocol, this plane speaks ${PROTOCOL_VERSION}`);
     }
     const session = this.#sessions.get(payload.toString('hex'));
     const resume = (header.flags & HELLO_RESUME) !== 0;
@@ -110,9 +112,9 @@ class TokenPageServer implements PageServer {
     return session;
   }
 
-  #refuse(stream: Duplex): void {
+  #refuse(stream: Duplex, reason = REFUSED): void {
     this.#deps.metrics?.helloRefused?.();
-    const payload = Buffer.from(REFUSED).subarray(0, MAX_ERROR_BYTES);
+    const payload = Buffer.from(reason).subarray(0, MAX_ERROR_BYTES);
     stream.end(encodeFrame({ type: FrameType.ERROR }, payload));
     const timer = setTimeout(() => stream.destroy(), 1_000);
     stream.once('close', () => clearTimeout(timer));

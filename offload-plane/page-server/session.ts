@@ -16,7 +16,6 @@ import {
 } from '../../interconnect/page-protocol.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { OrderEntry } from '../order-log/contract.ts';
-import { addDigests } from '../page-store/digests.ts';
 import { Countdown } from './clock.ts';
 import type {
   Clock,
@@ -38,11 +37,13 @@ import { planRestore, type RestorePlan } from './plan.ts';
 import { Recording } from './recording.ts';
 import { DEFAULT_DEADLINES, SessionTimers } from './session-timers.ts';
 import { checkMemory, toTargetRanges } from './verify-memory.ts';
-import type { Parcel } from './work.ts';
+import type { Cause } from './work.ts';
 
 const DEFAULT_QUEUE_BYTES = 512 * 1024;
 const DEFAULT_FAULTS_DRY_UP_MS = 1_000;
 const DEFAULT_RECORD_GRACE_MS = 500;
+/** Faults come in a row: one that follows so soon need not wake the plane first. */
+const AWAKE_AFTER_FAULT_MS = 0.2;
 const MAX_RESUMES = 8;
 const MAX_OPEN_MARKS = 64;
 
@@ -87,8 +88,7 @@ export class Session implements PageSession {
   #missingPageCount = 0;
   #resuming = false;
   #markSequence = 0n;
-  #sentMapDigest = 0n;
-  #fileDigest = 0n;
+  #finishing = false;
   #recordTimer: { cancel(): void } | undefined;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
@@ -98,7 +98,7 @@ export class Session implements PageSession {
     this.guest = options.guest;
     this.policy = options.policy;
     this.#plan = planRestore(options.reader, options.policy, options.orderLog);
-    this.#map = new MapState(this.#plan.map);
+    this.#map = new MapState(this.#plan.map, options.reader);
     this.#recording = new Recording(options.reader, options.record);
     this.#counters = emptyCounters(this.#plan);
     this.done = this.#settled.promise;
@@ -241,7 +241,7 @@ export class Session implements PageSession {
         this.#status(header.value, decodeCounters(payload));
         return;
       case FrameType.DONE:
-        this.#finish(decodeCounters(payload));
+        this.#finish(decodeCounters(payload)).catch((error) => this.fail(error));
         return;
       case FrameType.MISSING:
         this.#addMissing(decodeRanges(payload));
@@ -276,7 +276,7 @@ export class Session implements PageSession {
         map: this.#map,
         pushRuns: this.effectivePolicy === 'ordered' ? (orderLog?.runs ?? []) : [],
         queueBytes: this.#options.queueBytes ?? DEFAULT_QUEUE_BYTES,
-        onSent: (parcel) => this.#sent(parcel),
+        onSent: (cause, pageCount) => this.#sent(cause, pageCount),
         onEnd: () => this.#onAllSent(),
         onError: (error) => this.fail(error),
       },
@@ -307,8 +307,9 @@ export class Session implements PageSession {
     // A page that was pushed is on its way already; the answer that crosses it does no harm. After END
     // there are no more PAGES.
     if (!this.#map.isDemanded(index) && !this.#allSent) {
-      const first = this.#map.markSent(index, true);
-      this.#sender.demand(task, vaddr, first);
+      this.#map.markSent(index, true);
+      this.#sender.demand(task, vaddr, index);
+      if (this.#sender.isIdle) this.#deps.clock.stayAwake?.(AWAKE_AFTER_FAULT_MS);
       this.#deps.metrics.faultAnswered?.((this.#deps.clock.nowMs() - arrivedMs) * 1000);
     }
     this.#counters.faultCount++;
@@ -331,6 +332,7 @@ export class Session implements PageSession {
   /** DONE is due once the tasks run as well; until then the restore's deadline holds. */
   #onAllSent(): void {
     this.#allSent = true;
+    this.#options.reader.prepareMemoryDigest().catch(() => {}); // DONE will ask for it
     if (this.#restored) this.#timers.begin('done');
   }
 
@@ -370,30 +372,21 @@ export class Session implements PageSession {
     this.#startSending(stream, true);
   }
 
-  #sent(parcel: Parcel): void {
-    const { cause, pageCount } = parcel;
+  #sent(cause: Cause, pageCount: number): void {
     this.#timers.touch('idle');
     this.#deps.metrics.pagesSent?.(cause, pageCount);
     this.#counters[`${cause}Sent`] += pageCount;
-    // After a resume pages go out again that were counted before.
-    if (!parcel.first || this.#counters.resumeCount > 0) return;
-    const digest = this.#options.reader.memoryDigest([parcel]);
-    if (cause === 'file') this.#fileDigest = addDigests(this.#fileDigest, digest);
-    else this.#sentMapDigest = addDigests(this.#sentMapDigest, digest);
   }
 
-  #finish(counters: PagerCounters): void {
+  /** The pager's last word; what it says it has is held against the checkpoint. */
+  async #finish(counters: PagerCounters): Promise<void> {
+    if (this.#finishing) throw violation('DONE twice');
+    this.#finishing = true;
     const { reader } = this.#options;
-    const resumed = this.#counters.resumeCount > 0;
-    const checked = checkMemory({
-      reader,
-      plan: this.#plan,
-      counters,
-      sentMapDigest: resumed ? reader.memoryDigest(toTargetRanges(this.#plan.map)) : this.#sentMapDigest,
-      fileDigest: resumed ? reader.memoryDigest(this.#plan.files) : this.#fileDigest,
-      unsent: resumed ? [] : this.#map.unsentRanges(),
-      dropped: this.#missing,
-    });
+    // Whoever restores next once this one is done finds the order log.
+    await Promise.all([reader.prepareMemoryDigest(), this.#recording.finish()]);
+    if (this.#isOver) return;
+    const checked = checkMemory({ reader, plan: this.#plan, counters, dropped: this.#missing });
     const result = { ...counters, ...checked, effectivePolicy: this.effectivePolicy };
     this.#state = { phase: 'done', result };
     this.#over('done');
@@ -401,7 +394,6 @@ export class Session implements PageSession {
     this.#stream?.end();
     this.#settled.resolve(result);
     this.events.emit('done', result);
-    void this.#recording.finish();
   }
 
   #fail(error: OffloadError, outcome: 'failed' | 'closed' = 'failed'): void {

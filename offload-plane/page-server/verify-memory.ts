@@ -19,21 +19,18 @@ export interface MemoryCheck {
   reader: CheckpointReader;
   plan: RestorePlan;
   counters: PagerCounters;
-  /** Sum over the pages of the map that were sent, and over the file pages. */
-  sentMapDigest: bigint;
-  fileDigest: bigint;
-  unsent: readonly PageRange[];
   /** Pages the pager named as dropped: the program had unmapped or discarded them first. */
   dropped: readonly PageRange[];
 }
 
 export function checkMemory(check: MemoryCheck): { memoryVerified: boolean; expectedDigest: bigint } {
   const { reader, counters, plan } = check;
-  const mapDigest = addDigests(check.sentMapDigest, reader.memoryDigest(toTargetRanges(check.unsent)));
+  const mapDigest = reader.memoryDigest(toTargetRanges(plan.map));
+  const fileDigest = reader.memoryDigest(plan.files);
   const droppedDigest = reader.memoryDigest(toTargetRanges(check.dropped));
   const filesWhole = counters.filePages === plan.filePageCount;
   const mapWhole =
     counters.memoryDigest === mapDigest ||
     counters.memoryDigest === subtractDigests(mapDigest, droppedDigest);
-  return { memoryVerified: filesWhole && mapWhole, expectedDigest: addDigests(mapDigest, check.fileDigest) };
+  return { memoryVerified: filesWhole && mapWhole, expectedDigest: addDigests(mapDigest, fileDigest) };
 }

@@ -1,76 +1,58 @@
 /**
- * The work list of one connection: file pages, then the working set in recorded order, then (once
- * somebody starts it) the rest in address order. Each call takes the next pages, at most as many as asked.
+ * The work lists of one connection: file pages, then the working set in recorded order, then (once somebody
+ * starts it) the rest. Each call takes the next pages, at most as many as asked; pages go by their number
+ * among the stored ones.
  */
-import { FrameType, PAGE_BYTES, PageFlag } from '../../interconnect/page-protocol.ts';
+import { PAGE_BYTES } from '../../interconnect/page-protocol.ts';
 import type { OrderRun } from '../order-log/contract.ts';
-import type { PageTarget } from '../page-store/contract.ts';
+import { type CheckpointReader, ZERO_PAGE } from '../page-store/contract.ts';
 import type { MapState } from './map-state.ts';
 import type { FileRun } from './plan.ts';
 
 export type Cause = 'demand' | 'push' | 'fill' | 'file';
 
-/** Pages to send in one frame. */
-export interface Parcel {
-  cause: Cause;
-  type: FrameType;
-  flags: number;
-  target: PageTarget;
-  vaddr: bigint;
-  pageCount: number;
-  /** The header's task and vaddr: for file pages the file's id and the offset in it. */
-  headerTask: number;
-  headerVaddr: bigint;
-  /** Sent for the first time: counts towards the memory digest. */
-  first: boolean;
-}
-
-export function pagesParcel(
-  cause: 'demand' | 'push' | 'fill',
-  task: number,
-  vaddr: bigint,
-  pageCount: number,
-): Parcel {
-  const flags = { demand: PageFlag.DEMAND, push: PageFlag.PUSH, fill: PageFlag.FILL }[cause];
-  const target: PageTarget = { kind: 'task', id: task };
-  const type = FrameType.PAGES;
-  return { cause, type, flags, target, vaddr, pageCount, headerTask: task, headerVaddr: vaddr, first: true };
+/** Pages for pages-<pagesId>.img, one after the other from `offsetBytes` on. */
+export interface FilePages {
+  pagesId: number;
+  offsetBytes: number;
+  pages: Uint32Array;
 }
 
 export class FileWork {
   readonly #runs: readonly FileRun[];
+  readonly #reader: CheckpointReader;
   #run = 0;
   #page = 0;
 
-  constructor(runs: readonly FileRun[]) {
+  constructor(runs: readonly FileRun[], reader: CheckpointReader) {
     this.#runs = runs;
+    this.#reader = reader;
   }
 
   get isDone(): boolean {
     return this.#run >= this.#runs.length;
   }
 
-  take(maxPages: number): Parcel | undefined {
-    const run = this.#runs[this.#run];
-    if (run === undefined) return undefined;
-    const skippedBytes = this.#page * PAGE_BYTES;
-    const pageCount = Math.min(maxPages, run.pageCount - this.#page);
-    this.#page += pageCount;
-    if (this.#page === run.pageCount) {
+  /** Of one file: its pages may lie anywhere in memory. */
+  take(maxPages: number): FilePages | undefined {
+    const begin = this.#runs[this.#run];
+    if (begin === undefined) return undefined;
+    const offsetBytes = begin.offsetBytes + this.#page * PAGE_BYTES;
+    const pages = new Uint32Array(maxPages);
+    let count = 0;
+    for (let run = this.#runs[this.#run]; count < maxPages; run = this.#runs[this.#run]) {
+      if (run?.pagesId !== begin.pagesId) break;
+      const taken = Math.min(maxPages - count, run.pageCount - this.#page);
+      const first = this.#reader.storedPage(run.target, run.vaddr)!;
+      for (let i = 0; i < taken; i++) {
+        pages[count++] = first === ZERO_PAGE ? ZERO_PAGE : first + this.#page + i;
+      }
+      this.#page += taken;
+      if (this.#page < run.pageCount) break;
       this.#run++;
       this.#page = 0;
     }
-    return {
-      cause: 'file',
-      type: FrameType.FILE_PAGES,
-      flags: 0,
-      target: run.target,
-      vaddr: run.vaddr + BigInt(skippedBytes),
-      pageCount,
-      headerTask: run.pagesId,
-      headerVaddr: BigInt(run.offsetBytes + skippedBytes),
-      first: true,
-    };
+    return { pagesId: begin.pagesId, offsetBytes, pages: pages.subarray(0, count) };
   }
 }
 
@@ -85,25 +67,20 @@ export class PushWork {
     this.#map = map;
   }
 
-  /** Pages of a run that are mapped and were not sent meanwhile (a fault may have been faster). */
-  take(maxPages: number): Parcel | undefined {
+  /** Pages that are mapped and were not sent meanwhile (a fault may have been faster). */
+  take(maxPages: number): Uint32Array {
+    const pages = new Uint32Array(maxPages);
+    let count = 0;
     for (; this.#run < this.#runs.length; this.#run++, this.#page = 0) {
-      const run = this.#runs[this.#run]!;
-      while (this.#page < run.pageCount && !this.#isDue(run, this.#page)) this.#page++;
-      const first = this.#page;
-      while (this.#page < run.pageCount && this.#page - first < maxPages && this.#isDue(run, this.#page)) {
-        this.#map.markSent(this.#map.find(run.task, run.vaddr + BigInt(this.#page++ * PAGE_BYTES)));
-      }
-      const pageCount = this.#page - first;
-      if (pageCount > 0) {
-        return pagesParcel('push', run.task, run.vaddr + BigInt(first * PAGE_BYTES), pageCount);
+      const { task, vaddr, pageCount } = this.#runs[this.#run]!;
+      for (; this.#page < pageCount; this.#page++) {
+        if (count === maxPages) return pages;
+        const page = this.#map.find(task, vaddr + BigInt(this.#page * PAGE_BYTES));
+        if (page < 0 || !this.#map.isDue(page)) continue;
+        this.#map.markSent(page);
+        pages[count++] = page;
       }
     }
-    return undefined;
-  }
-
-  #isDue(run: OrderRun, page: number): boolean {
-    const index = this.#map.find(run.task, run.vaddr + BigInt(page * PAGE_BYTES));
-    return index >= 0 && !this.#map.isSent(index);
+    return pages.subarray(0, count);
   }
 }

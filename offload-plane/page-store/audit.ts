@@ -101,12 +101,14 @@ async function auditOrder(path: string, files: CheckpointFiles, damage: DamageLi
 
 async function auditWorkingSet(files: CheckpointFiles, damage: DamageList): Promise<void> {
   if ((await stat(join(files.directory, WORKING_SET)).catch(() => undefined)) === undefined) return;
-  const runs = await openWorkingSet(files, ({ task, vaddr, pageCount }) => {
-    damage.add(`working-set: task ${task} page 0x${vaddr.toString(16)} or one of ${pageCount - 1} after it`);
+  const set = await openWorkingSet(files, (storedPage) => {
+    const { kind, id, vaddr, firstStoredPage } = files.lookup.storedSegment(storedPage);
+    const at = vaddr + BigInt((storedPage - firstStoredPage) * PAGE_BYTES);
+    damage.add(`working-set: ${kind} ${id} page 0x${at.toString(16)}`);
   });
-  if (runs === undefined) return damage.add('working-set: cannot be used');
+  if (set === undefined) return damage.add('working-set: cannot be used');
   try {
-    for await (const _ of runs);
+    for await (const _ of set.blocks());
   } catch {
     // a page that is damaged everywhere has been named
   }

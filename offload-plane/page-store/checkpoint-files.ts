@@ -34,6 +34,8 @@ export interface CheckpointFiles {
   hotPages?: HotPages | undefined;
   /** The order log as it was read last. */
   orderLog?: { stamp: string; bytes: Buffer } | undefined;
+  /** The memory digest of all stored pages before each, once it was asked for. */
+  digestSums?: BigUint64Array;
 }
 
 /** Says whether a file is still the one that was read. */

@@ -67,6 +67,8 @@ export interface PageStoreOptions {
   fileSystem?: StoreFileSystem;
   /** Wall clock, for the last use of checkpoints. */
   nowMs?: () => number;
+  /** Called for each checkpoint that went to make room. */
+  onEvicted?: (id: string) => void;
 }
 
 export interface BeginOptions {
@@ -90,6 +92,16 @@ export interface StoreLimits {
   sourceIdleMs: number;
 }
 
+/** What a store holds at this moment. */
+export interface StoreFigures {
+  /** Writers in progress included; what several checkpoints share counts once. */
+  usedBytes: number;
+  /** What it would take more if they did not share. */
+  sharedBytes: number;
+  checkpointCount: number;
+  pinnedCount: number;
+}
+
 export interface PageStore {
   /** Committed checkpoints, oldest first; half-written ones are left out. */
   list(): Promise<CheckpointManifest[]>;
@@ -105,6 +117,8 @@ export interface PageStore {
   /** A pinned checkpoint is neither evicted nor removed, across restarts. @throws {OffloadError} not_found */
   pin(id: string): Promise<void>;
   unpin(id: string): Promise<void>;
+  /** @throws {OffloadError} not_found */
+  isPinned(id: string): Promise<boolean>;
   /**
    * Removes what was not used for the longest time until the store takes at most `targetBytes`, or nothing
    * is left that may go. What is open, pinned or has pages that others share stays. Gives the ids.
@@ -116,6 +130,7 @@ export interface PageStore {
   readonly leftoversRemoved: number;
   /** Bytes taken, writers in progress included. */
   readonly usedBytes: number;
+  readonly figures: StoreFigures;
   /** Aborts open writers and closes readers. */
   close(): Promise<void>;
 }
@@ -167,7 +182,7 @@ export interface CheckpointReader {
   ): Promise<void>;
   /**
    * The same at once, without leaving the event loop's turn: a page cache hit costs microseconds where a
-   * thread pool hop costs tens. For demand faults and for pages that were `prefetch`ed.
+   * thread pool hop costs tens. For demand faults.
    */
   readIntoSync(target: PageTarget, vaddr: bigint, pageCount: number, into: Buffer, offset?: number): void;
   /**
@@ -179,10 +194,23 @@ export interface CheckpointReader {
   pageDigest(target: PageTarget, vaddr: bigint): bigint | undefined;
   /** undefined: no such page. */
   isZero(target: PageTarget, vaddr: bigint): boolean | undefined;
-  /** XXH64 over the pages' digests: a frame's digest without hashing the pages again. */
-  frameDigest(target: PageTarget, vaddr: bigint, pageCount: number): bigint;
+  /**
+   * Pages that are not zero have numbers, from 0 without a gap: whoever sends many of them has no use for an
+   * address of each. Neighbours in one segment are neighbours by number.
+   */
+  readonly storedPageCount: number;
+  /** A page's number; ZERO_PAGE for a zero page. undefined: no such page. */
+  storedPage(target: PageTarget, vaddr: bigint): number | undefined;
+  /** The segment that a page is of, by its number. @throws {OffloadError} not_found */
+  storedSegment(storedPage: number): Segment;
+  /** Reads pages by number; one for each who sends. */
+  batches(): BatchReader;
+  /** XXH64 over the pages' digests: a frame's digest without hashing the pages again. ZERO_PAGE is a page too. */
+  frameDigest(storedPages: Uint32Array): bigint;
   /** Sum over non-zero pages as page-protocol.h defines it; all of them, or those in `ranges`. */
   memoryDigest(ranges?: readonly TargetRange[]): bigint;
+  /** Makes memoryDigest cheap, in steps that hold nobody up. What one reader has prepared the others have. */
+  prepareMemoryDigest(): Promise<void>;
   imageFiles(): string[];
   /** @throws {OffloadError} not_found, digest_mismatch */
   readImage(name: string): Promise<Buffer>;
@@ -196,19 +224,38 @@ export interface CheckpointReader {
    * @throws {OffloadError} no_space, not_found (no such page), corrupt_page
    */
   writeWorkingSet(runs: readonly { task: number; vaddr: bigint; pageCount: number }[]): Promise<void>;
-  /**
-   * The working set in its order by one sequential read, every page verified; undefined when there is none.
-   * A page that is damaged there is read from where it lies. Stop early with `return()`.
-   */
-  readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined>;
+  /** undefined when there is none that can be used. */
+  readWorkingSet(): Promise<WorkingSet | undefined>;
   /** Gives this handle back; the files close with the last one. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Pages of one task, as they follow each other in the working set. */
-export interface WorkingSetRun extends TargetRange {
-  /** Valid until the next run is asked for. */
-  pages: Buffer;
+export interface WorkingSet {
+  /** The numbers of its pages, in its order. */
+  pages: Uint32Array;
+  /**
+   * The pages by one sequential read, each verified, in blocks of 1 MiB that are the caller's to keep. A page
+   * that is damaged there is read from where it lies. @throws {OffloadError} corrupt_page
+   */
+  blocks(): AsyncGenerator<Buffer, void, void>;
+}
+
+/** Stands for every page that is zero where pages are named by number. */
+export const ZERO_PAGE = 0xffff_ffff;
+
+export interface BatchReader {
+  /**
+   * Pages in this order, verified. What is not in memory comes from blocks that are read ahead, where the pages
+   * go upwards and lie close together; else one by one and at once, as whatever is scattered was prefetched.
+   * @throws {OffloadError} corrupt_page
+   */
+  read(storedPages: Uint32Array): Promise<PageBytes>;
+}
+
+export interface PageBytes {
+  /** To be read only, and not after `release`. */
+  pieces: Buffer[];
+  release(): void;
 }
 
 export interface TargetRange {

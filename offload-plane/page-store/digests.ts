@@ -2,7 +2,9 @@
 import { xxh64 } from '../../platform/xxhash.ts';
 
 const U64 = (1n << 64n) - 1n;
-const scratch = Buffer.alloc(24);
+/** { page digest, task, address } and the bytes of them. */
+const scratch = new BigUint64Array(3);
+const scratchBytes = new Uint8Array(scratch.buffer);
 
 /** Added to the task number of a shared memory page, so that it never equals a task's. */
 const SHMEM_BIT = 1n << 63n;
@@ -14,10 +16,10 @@ export function pageContribution(
   id: number,
   vaddr: bigint,
 ): bigint {
-  scratch.writeBigUInt64LE(pageDigest, 0);
-  scratch.writeBigUInt64LE(kind === 'task' ? BigInt(id) : BigInt(id) | SHMEM_BIT, 8);
-  scratch.writeBigUInt64LE(vaddr, 16);
-  return xxh64(scratch);
+  scratch[0] = pageDigest;
+  scratch[1] = kind === 'task' ? BigInt(id) : BigInt(id) | SHMEM_BIT;
+  scratch[2] = vaddr;
+  return xxh64(scratchBytes);
 }
 
 export const addDigests = (a: bigint, b: bigint): bigint => (a + b) & U64;

@@ -1,29 +1,25 @@
 /**
- * Appends pages to one file in extents of 1 MiB: the device sees few, large, aligned writes, and the
+ * Appends pages to one file in extents of 4 MiB: the device sees few, large, aligned writes, and the
  * caller a promise only when the device is behind.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { MIB } from '../../platform/units.ts';
-import { writeFully } from './durable.ts';
+import { alignedBuffer } from './direct-reads.ts';
+import type { PagesFile } from './pages-file.ts';
 
-export const EXTENT_BYTES = MIB;
+export const EXTENT_BYTES = 4 * MIB;
 /** Extents being written at once; beyond it the caller waits. Bounds memory to one more than this. */
-const MAX_IN_FLIGHT = 4;
-/** A sync is begun every so often while pages arrive, so that the last one, with a task frozen, is short. */
-const SYNC_EVERY_BYTES = 64 * MIB;
+const MAX_IN_FLIGHT = 8;
 
 export class ExtentWriter {
-  readonly #file: FileHandle;
-  readonly #free: Buffer<ArrayBuffer>[] = [];
+  readonly #file: PagesFile;
+  readonly #free: Buffer[] = [];
   readonly #inFlight = new Set<Promise<void>>();
-  #extent = Buffer.allocUnsafeSlow(EXTENT_BYTES);
+  #extent = alignedBuffer(EXTENT_BYTES);
   #filledBytes = 0;
   #submittedBytes = 0;
   #failure: unknown;
-  #syncedBytes = 0;
-  #syncing = false;
 
-  constructor(file: FileHandle) {
+  constructor(file: PagesFile) {
     this.#file = file;
   }
 
@@ -68,44 +64,22 @@ export class ExtentWriter {
 
   #submit(): void {
     const extent = this.#extent;
-    const bytes = this.#filledBytes;
     const position = this.#submittedBytes;
-    this.#submittedBytes += bytes;
-    this.#filledBytes = 0;
-    this.#extent = this.#free.pop() ?? Buffer.allocUnsafeSlow(EXTENT_BYTES);
-    const written = this.#write(extent, bytes, position);
-    this.#track(written);
-    void written.then(() => {
-      this.#syncNowAndThen();
-      if (this.#free.length < MAX_IN_FLIGHT) this.#free.push(extent);
+    this.#submittedBytes += this.#filledBytes;
+    const written = this.#write(extent.subarray(0, this.#filledBytes), position).then(() => {
+      this.#inFlight.delete(written);
+      this.#free.push(extent);
     });
+    this.#inFlight.add(written);
+    // A device slower than the dump must not hold up a frozen container: memory takes the rest.
+    if (this.#inFlight.size >= MAX_IN_FLIGHT) this.#file.useCache();
+    this.#extent = this.#free.pop() ?? alignedBuffer(EXTENT_BYTES);
+    this.#filledBytes = 0;
   }
 
-  #track(pending: Promise<void>): void {
-    this.#inFlight.add(pending);
-    void pending.then(() => this.#inFlight.delete(pending));
-  }
-
-  #syncNowAndThen(): void {
-    if (this.#syncing || this.#submittedBytes - this.#syncedBytes < SYNC_EVERY_BYTES) return;
-    this.#syncing = true;
-    this.#syncedBytes = this.#submittedBytes;
-    this.#track(this.#sync());
-  }
-
-  async #sync(): Promise<void> {
+  async #write(pages: Buffer, position: number): Promise<void> {
     try {
-      await this.#file.datasync();
-    } catch (error) {
-      this.#failure ??= error;
-    } finally {
-      this.#syncing = false;
-    }
-  }
-
-  async #write(extent: Buffer, bytes: number, position: number): Promise<void> {
-    try {
-      await writeFully(this.#file, extent.subarray(0, bytes), position);
+      await this.#file.write(pages, position);
     } catch (error) {
       this.#failure ??= error;
     }

@@ -1,55 +1,84 @@
 /**
  * Pages of a working set in memory, verified once, for every reader of the checkpoint: several restores at
- * once read and hash them a single time.
+ * once read and hash them a single time. In use while it fills, in its order.
  */
-import { MIB } from '../../platform/units.ts';
-import type { CheckpointFiles } from './checkpoint-files.ts';
-import type { WorkingSetRun } from './contract.ts';
 import { PAGE_BYTES } from './limits.ts';
+import { BLOCK_PAGES } from './working-set.ts';
 
-const CHUNK_BYTES = MIB;
+/** What `slotOf` says in place of a slot. */
+export const NOT_HOT = -1;
+export const COMING = -2;
 
 export class HotPages {
   /** By stored page: its slot and 1, or 0. */
-  readonly #slots: Uint32Array;
-  readonly #chunks: Buffer[] = [];
-  readonly #maxBytes: number;
-  #count = 0;
-
-  /** @param maxBytes what is past it is read from the files */
-  constructor(storedPageCount: number, maxBytes: number) {
-    this.#slots = new Uint32Array(storedPageCount);
-    this.#maxBytes = maxBytes;
-  }
+  #slots: Uint32Array | undefined;
+  readonly #blocks: Buffer[] = [];
+  #ended = false;
+  #progress = Promise.withResolvers<void>();
 
   get bytes(): number {
-    return this.#count * PAGE_BYTES;
+    return this.#blocks.length * BLOCK_PAGES * PAGE_BYTES;
   }
 
-  /** Takes a verified run; false when there is no room for more. */
-  add(files: CheckpointFiles, run: WorkingSetRun): boolean {
-    let offset = 0;
-    for (const piece of files.lookup.pieces(run.target, run.vaddr, run.pageCount)) {
-      for (let i = 0; i < piece.pageCount; i++, offset += PAGE_BYTES) {
-        if (piece.zero || this.#slots[piece.storedPage + i] !== 0) continue;
-        if (this.bytes >= this.#maxBytes) return false;
-        const at = (this.#count * PAGE_BYTES) % CHUNK_BYTES;
-        if (at === 0) this.#chunks.push(Buffer.allocUnsafeSlow(CHUNK_BYTES));
-        run.pages.copy(this.#chunks.at(-1)!, at, offset, offset + PAGE_BYTES);
-        this.#slots[piece.storedPage + i] = ++this.#count;
-      }
-    }
-    return true;
+  /** Resolves when more pages have come, or no more will. */
+  get progress(): Promise<void> {
+    return this.#progress.promise;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Says which pages will come. */
+  announce(storedPageCount: number, pages: Uint32Array): void {
+    const slots = new Uint32Array(storedPageCount);
+    pages.forEach((page, slot) => {
+      slots[page] ||= slot + 1;
+    });
+    this.#slots = slots;
+    this.#advance();
+  }
+
+  /** The next pages, verified. */
+  add(block: Buffer): void {
+    this.#blocks.push(block);
+    this.#advance();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#advance();
+  }
+
+  slotOf(storedPage: number): number {
+    if (this.#slots === undefined) return this.#ended ? NOT_HOT : COMING;
+    const slot = this.#slots[storedPage]! - 1;
+    if (slot < this.#blocks.length * BLOCK_PAGES) return slot; // NOT_HOT as well
+    return this.#ended ? NOT_HOT : COMING;
+  }
+
+  blockOf(slot: number): Buffer {
+    return this.#blocks[Math.floor(slot / BLOCK_PAGES)]!;
+  }
+
+  offsetOf(slot: number): number {
+    return (slot % BLOCK_PAGES) * PAGE_BYTES;
   }
 
   /** Copies a run when all of it is here. */
   copy(storedPage: number, pageCount: number, into: Buffer, offset: number): boolean {
-    for (let i = 0; i < pageCount; i++) if (this.#slots[storedPage + i] === 0) return false;
+    for (let i = 0; i < pageCount; i++) if (this.slotOf(storedPage + i) < 0) return false;
     for (let i = 0; i < pageCount; i++) {
-      const from = (this.#slots[storedPage + i]! - 1) * PAGE_BYTES;
-      const at = from % CHUNK_BYTES;
-      this.#chunks[(from - at) / CHUNK_BYTES]!.copy(into, offset + i * PAGE_BYTES, at, at + PAGE_BYTES);
+      const slot = this.slotOf(storedPage + i);
+      const from = this.offsetOf(slot);
+      this.blockOf(slot).copy(into, offset + i * PAGE_BYTES, from, from + PAGE_BYTES);
     }
     return true;
+  }
+
+  #advance(): void {
+    const { resolve } = this.#progress;
+    this.#progress = Promise.withResolvers<void>();
+    resolve();
   }
 }

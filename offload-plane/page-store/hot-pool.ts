@@ -2,6 +2,7 @@
 import { MIB } from '../../platform/units.ts';
 import type { CheckpointFiles } from './checkpoint-files.ts';
 import { HotPages } from './hot-pages.ts';
+import { PAGE_BYTES } from './limits.ts';
 import { openWorkingSet } from './working-set.ts';
 
 const MAX_BYTES = 256 * MIB;
@@ -21,21 +22,27 @@ export class HotPool {
 
   forget(files: CheckpointFiles): void {
     this.#loads.delete(files);
+    files.hotPages?.end();
     files.hotPages = undefined;
   }
 
   async #load(files: CheckpointFiles): Promise<boolean> {
-    const runs = await openWorkingSet(files);
-    if (runs === undefined) return false;
-    const hot = new HotPages(files.index.storedPageCount, MAX_BYTES);
+    const hot = new HotPages();
     files.hotPages = hot; // in use while it fills
     try {
-      for await (const run of runs) {
-        if (files.hotPages !== hot || !hot.add(files, run)) break;
+      const set = await openWorkingSet(files);
+      if (set === undefined) return false;
+      // What is past the bound is read from the files.
+      hot.announce(files.index.storedPageCount, set.pages.subarray(0, MAX_BYTES / PAGE_BYTES));
+      for await (const block of set.blocks()) {
+        if (hot.ended || hot.bytes >= MAX_BYTES) break;
+        hot.add(block);
         this.#makeRoom(files);
       }
     } catch {
       // the read that needs the page reports what is wrong with it
+    } finally {
+      hot.end();
     }
     return true;
   }

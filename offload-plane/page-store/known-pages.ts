@@ -7,11 +7,19 @@ import type { CheckpointFiles } from './checkpoint-files.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { locatePages, type Origin } from './origins.ts';
 import { readStoredPagesSync } from './page-reads.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { FileNumbers, SharedFiles } from './shared-files.ts';
 
 export interface KnownCheckpoint {
   files: CheckpointFiles;
   numbers: FileNumbers;
+}
+
+interface Source {
+  known: KnownCheckpoint;
+  firstEntry: number;
+  words: Uint32Array;
+  ahead: ReadAhead;
 }
 
 export interface KnownRun {
@@ -20,13 +28,13 @@ export interface KnownRun {
   parts: Origin[];
 }
 
-/** Compared at once; the read is answered from the page cache or by readahead, as it goes on in file order. */
+/** Compared at once; the read is mostly answered from the page cache, as it goes on in file order. */
 const MAX_RUN_PAGES = 64;
 /** Whoever crafts checksums to fall on one slot loses sharing, not our time. */
 const MAX_PROBES = 16;
 
 export class KnownPages {
-  readonly #checkpoints: { known: KnownCheckpoint; firstEntry: number; words: Uint32Array }[] = [];
+  readonly #checkpoints: Source[] = [];
   readonly #slots: Uint32Array;
   readonly #shared: SharedFiles;
   readonly #scratch = Buffer.allocUnsafeSlow(MAX_RUN_PAGES * PAGE_BYTES);
@@ -41,7 +49,7 @@ export class KnownPages {
     for (const known of checkpoints) {
       const { checksums } = known.files;
       const words = wordsOf(checksums);
-      this.#checkpoints.push({ known, firstEntry, words });
+      this.#checkpoints.push({ known, firstEntry, words, ahead: new ReadAhead(known.files) });
       for (let page = 0; page < checksums.length; page++) this.#insert(words, page, firstEntry + page);
       firstEntry += checksums.length;
     }
@@ -54,8 +62,15 @@ export class KnownPages {
     this.#next = undefined;
     if (found === undefined) return undefined;
     const run = this.#compare(found, words, index, pages, offset);
-    if (run !== undefined) this.#next = { ...found, page: found.page + run.pageCount };
+    if (run === undefined) return undefined;
+    this.#next = { ...found, page: found.page + run.pageCount };
+    this.#checkpoints[found.checkpoint]!.ahead.reached(this.#next.page);
     return run;
+  }
+
+  /** Before the checkpoints' files are closed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#checkpoints.map(({ ahead }) => ahead.settle()));
   }
 
   /** Most pages follow on: the one after the last that was found. */

@@ -19,9 +19,15 @@ export class Ledger {
   readonly #owners = new Map<string, FileUse[]>();
   readonly #files = new Map<number, { bytes: number; owners: number }>();
   #bytes = 0;
+  #sharedBytes = 0;
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What would be taken more if nothing was shared. */
+  get sharedBytes(): number {
+    return this.#sharedBytes;
   }
 
   clone(): Ledger {
@@ -35,8 +41,10 @@ export class Ledger {
     this.#owners.set(owner, [...files]);
     for (const { inode, bytes } of files) {
       const file = this.#files.get(inode);
-      if (file !== undefined) file.owners++;
-      else {
+      if (file !== undefined) {
+        file.owners++;
+        this.#sharedBytes += file.bytes;
+      } else {
         this.#files.set(inode, { bytes, owners: 1 });
         this.#bytes += bytes;
       }
@@ -46,7 +54,10 @@ export class Ledger {
   remove(owner: string): void {
     for (const { inode } of this.#owners.get(owner) ?? []) {
       const file = this.#files.get(inode)!;
-      if (--file.owners > 0) continue;
+      if (--file.owners > 0) {
+        this.#sharedBytes -= file.bytes;
+        continue;
+      }
       this.#files.delete(inode);
       this.#bytes -= file.bytes;
     }

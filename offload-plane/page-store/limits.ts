@@ -7,7 +7,7 @@ export const PAGE_BYTES = 4096;
 export const MAX_APPEND_BYTES = MIB;
 /** The end of what a user space address can be (56 bits: five-level page tables). */
 export const MAX_ADDRESS = 1n << 56n;
-/** Task ids are pids, shared memory ids inode numbers; both stay exact in a double. */
+/** Task ids are pids, shared memory ids inode numbers or System V ids (from 0); all stay exact in a double. */
 export const MAX_TASK_ID = 2 ** 31 - 1;
 export const MAX_SHMEM_ID = Number.MAX_SAFE_INTEGER;
 /** The largest n of a `shared-n`; each one used is a descriptor while the checkpoint is open. */

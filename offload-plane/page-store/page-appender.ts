@@ -3,7 +3,6 @@
  * already and notes where each run lies. A page costs one comparison, one hash and one copy here (a known
  * one a read and a second comparison in place of the copy), and no promise.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { OffloadError } from '../../platform/errors.ts';
 import { xxh64At } from '../../platform/xxhash.ts';
 import { CHECKSUM_BYTES, ChecksumList } from './checksum-list.ts';
@@ -13,6 +12,7 @@ import { targetKey } from './index-format.ts';
 import type { KnownPages } from './known-pages.ts';
 import { MAX_ADDRESS, MAX_APPEND_BYTES, MAX_SHMEM_ID, MAX_TASK_ID, PAGE_BYTES } from './limits.ts';
 import { type Origin, OriginList } from './origins.ts';
+import type { PagesFile } from './pages-file.ts';
 import type { QuotaShare } from './quota.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
@@ -25,7 +25,7 @@ export interface Run {
 }
 
 export interface AppenderOptions {
-  file: FileHandle;
+  file: PagesFile;
   subject: string;
   limits: StoreLimits;
   quota: QuotaShare;
@@ -92,9 +92,9 @@ export class PageAppender {
   addTarget(target: PageTarget): void {
     const key = targetKey(target);
     if (this.#targets.has(key)) return;
-    const maxId = target.kind === 'task' ? MAX_TASK_ID : MAX_SHMEM_ID;
-    if (!Number.isSafeInteger(target.id) || target.id < 1 || target.id > maxId) {
-      throw this.#violation(`${target.kind} id ${target.id} is not between 1 and ${maxId}`);
+    const [least, most] = target.kind === 'task' ? [1, MAX_TASK_ID] : [0, MAX_SHMEM_ID];
+    if (!Number.isSafeInteger(target.id) || target.id < least || target.id > most) {
+      throw this.#violation(`${target.kind} id ${target.id} is not between ${least} and ${most}`);
     }
     if (this.#targets.size >= this.#limits.maxTargetCount) {
       throw this.#violation(`more than ${this.#limits.maxTargetCount} tasks and shared memories`);

@@ -25,7 +25,7 @@ export async function readPagesInto(files: CheckpointFiles, read: PageRead): Pro
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
     else if (!isHot(files, piece, read.into, offset)) {
       await readStoredPages(files, piece.storedPage, piece.pageCount, read.into, offset);
-      verifyPiece(files, read, piece, offset);
+      verifyPiece(files, piece, read.into, offset);
     }
     offset += bytes;
   }
@@ -38,7 +38,7 @@ export function readPagesIntoSync(files: CheckpointFiles, read: PageRead): void 
     if (piece.zero) read.into.fill(0, offset, offset + bytes);
     else if (!isHot(files, piece, read.into, offset)) {
       readStoredPagesSync(files, piece.storedPage, piece.pageCount, read.into, offset);
-      verifyPiece(files, read, piece, offset);
+      verifyPiece(files, piece, read.into, offset);
     }
     offset += bytes;
   }
@@ -111,16 +111,30 @@ export function readStoredPagesSync(
   }
 }
 
+/** Whether these bytes are the stored page. */
+export function isRight(files: CheckpointFiles, storedPage: number, from: Buffer, offset: number): boolean {
+  return xxh64At(from, offset, PAGE_BYTES) === files.checksums[storedPage];
+}
+
 /** @throws {OffloadError} corrupt_page, naming task and address */
-function verifyPiece(files: CheckpointFiles, read: PageRead, piece: Piece, offset: number): void {
+export function verifyStoredPage(
+  files: CheckpointFiles,
+  storedPage: number,
+  from: Buffer,
+  offset: number,
+): void {
+  if (isRight(files, storedPage, from, offset)) return;
+  const { kind, id, vaddr, firstStoredPage } = files.lookup.storedSegment(storedPage);
+  const at = vaddr + BigInt((storedPage - firstStoredPage) * PAGE_BYTES);
+  throw new OffloadError(
+    'corrupt_page',
+    `page store read ${files.manifest.id}: ${kind} ${id} page 0x${at.toString(16)} does not have its checksum`,
+  );
+}
+
+function verifyPiece(files: CheckpointFiles, piece: Piece, from: Buffer, offset: number): void {
   for (let i = 0; i < piece.pageCount; i++) {
-    const at = offset + i * PAGE_BYTES;
-    if (xxh64At(read.into, at, PAGE_BYTES) === files.checksums[piece.storedPage + i]) continue;
-    const vaddr = read.vaddr + BigInt(at - read.offset);
-    throw new OffloadError(
-      'corrupt_page',
-      `page store read ${files.manifest.id}: ${read.target.kind} ${read.target.id} page 0x${vaddr.toString(16)} does not have its checksum`,
-    );
+    verifyStoredPage(files, piece.storedPage + i, from, offset + i * PAGE_BYTES);
   }
 }
 

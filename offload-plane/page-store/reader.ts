@@ -5,15 +5,19 @@ import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
 import type { OrderLogBytes } from '../order-log/contract.ts';
+import { StoreBatchReader } from './batch-reader.ts';
 import { type CheckpointFiles, fileStamp, readVerified } from './checkpoint-files.ts';
-import type {
-  CheckpointManifest,
-  CheckpointReader,
-  PageTarget,
-  Segment,
-  TargetRange,
-  WorkingSetRun,
+import {
+  type BatchReader,
+  type CheckpointManifest,
+  type CheckpointReader,
+  type PageTarget,
+  type Segment,
+  type TargetRange,
+  type WorkingSet,
+  ZERO_PAGE,
 } from './contract.ts';
+import type { DigestCache } from './digest-cache.ts';
 import { replaceFile, toStoreError } from './durable.ts';
 import type { HotPool } from './hot-pool.ts';
 import { PAGE_BYTES } from './limits.ts';
@@ -29,6 +33,7 @@ const MAX_ORDER_BYTES = 64 * 1024 * 1024;
 
 export interface ReaderHooks {
   hot: HotPool;
+  digests: DigestCache;
   /** Counts what `write` adds to the checkpoint, at most so many bytes. @throws {OffloadError} no_space */
   withRoom(bytes: number, write: () => Promise<void>): Promise<void>;
   /** Once, when content is asked for: a look at the manifest is no use. */
@@ -89,12 +94,34 @@ export class StoreReader implements CheckpointReader {
     return this.#files.lookup.find(target, vaddr)?.zero;
   }
 
-  frameDigest(target: PageTarget, vaddr: bigint, pageCount: number): bigint {
-    return frameDigest(this.#files, { target, vaddr, pageCount });
+  get storedPageCount(): number {
+    return this.#files.index.storedPageCount;
+  }
+
+  storedPage(target: PageTarget, vaddr: bigint): number | undefined {
+    const page = this.#files.lookup.storedPage(target, vaddr);
+    return page === -1 ? ZERO_PAGE : page;
+  }
+
+  storedSegment(storedPage: number): Segment {
+    return this.#files.lookup.storedSegment(storedPage);
+  }
+
+  batches(): BatchReader {
+    this.#use();
+    return new StoreBatchReader(this.#files);
+  }
+
+  frameDigest(storedPages: Uint32Array): bigint {
+    return frameDigest(this.#files, storedPages);
   }
 
   memoryDigest(ranges?: readonly TargetRange[]): bigint {
     return memoryDigest(this.#files, ranges ?? this.#allRanges());
+  }
+
+  async prepareMemoryDigest(): Promise<void> {
+    if (this.#closing === undefined) await this.#hooks.digests.prepare(this.#files);
   }
 
   imageFiles(): string[] {
@@ -155,7 +182,7 @@ export class StoreReader implements CheckpointReader {
     this.#hooks.hot.forget(this.#files);
   }
 
-  async readWorkingSet(): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined> {
+  async readWorkingSet(): Promise<WorkingSet | undefined> {
     this.#use();
     return await openWorkingSet(this.#files);
   }

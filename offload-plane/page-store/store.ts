@@ -13,6 +13,7 @@ import type {
   CheckpointWriter,
   PageStore,
   PageStoreOptions,
+  StoreFigures,
   StoreLimits,
 } from './contract.ts';
 import { removeTree, syncDirectory, toStoreError } from './durable.ts';
@@ -86,12 +87,25 @@ class DirectoryPageStore implements PageStore {
       catalog: this.#catalog,
       quota: this.#quota,
       isBusy: (id) => this.#open.has(id) || this.#leaving.has(id),
-      remove: (id) => this.#discard(id),
+      remove: async (id) => {
+        await this.#discard(id);
+        options.onEvicted?.(id);
+      },
     });
   }
 
   get usedBytes(): number {
     return this.#quota.usedBytes;
+  }
+
+  get figures(): StoreFigures {
+    const entries = this.#catalog.entries();
+    return {
+      usedBytes: this.usedBytes,
+      sharedBytes: this.#catalog.ledger.sharedBytes,
+      checkpointCount: entries.length,
+      pinnedCount: entries.filter(({ pinned }) => pinned).length,
+    };
   }
 
   async recover(): Promise<void> {
@@ -151,6 +165,7 @@ class DirectoryPageStore implements PageStore {
       const { files, release } = await this.#open.acquire(id);
       const reader = new StoreReader(files, {
         hot: this.#open.hot,
+        digests: this.#open.digests,
         onUse: () => this.#catalog.noteUse(id),
         withRoom: (bytes, write) => this.#withRoom(id, bytes, write),
         release: async () => {
@@ -195,6 +210,12 @@ class DirectoryPageStore implements PageStore {
 
   unpin(id: string): Promise<void> {
     return this.#setPinned('unpin', id, false);
+  }
+
+  async isPinned(id: string): Promise<boolean> {
+    this.#assertOpen('inspect');
+    assertCheckpointId('page store inspect', id);
+    return (await this.#expect('inspect', id)).pinned;
   }
 
   async evict(targetBytes: number): Promise<string[]> {

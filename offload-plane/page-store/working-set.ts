@@ -5,13 +5,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MIB } from '../../platform/units.ts';
-import { xxh64At } from '../../platform/xxhash.ts';
 import type { CheckpointFiles } from './checkpoint-files.ts';
-import type { WorkingSetRun } from './contract.ts';
+import type { WorkingSet } from './contract.ts';
 import { replaceFile, writeFully } from './durable.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { WORKING_SET } from './names.ts';
-import { readPagesInto } from './page-reads.ts';
+import { isRight, readPagesInto, readStoredPages, verifyStoredPage } from './page-reads.ts';
 import {
   decodeWorkingSetHeader,
   decodeWorkingSetRuns,
@@ -21,9 +20,9 @@ import {
   workingSetTableBytes,
 } from './working-set-format.ts';
 
-/** What is read at once, twice: one block is looked at while the next one comes. */
+/** What is read at once: one block is looked at while the next one comes. */
 const BLOCK_BYTES = MIB;
-const BLOCK_PAGES = BLOCK_BYTES / PAGE_BYTES;
+export const BLOCK_PAGES = BLOCK_BYTES / PAGE_BYTES;
 
 /** The runs without pages that are zero, in pieces that fit a block. */
 export function storedRuns(files: CheckpointFiles, runs: readonly TaskRun[]): TaskRun[] {
@@ -67,13 +66,33 @@ export async function writeWorkingSet(files: CheckpointFiles, runs: readonly Tas
   });
 }
 
-/** undefined when there is none that can be used. @param onDamage told of runs that are read from elsewhere */
+/** undefined when there is none that can be used. @param onDamage told of pages that are read from elsewhere */
 export async function openWorkingSet(
   files: CheckpointFiles,
-  onDamage: (run: TaskRun) => void = () => {},
-): Promise<AsyncGenerator<WorkingSetRun, void, void> | undefined> {
+  onDamage: (storedPage: number) => void = () => {},
+): Promise<WorkingSet | undefined> {
   const runs = await readTable(files).catch(() => undefined);
-  return runs === undefined ? undefined : readRuns(files, runs, onDamage);
+  const pages = runs && storedPagesOf(files, runs);
+  if (runs === undefined || pages === undefined) return undefined;
+  const position = workingSetTableBytes(runs.length);
+  return { pages, blocks: () => readBlocks(files, pages, position, onDamage) };
+}
+
+/** undefined when one of them is not stored. */
+function storedPagesOf(files: CheckpointFiles, runs: readonly TaskRun[]): Uint32Array | undefined {
+  const pages = new Uint32Array(runs.reduce((sum, { pageCount }) => sum + pageCount, 0));
+  let at = 0;
+  try {
+    for (const { task, vaddr, pageCount } of runs) {
+      for (const piece of files.lookup.pieces({ kind: 'task', id: task }, vaddr, pageCount)) {
+        if (piece.zero) return undefined;
+        for (let i = 0; i < piece.pageCount; i++) pages[at++] = piece.storedPage + i;
+      }
+    }
+  } catch {
+    return undefined;
+  }
+  return pages;
 }
 
 /** Fails when there is none. */
@@ -96,72 +115,39 @@ async function decodeTable(file: FileHandle, digest: string): Promise<TaskRun[] 
   return decodeWorkingSetRuns(table, runCount);
 }
 
-async function* readRuns(
+async function* readBlocks(
   files: CheckpointFiles,
-  runs: readonly TaskRun[],
-  onDamage: (run: TaskRun) => void,
-): AsyncGenerator<WorkingSetRun, void, void> {
-  // Opened when the first run is asked for: whoever never asks leaves nothing open.
+  pages: Uint32Array,
+  position: number,
+  onDamage: (storedPage: number) => void,
+): AsyncGenerator<Buffer, void, void> {
+  // Opened when the first block is asked for: whoever never asks leaves nothing open.
   const file = await files.fs.open(join(files.directory, WORKING_SET), 'r');
   // Through the page cache: with its readahead a cold file came in two thirds of the time O_DIRECT took
   // (24 MiB: 15 ms and 22 ms; 256 MiB: 145 ms and 275 ms), and whoever reads it next profits.
-  const blocks = [Buffer.allocUnsafeSlow(BLOCK_BYTES), Buffer.allocUnsafeSlow(BLOCK_BYTES)] as const;
-  const read = (block: Buffer, position: number) =>
-    file.read(block, 0, BLOCK_BYTES, position).then(
-      ({ bytesRead }) => bytesRead,
-      () => 0, // what has not come is read from where it lies
+  const read = (first: number) => {
+    const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_PAGES, pages.length - first) * PAGE_BYTES);
+    return file.read(block, 0, block.length, position + first * PAGE_BYTES).then(
+      ({ bytesRead }) => ({ block, bytesRead }),
+      () => ({ block, bytesRead: 0 }), // what has not come is read from where it lies
     );
-  let position = workingSetTableBytes(runs.length);
-  let turn = 0;
-  let pending = read(blocks[0], position);
+  };
+  let pending = read(0);
   try {
-    for (const group of groupByBlock(runs)) {
-      const block = blocks[turn === 0 ? 0 : 1];
-      const bytesRead = await pending;
-      position += group.bytes;
-      turn ^= 1;
-      pending = read(blocks[turn === 0 ? 0 : 1], position);
-      let offset = 0;
-      for (const { task, vaddr, pageCount } of group.runs) {
-        const target = { kind: 'task', id: task } as const;
-        const end = offset + pageCount * PAGE_BYTES;
-        if (end > bytesRead || !isRight(files, block, offset, { task, vaddr, pageCount })) {
-          onDamage({ task, vaddr, pageCount });
-          await readPagesInto(files, { target, vaddr, pageCount, into: block, offset });
-        }
-        yield { target, vaddr, pageCount, pages: block.subarray(offset, end) };
-        offset = end;
+    for (let first = 0; first < pages.length; first += BLOCK_PAGES) {
+      const { block, bytesRead } = await pending;
+      if (first + BLOCK_PAGES < pages.length) pending = read(first + BLOCK_PAGES);
+      for (let offset = 0; offset < block.length; offset += PAGE_BYTES) {
+        const page = pages[first + offset / PAGE_BYTES]!;
+        if (offset + PAGE_BYTES <= bytesRead && isRight(files, page, block, offset)) continue;
+        onDamage(page);
+        await readStoredPages(files, page, 1, block, offset);
+        verifyStoredPage(files, page, block, offset);
       }
+      yield block;
     }
   } finally {
     await pending;
     await file.close();
   }
-}
-
-/** As they were written: a run is never cut by a block's end. */
-function* groupByBlock(runs: readonly TaskRun[]): Generator<{ runs: TaskRun[]; bytes: number }> {
-  let group: { runs: TaskRun[]; bytes: number } = { runs: [], bytes: 0 };
-  for (const run of runs) {
-    const bytes = run.pageCount * PAGE_BYTES;
-    if (group.bytes + bytes > BLOCK_BYTES) {
-      yield group;
-      group = { runs: [], bytes: 0 };
-    }
-    group.runs.push(run);
-    group.bytes += bytes;
-  }
-  if (group.bytes > 0) yield group;
-}
-
-function isRight(files: CheckpointFiles, block: Buffer, offset: number, run: TaskRun): boolean {
-  let at = offset;
-  const target = { kind: 'task', id: run.task } as const;
-  for (const piece of files.lookup.pieces(target, run.vaddr, run.pageCount)) {
-    for (let i = 0; i < piece.pageCount; i++, at += PAGE_BYTES) {
-      if (piece.zero || xxh64At(block, at, PAGE_BYTES) !== files.checksums[piece.storedPage + i])
-        return false;
-    }
-  }
-  return true;
 }

@@ -33,7 +33,9 @@ export interface WriterSources {
 export async function openSources(options: SourcesOptions): Promise<WriterSources> {
   const { fs, checkpoints, parent } = options;
   const opened: CheckpointFiles[] = [];
+  let knownPages: KnownPages | undefined;
   const close = async () => {
+    await knownPages?.settle();
     await Promise.allSettled(opened.splice(0).map(closeCheckpointFiles));
   };
   const shared = new SharedFiles(fs, options.directory);
@@ -54,9 +56,10 @@ export async function openSources(options: SourcesOptions): Promise<WriterSource
       if (pageCount > MAX_KNOWN_PAGES) break;
       if (candidate !== undefined) known.push(candidate);
     }
+    if (known.length > 0) knownPages = new KnownPages(known, shared);
     return {
       shared,
-      known: known.length > 0 ? new KnownPages(known, shared) : undefined,
+      known: knownPages,
       inheritance:
         inherited &&
         new Inheritance({

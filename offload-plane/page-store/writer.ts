@@ -2,7 +2,6 @@
  * Writes one checkpoint under incoming/ and publishes it as a whole: every file synced, the pages read
  * back, the manifest last, then one rename. Until that rename nobody can open it.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
@@ -22,6 +21,7 @@ import { PAGE_BYTES } from './limits.ts';
 import { encodeManifest } from './manifest.ts';
 import { assertImageName, IMAGES, MANIFEST, PAGES, ROOTFS_DIFF } from './names.ts';
 import { PageAppender } from './page-appender.ts';
+import { createPagesFile, type PagesFile } from './pages-file.ts';
 import type { QuotaShare } from './quota.ts';
 import { verifyPagesFile } from './verify.ts';
 import type { WriterSources } from './writer-sources.ts';
@@ -46,13 +46,13 @@ export interface WriterOptions {
 export async function createWriter(options: WriterOptions): Promise<StoreWriter> {
   const { fs, directory } = options;
   await fs.mkdir(join(directory, IMAGES), { recursive: true });
-  return new StoreWriter(options, await fs.open(join(directory, PAGES), 'wx'));
+  return new StoreWriter(options, await createPagesFile(fs, join(directory, PAGES)));
 }
 
 export class StoreWriter implements CheckpointWriter {
   readonly id: string;
   readonly #options: WriterOptions;
-  readonly #pages: FileHandle;
+  readonly #pages: PagesFile;
   readonly #appender: PageAppender;
   readonly #files: Record<string, StoredFile> = {};
   #phase: 'writing' | 'committing' | 'committed' | 'aborted' = 'writing';
@@ -62,7 +62,7 @@ export class StoreWriter implements CheckpointWriter {
   /** Where it lies: under incoming/ until it is published. */
   #location: string;
 
-  constructor(options: WriterOptions, pages: FileHandle) {
+  constructor(options: WriterOptions, pages: PagesFile) {
     this.id = options.id;
     this.#options = options;
     this.#pages = pages;

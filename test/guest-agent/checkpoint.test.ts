@@ -9,11 +9,10 @@ import type { DumpSummary } from '../../offload-plane/page-server/dump-contract.
 import { receiveDump } from '../../offload-plane/page-server/receive-dump.ts';
 import { type AgentWorld, createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
+import { dumpRequest, RESUME, STOP, TOKEN } from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { until } from '../helpers/until.ts';
 import { makeStore } from '../offload-plane/page-store/fixture.ts';
-
-const TOKEN = 'ab'.repeat(32);
 
 async function runningContainer(): Promise<AgentWorld & { own: ReturnType<typeof containerPaths> }> {
   const world = await createAgentWorld('checkpoint');
@@ -41,7 +40,7 @@ test('a checkpoint freezes, dumps to the plane with the token, and stands still 
   const world = await runningContainer();
   const { checkpoints, containers } = world.agent;
   writeFileSync(join(world.own.upper, 'changed'), 'by the container');
-  const [result, taken] = await Promise.all([checkpoints.begin('web', TOKEN, 20_000), takeDump(world)]);
+  const [result, taken] = await Promise.all([checkpoints.begin('web', dumpRequest()), takeDump(world)]);
   assert.is(taken.token, TOKEN);
   assert.is(taken.dump.pageCount, 3);
   assert.equal(result.imageFiles.sort(), ['core-1.img', 'inventory.img']);
@@ -51,7 +50,7 @@ test('a checkpoint freezes, dumps to the plane with the token, and stands still 
   assert.equal(world.crunCalls().slice(0, 2), ['start web', 'pause web']);
   assert.not(world.crunCalls().includes('resume web'));
 
-  const frozenMs = await checkpoints.finish('web', 'resume');
+  const frozenMs = await checkpoints.finish('web', RESUME);
   assert.ok(frozenMs >= result.dumpMs);
   assert.is(containers.inspect('web').phase, 'running');
   assert.is(world.crunCalls().at(-1), 'resume web');
@@ -63,9 +62,9 @@ test('a checkpoint freezes, dumps to the plane with the token, and stands still 
 test('a checkpoint that ends the container kills its cgroup and waits for the exit', async () => {
   const world = await runningContainer();
   const { checkpoints, containers } = world.agent;
-  await Promise.all([checkpoints.begin('web', TOKEN, 20_000), takeDump(world)]);
+  await Promise.all([checkpoints.begin('web', dumpRequest()), takeDump(world)]);
   const cgroup = makeCgroup(world, 'web');
-  const finished = checkpoints.finish('web', 'stop');
+  const finished = checkpoints.finish('web', STOP);
   await until('the cgroup is killed', () => existsSync(join(cgroup, 'cgroup.kill')));
   world.leaveExit('web', 137);
   await finished;
@@ -76,16 +75,16 @@ test('a checkpoint that ends the container kills its cgroup and waits for the ex
 
 test('a container that did not change its files has no rootfs diff', async () => {
   const world = await runningContainer();
-  const [result] = await Promise.all([world.agent.checkpoints.begin('web', TOKEN, 20_000), takeDump(world)]);
+  const [result] = await Promise.all([world.agent.checkpoints.begin('web', dumpRequest()), takeDump(world)]);
   assert.is(result.rootfsDiffFileCount, 0);
   assert.not(existsSync(world.own.dumpRootfsDiff));
-  await world.agent.checkpoints.finish('web', 'resume');
+  await world.agent.checkpoints.finish('web', RESUME);
 });
 
 test("a dump that fails thaws the container, leaves nothing, and says CRIU's reason", async () => {
   const world = await runningContainer();
   writeFileSync(join(world.own.bundle, 'criu-fails'), '');
-  const error = await rejection(world.agent.checkpoints.begin('web', TOKEN, 20_000));
+  const error = await rejection(world.agent.checkpoints.begin('web', dumpRequest()));
   assert.is(error.code, 'runtime_failed');
   assert.is(error.message, 'checkpoint container web: Error (criu/mem.c:1): no memory for this');
   assert.is(world.agent.containers.inspect('web').phase, 'running');
@@ -102,7 +101,7 @@ function readAll(world: AgentWorld): boolean {
 
 test('a plane that hangs up in the middle of the dump thaws the container', async () => {
   const world = await runningContainer();
-  const beginning = world.agent.checkpoints.begin('web', TOKEN, 20_000);
+  const beginning = world.agent.checkpoints.begin('web', dumpRequest());
   beginning.catch(() => undefined);
   await until('the agent dials the plane', () => world.dialled.length > 0);
   world.dialled[0]!.destroy();
@@ -114,10 +113,10 @@ test('a plane that hangs up in the middle of the dump thaws the container', asyn
 test('a dump that hears nothing more of the plane is cut off by resume, and the container runs on', async () => {
   const world = await runningContainer();
   const { checkpoints, containers } = world.agent;
-  const beginning = rejection(checkpoints.begin('web', TOKEN, 600_000));
+  const beginning = rejection(checkpoints.begin('web', dumpRequest(600_000)));
   await until('the agent dials the plane', () => world.dialled.length > 0);
   const { stream: unread } = await acceptDump(world.dialled[0]!);
-  await checkpoints.finish('web', 'resume');
+  await checkpoints.finish('web', RESUME);
   assert.is(containers.inspect('web').phase, 'running');
   assert.is((await beginning).code, 'runtime_failed');
   assert.is(world.crunCalls().filter((call) => call === 'resume web').length, 1);
@@ -128,8 +127,8 @@ test('a dump that hears nothing more of the plane is cut off by resume, and the 
 test('a dump that is cancelled before CRIU was started never starts it', async () => {
   const world = await runningContainer();
   const { checkpoints, containers } = world.agent;
-  const beginning = rejection(checkpoints.begin('web', TOKEN, 600_000));
-  await checkpoints.finish('web', 'resume');
+  const beginning = rejection(checkpoints.begin('web', dumpRequest(600_000)));
+  await checkpoints.finish('web', RESUME);
   assert.is((await beginning).message, 'checkpoint container web: cancelled');
   assert.is(containers.inspect('web').phase, 'running');
   assert.not(world.crunCalls().some((call) => call.startsWith('checkpoint')));
@@ -139,7 +138,7 @@ test('a container that can not be frozen is not thawed either and runs on', asyn
   const world = await runningContainer();
   world.fail('pause', 'freezer: busy');
   world.fail('resume', 'not paused');
-  const error = await rejection(world.agent.checkpoints.begin('web', TOKEN, 20_000));
+  const error = await rejection(world.agent.checkpoints.begin('web', dumpRequest()));
   assert.match(error.message, /freezer: busy$/);
   assert.is(world.agent.containers.inspect('web').phase, 'running');
   assert.not(world.crunCalls().includes('resume web'));
@@ -150,7 +149,7 @@ test('a container that does not thaw is paused, and can still be deleted', async
   const { containers, checkpoints } = world.agent;
   writeFileSync(join(world.own.bundle, 'criu-fails'), '');
   world.fail('resume', 'freezer: stuck');
-  const error = await rejection(checkpoints.begin('web', TOKEN, 20_000));
+  const error = await rejection(checkpoints.begin('web', dumpRequest()));
   assert.match(error.message, /no memory for this$/, 'the first reason counts');
   assert.is(containers.inspect('web').phase, 'paused');
   await containers.remove('web');
@@ -159,21 +158,21 @@ test('a container that does not thaw is paused, and can still be deleted', async
 test('a plane that never finishes is outlived: the container thaws when the lease ends', async () => {
   const world = await runningContainer();
   const { containers, checkpoints } = world.agent;
-  await Promise.all([checkpoints.begin('web', TOKEN, 3_000), takeDump(world)]);
+  await Promise.all([checkpoints.begin('web', dumpRequest(3_000)), takeDump(world)]);
   assert.is(containers.inspect('web').phase, 'checkpointing');
   await until('the lease ends', () => lastEvent(world) === 'resumed');
   assert.is(containers.inspect('web').phase, 'running');
-  const late = await rejection(checkpoints.finish('web', 'stop'));
+  const late = await rejection(checkpoints.finish('web', STOP));
   assert.is(late.message, 'stop after checkpoint of container web: it is running, not checkpointing');
 });
 
 test('a container that ends while it is checkpointed stays stopped', async () => {
   const world = await runningContainer();
   const { containers, checkpoints } = world.agent;
-  await Promise.all([checkpoints.begin('web', TOKEN, 20_000), takeDump(world)]);
+  await Promise.all([checkpoints.begin('web', dumpRequest()), takeDump(world)]);
   world.leaveExit('web', 137);
   await containers.waitStopped('web');
-  assert.is((await rejection(checkpoints.finish('web', 'resume'))).code, 'invalid_state');
+  assert.is((await rejection(checkpoints.finish('web', RESUME))).code, 'invalid_state');
   assert.is(containers.inspect('web').phase, 'stopped');
 });
 
@@ -185,13 +184,13 @@ test('images are what CRIU needs again: no logs, no statistics', () => {
 test('two checkpoints of one container do not mix', async () => {
   const world = await runningContainer();
   const { checkpoints } = world.agent;
-  const first = checkpoints.begin('web', TOKEN, 20_000);
-  const second = await rejection(checkpoints.begin('web', TOKEN, 20_000));
+  const first = checkpoints.begin('web', dumpRequest());
+  const second = await rejection(checkpoints.begin('web', dumpRequest()));
   assert.is(second.message, 'checkpoint container web: it is checkpointing, not running');
   await Promise.all([first, takeDump(world)]);
   assert.not(world.crunCalls().includes('resume web'));
   assert.ok(readdirSync(world.own.dumpImages).includes('core-1.img'));
-  await checkpoints.finish('web', 'resume');
+  await checkpoints.finish('web', RESUME);
 });
 
 test.run();

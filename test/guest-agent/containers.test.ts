@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { containerPaths } from '../../guest-agent/paths.ts';
 import { type AgentWorld, createAgentWorld } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
+import { dumpRequest, STOP } from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { until } from '../helpers/until.ts';
 
@@ -71,9 +72,9 @@ test('a transition that the state does not allow names the state and has no effe
   const world = await createAgentWorld('containers');
   const { containers, checkpoints } = world.agent;
   await containers.create(CONTAINER_SPEC);
-  const early = await rejection(checkpoints.begin('web', 'ab'.repeat(32), 1_000));
+  const early = await rejection(checkpoints.begin('web', dumpRequest()));
   assert.is(early.message, 'checkpoint container web: it is created, not running');
-  const unfrozen = await rejection(checkpoints.finish('web', 'stop'));
+  const unfrozen = await rejection(checkpoints.finish('web', STOP));
   assert.is(unfrozen.message, 'stop after checkpoint of container web: it is created, not checkpointing');
   await containers.start('web');
   const twice = await rejection(containers.start('web'));

@@ -15,6 +15,7 @@ test('health has the versions of what runs containers, and figures that fit its 
   assert.is(health.conmon, '2.1.12');
   assert.is(health.pager, '0.1.0');
   assert.ok(health.workMs > 0);
+  assert.is(typeof health.tracksChanges, 'boolean');
 });
 
 test("a container's figures are its cgroup's, all devices together; what the kernel lacks is 0", async () => {
@@ -23,6 +24,7 @@ test("a container's figures are its cgroup's, all devices together; what the ker
   assert.equal(await readStats(cgroup), {
     memoryBytes: 0,
     memoryPeakBytes: 0,
+    memoryAnonymousBytes: 0,
     cpuUsageUs: 0,
     pidCount: 0,
     ioReadBytes: 0,
@@ -31,6 +33,7 @@ test("a container's figures are its cgroup's, all devices together; what the ker
   const files = {
     'memory.current': '4096\n',
     'memory.peak': '8192\n',
+    'memory.stat': 'anon 2048\nfile 1024\nkernel 512\nshmem 1024\nanon_thp 64\n',
     'pids.current': '3\n',
     'cpu.stat': 'usage_usec 1234\nuser_usec 1000\n',
     'io.stat': '8:0 rbytes=10 wbytes=1 rios=1\n8:16 rbytes=5 wbytes=2 rios=1\n',
@@ -41,6 +44,7 @@ test("a container's figures are its cgroup's, all devices together; what the ker
   assert.equal(stats, {
     memoryBytes: 4096,
     memoryPeakBytes: 8192,
+    memoryAnonymousBytes: 3072,
     cpuUsageUs: 1234,
     pidCount: 3,
     ioReadBytes: 15,

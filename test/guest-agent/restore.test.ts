@@ -8,6 +8,7 @@ import { containerPaths } from '../../guest-agent/paths.ts';
 import { runProgram } from '../../guest-agent/run-program.ts';
 import { type AgentWorld, createAgentWorld } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
+import { dumpRequest, TOKEN } from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { until } from '../helpers/until.ts';
 
@@ -66,6 +67,22 @@ test('a restore starts the pager with the token, then conmon with the images, an
   );
   await world.agent.containers.remove('web');
   await assertNothingLeft(world);
+});
+
+test('a container whose pages are still on their way is not checkpointed: CRIU would leave them out', async () => {
+  const world = await createAgentWorld('restore');
+  await world.agent.restores.putImages('web', await images());
+  await world.agent.restores.restore(REQUEST);
+  for (const error of [
+    await rejection(world.agent.checkpoints.begin('web', dumpRequest())),
+    await rejection(world.agent.checkpoints.preDump('web', { token: TOKEN, deadlineMs: 1_000 })),
+  ]) {
+    assert.is(error.code, 'invalid_state');
+    assert.match(error.message, /container web: pages of its restore are still on their way$/);
+  }
+  assert.is(world.agent.containers.inspect('web').phase, 'running');
+  assert.equal(world.crunCalls(), []);
+  await world.agent.containers.remove('web');
 });
 
 test('a restore without images is refused before anything is made', async () => {

@@ -8,6 +8,7 @@ import {
 } from '../../offload-plane/page-server/criu-wire.ts';
 
 const PAGE_BYTES = 4096;
+const PARENT = 1;
 const PRESENT_AND_LAZY = 6;
 const task = encodeCriuTarget({ kind: 'task', id: 1 });
 const command = (number: number, target: bigint, vaddr = 0n, pageCount = 0n, flags = 0) =>
@@ -20,6 +21,22 @@ export const DUMP = Buffer.concat([
   Buffer.alloc(DUMPED_PAGE_COUNT * PAGE_BYTES, 'p'),
   command(CriuCommand.CLOSE, 0n),
 ]);
+
+/** The same task later, with its second page changed. */
+export const LATER_DUMP = Buffer.concat([
+  command(CriuCommand.OPEN2, task),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_0000n, 1n, PARENT),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_1000n, 1n, PRESENT_AND_LAZY),
+  Buffer.alloc(PAGE_BYTES, 'q'),
+  command(CriuCommand.ADD_F, task, 0x7f00_0000_2000n, 1n, PARENT),
+  command(CriuCommand.CLOSE, 0n),
+]);
+
+/** The statistics of a dump: magic numbers, a length, and 1.5 ms to freeze, 300 ms frozen, 7 and 9 of other things. */
+export const STATS = Buffer.from(
+  '405910550633095712000000' + '0a10' + '08dc0b' + '10e0a712' + '1807' + '2009' + '28ac02' + '3000',
+  'hex',
+);
 
 /** One byte at OPEN2, four at CLOSE. */
 const ANSWER_BYTES = 5;

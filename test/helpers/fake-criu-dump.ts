@@ -6,9 +6,12 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import { DUMP } from './criu-dump.ts';
+import { DUMP, STATS } from './criu-dump.ts';
 
-const images = process.argv.find((arg) => arg.startsWith('--image-path='))!.slice('--image-path='.length);
+const option = (name: string) =>
+  process.argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
+const images = option('--image-path')!;
+const isPreDump = process.argv.includes('--pre-dump');
 const bundle = dirname(images);
 const config = readFileSync(join(bundle, 'criu.conf'), 'utf8');
 const port = Number(/^port (\d+)$/m.exec(config)?.[1]);
@@ -17,11 +20,18 @@ if (existsSync(join(bundle, 'criu-fails'))) {
   writeFileSync(join(images, 'dump.log'), '(00.01) Error (criu/mem.c:1): no memory for this\n');
   process.exit(1);
 }
+const parent = /^prev-images-dir (.+)$/m.exec(config)?.[1];
+writeFileSync(join(bundle, 'parent-seen'), String(existsSync(join(images, 'parent', 'inventory.img'))));
+if (parent !== undefined && !existsSync(join(images, parent, 'inventory.img'))) {
+  writeFileSync(join(images, 'dump.log'), '(00.01) Error (criu/mem.c:2): no parent inventory\n');
+  process.exit(1);
+}
 const socket = connect({ port, host: '127.0.0.1' });
 socket.write(DUMP);
 socket.resume();
 await once(socket, 'data');
 socket.end();
-for (const name of ['core-1.img', 'inventory.img', 'dump.log', 'stats-dump']) {
+for (const name of [...(isPreDump ? [] : ['core-1.img']), 'inventory.img', 'dump.log']) {
   writeFileSync(join(images, name), `${name}'s content`);
 }
+writeFileSync(join(images, 'stats-dump'), STATS);

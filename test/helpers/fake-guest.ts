@@ -21,7 +21,7 @@ export interface FakeGuest extends Guest {
 
 export function fakeGuest(name = 'guest-a'): FakeGuest {
   const calls: string[] = [];
-  const handlers = new Map<string, Handler>();
+  const handlers = new Map<string, Handler>([['containerStats', () => ({ memoryAnonymousBytes: 0 })]]);
   let open: (call: StreamCall) => Duplex | Promise<Duplex> = () => duplexPair()[0];
   let take: (call: StreamCall, body: Readable) => unknown = (_call, body) => {
     body.resume();
@@ -30,6 +30,7 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
   const guest = {
     registration: { name, vsockPath: '/v', qmpPath: '/q', accelerator: 'tcg', memoryMiB: 64, vcpus: 1 },
     deadlineScale: 1,
+    health: { tracksChanges: true },
     lost: false,
     calls,
     images: { attach: async () => 1, lost: new Promise<void>(() => {}), close: async () => {} },
@@ -52,8 +53,8 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
       take = handler;
     },
     close: async () => {},
-  } as Omit<FakeGuest, 'health'>;
-  return guest as FakeGuest;
+  };
+  return guest as unknown as FakeGuest;
 }
 
 export function guestsOf(...guests: FakeGuest[]): Guests {

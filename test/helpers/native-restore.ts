@@ -2,18 +2,8 @@
  * A whole restore without a guest: real CRIU, our page store, page server and pager. The interconnect is a
  * Unix socket of the test's own, which can be cut, stalled and closed like the real one.
  */
-import {
-  createWriteStream,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createWriteStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -25,10 +15,11 @@ import type { CheckpointReader, PageStore } from '../../offload-plane/page-store
 import { openPageStore } from '../../offload-plane/page-store/store.ts';
 import { memoryIndex } from '../../offload-plane/restores/memory-index.ts';
 import { withDeadline } from '../../platform/deadline.ts';
-import { MEMCHECK, type RunningPager, startPager } from '../guest-agent/pager/criu-world.ts';
-import { dumpHeap, type HeapProgram, prepareDirectory, type RestoredHeap, restoreHeap } from './criu.ts';
+import { prepareDirectory } from '../../testbed/native/criu-world.ts';
+import { askHeap, dumpHeap, heapPid, type RestoredHeap, restoreHeap, STEP_MS } from './criu-heap.ts';
+import { HEAP, MEMCHECK, type RunningPager, startPager } from './pager-program.ts';
+import { tempDirectory } from './temp-directory.ts';
 
-export const STEP_MS = 30_000;
 const GUEST = 'g';
 
 export async function listen(
@@ -38,6 +29,9 @@ export async function listen(
   await new Promise<void>((resolve) => server.listen(where, resolve));
   return typeof server.address() === 'string' ? 0 : (server.address() as AddressInfo).port;
 }
+
+/** Options of a `criu dump` that sends its pages there. */
+export const pageServerAt = (port: number) => `--page-server --address 127.0.0.1 --port ${port}`;
 
 /** The first connection is handed to `serve`; its result is the result. */
 export function serveOnce<T>(serve: (socket: Socket) => Promise<T>): { server: Server; result: Promise<T> } {
@@ -49,7 +43,7 @@ export function serveOnce<T>(serve: (socket: Socket) => Promise<T>): { server: S
 
 export interface HeapCheckpoint {
   directory: string;
-  program: HeapProgram;
+  program: string;
   store: PageStore;
   reader: CheckpointReader;
   remove(): Promise<void>;
@@ -59,17 +53,16 @@ export interface HeapCheckpoint {
 export async function checkpointIntoStore(
   mib: number,
   threadCount: number,
-  program: HeapProgram = 'heap',
+  program = HEAP,
 ): Promise<HeapCheckpoint> {
-  const directory = mkdtempSync(join(tmpdir(), 'native-restore-'));
+  const directory = tempDirectory('native-restore');
   const dump = join(directory, 'dump');
   mkdirSync(dump);
-  prepareDirectory(dump, program);
   const store = await openPageStore({ directory: join(directory, 'store') });
   const writer = await store.begin('heap');
   const { server, result } = serveOnce((socket) => receiveDump(socket, writer, { idleDeadlineMs: STEP_MS }));
   const port = await listen(server, { host: '127.0.0.1', port: 0 });
-  await dumpHeap(dump, mib, threadCount, port);
+  await dumpHeap(dump, { mib, threadCount, program }, pageServerAt(port));
   await withDeadline(result, STEP_MS, 'dump');
   server.close();
   for (const name of readdirSync(join(dump, 'images'))) {
@@ -88,28 +81,13 @@ export async function writeImages(
   directory: string,
   reader: CheckpointReader,
   pagemaps: { name: string; bytes: Buffer }[],
-  program: HeapProgram = 'heap',
+  program = HEAP,
 ): Promise<void> {
-  prepareDirectory(directory, program);
+  prepareDirectory(directory, [program]);
   for (const image of reader.imageFiles()) {
     writeFileSync(join(directory, 'images', image), await reader.readImage(image));
   }
   for (const image of pagemaps) writeFileSync(join(directory, 'images', image.name), image.bytes);
-}
-
-/** One command to the heap program of a directory; the answer, or why there is none. */
-export function askHeap(directory: string, command: string): Promise<string> {
-  const answer = new Promise<string>((resolve) => {
-    let text = '';
-    const socket = connect(join(directory, 'heap.sock'), () => socket.write(`${command}\n`));
-    socket.on('data', (chunk) => {
-      text += chunk;
-      if (text.endsWith('\n')) socket.end();
-    });
-    socket.on('error', (error) => resolve(`no answer: ${error}`));
-    socket.on('close', () => resolve(text.trim() || 'no answer'));
-  });
-  return withDeadline(answer, STEP_MS, `heap ${command}`);
 }
 
 /** The plane's end of the interconnect. */
@@ -232,12 +210,6 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
   };
 }
 
-/** The heap program's pid out here; undefined when it is gone. */
-export function heapPid(namespaceMaker: number): number | undefined {
-  const namespace = link(namespaceMaker, 'pid_for_children');
-  return processes().find((one) => one.innerPid === 1000 && one.namespace === namespace)?.pid;
-}
-
 async function compareMemory(directory: string, reader: CheckpointReader, pid: number) {
   const heap = heapPid(pid);
   if (heap === undefined) throw new Error('the heap program is not there');
@@ -251,46 +223,3 @@ async function compareMemory(directory: string, reader: CheckpointReader, pid: n
     process.kill(heap, 'SIGCONT');
   }
 }
-
-function link(pid: number, name: string): string {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`);
-  } catch {
-    return '';
-  }
-}
-
-interface Process {
-  pid: number;
-  parent: number;
-  /** Its pid as it sees itself. */
-  innerPid: number;
-  namespace: string;
-}
-
-function processes(): Process[] {
-  const field = (text: string, name: string) =>
-    Number(new RegExp(`^${name}:.*?(\\d+)$`, 'm').exec(text)?.[1] ?? 0);
-  return readdirSync('/proc').flatMap((entry) => {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid)) return [];
-    try {
-      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-      return [
-        {
-          pid,
-          parent: field(status, 'PPid'),
-          innerPid: field(status, 'NSpid'),
-          namespace: link(pid, 'pid'),
-        },
-      ];
-    } catch {
-      return []; // it has just ended
-    }
-  });
-}
-
-export const childrenOf = (pid: number): number[] =>
-  processes()
-    .filter((one) => one.parent === pid)
-    .map((one) => one.pid);

@@ -41,6 +41,7 @@ export function containersOf(...guests: FakeGuest[]) {
 }
 
 export const RECIPE: ContainerRecipe = {
+  tenant: 'default',
   image: 'redis',
   imageDigest: 'sha256:1',
   containerPorts: [],

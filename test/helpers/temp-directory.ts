@@ -1,5 +1,5 @@
 /** A directory of a test's own, removed when the process ends. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -12,4 +12,11 @@ export function tempDirectory(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), `${name}-`));
   directories.push(directory);
   return directory;
+}
+
+/** Answers the path. */
+export function writeInto(directory: string, name: string, content: string | Buffer): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
 }

@@ -69,10 +69,17 @@ test('names, users, addresses and LUNs that are none are refused', () => {
 });
 
 test('a token is 64 lower-case hex digits and a deadline at least a millisecond', () => {
-  assert.ok(Value.Check(CheckpointRequest, { token: TOKEN, deadlineMs: 1 }));
-  assert.not(Value.Check(CheckpointRequest, { token: TOKEN.slice(2), deadlineMs: 1 }));
-  assert.not(Value.Check(CheckpointRequest, { token: TOKEN.toUpperCase(), deadlineMs: 1 }));
-  assert.not(Value.Check(CheckpointRequest, { token: TOKEN, deadlineMs: 0 }));
+  const request = { token: TOKEN, deadlineMs: 1, track: false };
+  assert.ok(Value.Check(CheckpointRequest, request));
+  assert.ok(Value.Check(CheckpointRequest, { ...request, parent: TOKEN }));
+  for (const wrong of [
+    { token: TOKEN.slice(2) },
+    { token: TOKEN.toUpperCase() },
+    { deadlineMs: 0 },
+    { parent: 'warm' },
+  ]) {
+    assert.not(Value.Check(CheckpointRequest, { ...request, ...wrong }));
+  }
 });
 
 test('a path has its parameters put in, encoded', () => {

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,9 +9,9 @@ import {
   runProcess,
   startProcess,
 } from '../../platform/processes.ts';
+import { tempDirectory } from '../helpers/temp-directory.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'processes-'));
-test.after(() => rmSync(directory, { recursive: true }));
+const directory = tempDirectory('processes');
 
 const failure = (promise: Promise<unknown>) =>
   promise.then(

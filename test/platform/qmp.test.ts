@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { QmpClient } from '../../platform/qmp.ts';
+import { tempDirectory } from '../helpers/temp-directory.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'qmp-'));
-test.after(() => rmSync(directory, { recursive: true }));
+const directory = tempDirectory('qmp');
 let serverCount = 0;
 
 interface Request {

@@ -1,5 +1,7 @@
 /** `offload`: the testbed's commands and the plane's own, in one program. */
-import { Command, InvalidArgumentError } from 'commander';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { SECTIONS } from '../../bench/restore/plan.ts';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
 import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
 import { API_VERSION } from '../../offload-plane/http-api/server.ts';
@@ -71,9 +73,11 @@ bench
   .option('--repetitions <count>', 'restores of each variant in the reference case', positiveInteger)
   .option('--small', 'a form that takes the same way in less than a minute and says nothing about speed')
   .option('--device <directory>', 'where stores and images are put (default: below the cache directory)')
-  .option(
-    '--sections <names...>',
-    'beside the reference case: concurrency, interconnect, footprint, programs (default: all)',
+  .addOption(
+    new Option(
+      '--sections <names...>',
+      'beside the reference case, which is always measured (default: all)',
+    ).choices(['reference', ...SECTIONS]),
   )
   .action(async (flags) => {
     const { runRestoreBench } = await import('../../bench/restore/run.ts');
@@ -86,6 +90,18 @@ bench
       deviceDirectory: device,
       sections,
     });
+  });
+
+bench
+  .command('table')
+  .description('the tables of a restore bench’s JSON as Markdown, printed or put between two marker lines')
+  .argument('<json>', 'what bench restore has written')
+  .option('--into <document>', 'write them into this document, e.g. docs/benchmarks.md')
+  .action(async (json: string, { into }: { into?: string }) => {
+    const { intoDocument, reportMarkdown } = await import('../../bench/restore/markdown.ts');
+    const markdown = reportMarkdown(JSON.parse(readFileSync(json, 'utf8')));
+    if (into === undefined) process.stdout.write(markdown);
+    else writeFileSync(into, intoDocument(readFileSync(into, 'utf8'), markdown));
   });
 
 bench

@@ -14,7 +14,7 @@
  *
  * The network is the machine's own, so that CRIU reaches a page server of ours on 127.0.0.1.
  */
-import { copyFileSync, existsSync, globSync, mkdirSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -45,14 +45,16 @@ const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--propagation
 
 const ENTER = `
 mount --bind "$ROOT" "$DIR/root" && cd "$DIR/root" || exit 9
-mount -t tmpfs run run && mkdir run/test run/images run/old && mount --bind "$DIR" run/test || exit 9
-mount --bind "$IMAGES" run/images || exit 9
+mount -t tmpfs run run && mkdir run/test run/images run/state run/old && mount --bind "$DIR" run/test || exit 9
+mount --bind "$IMAGES" run/images && mount --bind "$DIR/state" run/state || exit 9
 for mount in $MOUNTS; do mkdir "run/\${mount%%=*}" && mount --bind "\${mount#*=}" "run/\${mount%%=*}" || exit 9; done
 mount -t proc proc proc && mount -t sysfs sys sys && mount -t tmpfs dev dev || exit 9
 for node in null zero random urandom; do touch dev/$node; mount --bind /dev/$node dev/$node || exit 9; done
 pivot_root . run/old && umount -l run/old || exit 9
 exec "$@"
 `;
+
+const JOIN_CGROUP = '[ -z "$CGROUP" ] || echo $$ > "$CGROUP/cgroup.procs" || exit 9; exec "$@"';
 
 const SHELL_LOOP = `
 echo 'exit 0'
@@ -62,9 +64,14 @@ while read -r line; do eval "$line"; echo "exit $?"; done
 /** Run before the program that is to be dumped: its pid and those of its threads are free in a new namespace. */
 export const PIDS_FROM_1000 = 'echo 999 > /proc/sys/kernel/ns_last_pid';
 
-/** Makes the directory that a world shows at /run/test, with these programs in its bin. */
+/**
+ * Makes the directory that a world shows at /run/test, with these programs in its bin. Its `state` is at
+ * /run/state, where any user may write.
+ */
 export function prepareDirectory(directory: string, programs: readonly string[] = []): void {
-  for (const name of ['root', 'images', 'work', 'bin']) mkdirSync(join(directory, name), { recursive: true });
+  for (const name of ['root', 'images', 'work', 'bin', 'state'])
+    mkdirSync(join(directory, name), { recursive: true });
+  chmodSync(join(directory, 'state'), 0o777);
   for (const program of programs) copyFileSync(program, join(directory, 'bin', basename(program)));
 }
 
@@ -82,12 +89,16 @@ export interface WorldOptions {
   images?: string;
   /** More directories, by their name below /run. */
   mounts?: Readonly<Record<string, string>>;
+  /** The path of a cgroup v2 for all processes inside. */
+  cgroup?: string;
 }
 
 /** @param directory made by prepareDirectory; at /run/test inside */
 export async function openWorld(directory: string, options: WorldOptions = {}): Promise<World> {
-  const subprocess = execa('unshare', [...NAMESPACES, 'sh', '-c', ENTER, 'enter', 'bash', '-c', SHELL_LOOP], {
+  const shell = ['sh', '-c', ENTER, 'enter', 'bash', '-c', SHELL_LOOP];
+  const subprocess = execa('sh', ['-c', JOIN_CGROUP, 'join', 'unshare', ...NAMESPACES, ...shell], {
     env: {
+      CGROUP: options.cgroup ?? '',
       ROOT: guestRootfs ?? '',
       DIR: directory,
       IMAGES: options.images ?? join(directory, 'images'),

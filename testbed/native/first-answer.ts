@@ -19,6 +19,7 @@ export function askFirst(workload: NativeWorkload, directory: string): FirstAnsw
   const client = execa(FIRST_ANSWER, [workload.address(directory), String(DEADLINE_MS)], {
     input: workload.request,
     encoding: 'buffer',
+    stripFinalNewline: false, // an answer may end with one
     reject: false,
     timeout: DEADLINE_MS + 1_000,
     killSignal: 'SIGKILL',

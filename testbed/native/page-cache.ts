@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { OffloadError } from '../../platform/errors.ts';
+import { EVICT } from './programs.ts';
 
 const TIMEOUT_MS = 120_000;
 
@@ -13,12 +14,7 @@ async function filesBelow(directory: string): Promise<string[]> {
 
 /** @throws {OffloadError} internal, when part of a file stays in memory */
 export async function evict(directory: string): Promise<void> {
-  const files = await filesBelow(directory);
-  for (const file of files) {
-    // posix_fadvise(DONTNEED) over the whole file, after its dirty pages have been written.
-    const flags = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none'];
-    await execa('dd', [`of=${file}`, ...flags], { timeout: TIMEOUT_MS });
-  }
+  await execa(EVICT, await filesBelow(directory), { timeout: TIMEOUT_MS });
   const bytes = await residentBytes(directory);
   if (bytes > 0)
     throw new OffloadError('internal', `evict ${directory}: ${bytes} bytes stay in the page cache`);
@@ -35,7 +31,5 @@ export async function residentBytes(directory: string): Promise<number> {
 
 /** Reads every file once, so that the next read is answered from memory. */
 export async function readIn(directory: string): Promise<void> {
-  for (const file of await filesBelow(directory)) {
-    await execa('dd', [`if=${file}`, 'of=/dev/null', 'bs=1M', 'status=none'], { timeout: TIMEOUT_MS });
-  }
+  await execa('cat', await filesBelow(directory), { timeout: TIMEOUT_MS, stdout: 'ignore' });
 }

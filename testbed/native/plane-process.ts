@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { OrderEntry, OrderLog } from '../../offload-plane/order-log/contract.ts';
 import { loadOrderLog, toOrderLog } from '../../offload-plane/order-log/load.ts';
@@ -56,14 +56,14 @@ const pageServer: PageServer = createPageServer({
 const pagers = createServer((socket) => pageServer.acceptPager(socket, GUEST));
 await new Promise<void>((resolve) => pagers.listen(pagerSocket, resolve));
 
-/** One connection on a port of its own. */
-async function takeOne(serve: (socket: Socket) => void): Promise<number> {
+/** One connection, on a port of its own or on a Unix socket. */
+async function takeOne(where: ListenOptions, serve: (socket: Socket) => void): Promise<Server> {
   const server: Server = createServer({ noDelay: true }, (socket) => {
     server.close();
     serve(socket);
   });
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
-  return (server.address() as AddressInfo).port;
+  await new Promise<void>((resolve) => server.listen(where, resolve));
+  return server;
 }
 
 async function orderFor(reader: CheckpointReader, name: string | undefined): Promise<OrderLog | undefined> {
@@ -137,15 +137,15 @@ async function restoreEnd(call: { session: string; keepOrderAs?: string }): Prom
   }
 }
 
-async function beginDump(checkpoint: string): Promise<{ port: number }> {
+async function beginDump(checkpoint: string, socketPath: string): Promise<object> {
   const writer = await store.begin(checkpoint);
   const { promise, resolve, reject } = Promise.withResolvers<{ durationMs: number }>();
   promise.catch(() => {});
-  const port = await takeOne((socket) => {
+  await takeOne({ path: socketPath }, (socket) => {
     receiveDump(socket, writer, { idleDeadlineMs: IDLE_MS }).then(resolve, reject);
   });
   dumps.set(checkpoint, { writer, received: promise });
-  return { port };
+  return {};
 }
 
 async function finishDump(checkpoint: string, imagesDirectory: string): Promise<DumpEnd> {
@@ -189,12 +189,12 @@ async function writeStockImages(checkpoint: string, directory: string): Promise<
 
 async function serveStock(checkpoint: string): Promise<{ port: number }> {
   const reader = await store.open(checkpoint);
-  const port = await takeOne((socket) => {
+  const server = await takeOne({ host: '127.0.0.1', port: 0 }, (socket) => {
     serveCriuGet(socket, reader, { idleDeadlineMs: IDLE_MS })
       .catch(() => undefined) // CRIU's own end says what became of it
       .finally(() => reader.close());
   });
-  return { port };
+  return { port: (server.address() as AddressInfo).port };
 }
 
 async function deriveOrder(call: PlaneCalls['deriveOrder'][0]): Promise<{ pageCount: number }> {
@@ -204,7 +204,7 @@ async function deriveOrder(call: PlaneCalls['deriveOrder'][0]): Promise<{ pageCo
 }
 
 const calls: { [Name in CallName]: (argument: PlaneCalls[Name][0]) => Promise<PlaneCalls[Name][1]> } = {
-  beginDump: ({ checkpoint }) => beginDump(checkpoint),
+  beginDump: ({ checkpoint, socket }) => beginDump(checkpoint, socket),
   finishDump: ({ checkpoint, imagesDirectory }) => finishDump(checkpoint, imagesDirectory),
   serveStock: ({ checkpoint }) => serveStock(checkpoint),
   openRestore,

@@ -46,8 +46,8 @@ export interface DumpEnd {
 
 /** Name of each call, its argument and its answer. */
 export interface PlaneCalls {
-  /** Answers the port for `criu dump --page-server`. */
-  beginDump: [{ checkpoint: string }, { port: number }];
+  /** The dump comes over a connection to this Unix socket. */
+  beginDump: [{ checkpoint: string; socket: string }, object];
   finishDump: [{ checkpoint: string; imagesDirectory: string }, DumpEnd];
   /** Answers the port for `criu lazy-pages --page-server`. */
   serveStock: [{ checkpoint: string }, { port: number }];

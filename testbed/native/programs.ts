@@ -9,8 +9,11 @@ const PROGRAM_SOURCES = join(import.meta.dirname, 'programs');
 export const PAGER = join(PAGER_SOURCES, 'build/offload-pager');
 export const SCATTERED_HEAP = join(PROGRAM_SOURCES, 'build/scattered-heap');
 export const WITHOUT_IO_URING = join(PROGRAM_SOURCES, 'build/without-io-uring');
+export const WITH_SOCKET = join(PROGRAM_SOURCES, 'build/with-socket');
 export const RELAY = join(PROGRAM_SOURCES, 'build/relay');
 export const FIRST_ANSWER = join(PROGRAM_SOURCES, 'build/first-answer');
+
+export const EVICT = join(PROGRAM_SOURCES, 'build/evict');
 
 /** Test files run side by side, and make knows nothing of another make: one at a time. */
 async function makeIn(directory: string): Promise<void> {

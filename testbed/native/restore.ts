@@ -7,7 +7,7 @@ import { linkSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Policy } from '../../offload-plane/page-server/contract.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import { scratchDirectory } from './checkpoint.ts';
+import { copyState, scratchDirectory } from './checkpoint.ts';
 import { CRIU_OPTIONS, openWorld, prepareDirectory, type World } from './criu-world.ts';
 import { askFirst, monotonicMs } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
@@ -24,6 +24,8 @@ export interface NativeCheckpoint {
   stockImages: string;
   /** Its id in the plane's store. */
   id: string;
+  /** What it had in /run/state, if it has files there. */
+  state?: string;
 }
 
 export type RestoreWay =
@@ -80,6 +82,7 @@ export async function restoreOnce(
   let world: World | undefined;
   try {
     const images = way.kind === 'stock' ? stockImages(checkpoint, way.how) : join(directory, 'images');
+    if (checkpoint.state !== undefined) await copyState(checkpoint.state, join(directory, 'state'));
     const { mounts = {} } = checkpoint.workload;
     world = await openWorld(directory, { images, mounts });
     // As on a machine that ran CRIU before: what it found out about the kernel lies in /run/criu.kdat.

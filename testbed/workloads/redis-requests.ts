@@ -53,16 +53,32 @@ function encodeSets(values: RedisValues, from: number, to: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** GETs and a DBSIZE in one pipeline; every value is compared with what it must be. */
+/** GETs and a DBSIZE in one pipeline. */
+export function encodeGets(indices: readonly number[]): Buffer {
+  return Buffer.concat([
+    ...indices.map((index) => encodeCommand('GET', keyOf(index))),
+    encodeCommand('DBSIZE'),
+  ]);
+}
+
+/** Every value is compared with what it must be. */
 export async function getAndVerify(
   connection: RedisConnection,
   values: RedisValues,
   keyCount: number,
   indices: readonly number[],
 ): Promise<void> {
-  const commands = indices.map((index) => encodeCommand('GET', keyOf(index)));
-  commands.push(encodeCommand('DBSIZE'));
-  const replies = await connection.send(Buffer.concat(commands), commands.length);
+  const replies = await connection.send(encodeGets(indices), indices.length + 1);
+  checkGets(replies, values, keyCount, indices);
+}
+
+/** @throws {OffloadError} corrupt_page, when the replies are not those that `encodeGets` of the keys deserves */
+export function checkGets(
+  replies: readonly Reply[],
+  values: RedisValues,
+  keyCount: number,
+  indices: readonly number[],
+): void {
   for (const [at, index] of indices.entries()) {
     const reply = replies[at];
     const value = reply?.kind === 'bulk' ? reply.value : undefined;

@@ -12,6 +12,8 @@
  *   unmap         munmap of the fourth eighth
  *   churn SEED N  every thread does N things at random with pages of its own: looks at them, writes, discards,
  *                 moves and unmaps them, forks children that do the same; and looks at pages that all look at
+ *   look N        page N
+ *   protect N     page N and all behind it become read-only, and so a mapping of their own
  *   random        what getrandom gives this process and a child of its own: 64 bytes each, in hexadecimal
  *   where         the heap's address
  *   quit
@@ -35,14 +37,7 @@
 #define WORDS (PAGE / 8)
 #define ZEROED UINT32_MAX
 
-#define UNUSED_BYTES (16ull << 30)
-
 static char *heap;
-/*
- * Addresses that no thread has used before. Were one to move pages to where another has just unmapped some, the
- * kernel could tell of the two in the wrong order.
- */
-static char *unused;
 static uint64_t page_count;
 static int thread_count;
 /* Of each page: its place, none when it is unmapped; and what it holds: 0, ZEROED or the number of a write. */
@@ -145,12 +140,17 @@ static int unmap(uint64_t page, uint64_t count)
 	return 0;
 }
 
-/* To a place of their own, or over the pages that begin with `onto`: those are gone then. */
+/*
+ * To where there is room, which is often where another thread has just made some; or over the pages that begin with
+ * `onto`: those are gone then.
+ */
 static int move(uint64_t page, uint64_t count, const uint64_t *onto)
 {
-	char *target = onto ? shadows[*onto].place : __sync_fetch_and_add(&unused, count * PAGE);
+	char *target = onto ? shadows[*onto].place
+			    : mmap(NULL, count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *place = mremap(shadows[page].place, count * PAGE, count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target);
-	if (place == MAP_FAILED && errno == EFAULT && !onto) /* they lie in several mappings: not at once then */
+	/* They lie in several mappings: not at once then. Whether the target is still there differs between kernels. */
+	if (place == MAP_FAILED && errno == EFAULT && !onto)
 		return 0;
 	if (place == MAP_FAILED)
 		return 1;
@@ -358,6 +358,12 @@ static void serve(char *line)
 		reshape(move(2 * eighth, eighth, NULL));
 	else if (!strncmp(line, "unmap", 5))
 		reshape(unmap(3 * eighth, eighth));
+	else if (sscanf(line, "look %llu", &count) == 1) {
+		wrong = 0;
+		check_page(count);
+		answer();
+	} else if (sscanf(line, "protect %llu", &count) == 1)
+		reshape(mprotect(heap + count * PAGE, (page_count - count) * PAGE, PROT_READ));
 	else if (!strncmp(line, "random", 6))
 		draw_random();
 	else if (!strncmp(line, "where", 5))
@@ -372,7 +378,6 @@ static void warm(void)
 {
 	heap = mmap(NULL, page_count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	madvise(heap, page_count * PAGE, MADV_NOHUGEPAGE); /* pages are counted one by one */
-	unused = mmap(NULL, UNUSED_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	shadows = mmap(NULL, page_count * sizeof(*shadows), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (uint64_t page = 0; page < page_count; page++) {
 		shadows[page].place = heap + page * PAGE;

@@ -7,11 +7,45 @@ import { PARTS, row } from './sample-report.ts';
 
 const named = (gates: Gate[], name: string) => gates.find((gate) => gate.name === name)!;
 
-test('the best of our policies is set against the peers', async () => {
-  const rows = [await row('stock eager', 300), await row('our lazy', 150), await row('our ordered', 100)];
+test('the better of ordered and prefill is set against the peers, and named', async () => {
+  const rows = [
+    await row('stock eager', 300),
+    await row('our lazy', 50),
+    await row('our prefill', 150),
+    await row('our ordered', 100),
+  ];
   const gate = named(gatesOf({ rows, ...PARTS }), 'stock eager ÷ ours best, warm');
   assert.is(gate.value, 3);
   assert.ok(gate.met);
+  assert.is(gate.of, 'stock eager 300 ms ÷ our ordered 100 ms');
+});
+
+test('one policy stands for all figures of a ratio', async () => {
+  const section = 'footprint' as const;
+  const rows = [
+    await row('our ordered', 100, { section, heapMiB: 32 }),
+    await row('our prefill', 110, { section, heapMiB: 32 }),
+    await row('our ordered', 80, { section, heapMiB: 8 }),
+    await row('our prefill', 200, { section, heapMiB: 8 }),
+  ];
+  const gate = named(gatesOf({ rows, ...PARTS }), 'ours best at 32 MiB ÷ at 8 MiB');
+  assert.is(gate.of, 'our ordered 100 ms ÷ our ordered 80 ms');
+});
+
+test('a line that does not rise counts as one round trip', async () => {
+  const at = (latencyUs: number) => ({ section: 'latency' as const, latencyUs });
+  const rows = [
+    await row('our ordered', 100),
+    await row('our ordered', 100, at(0)),
+    await row('our ordered', 99, at(200)),
+    await row('stock lazy, our server', 100, at(0)),
+    await row('stock lazy, our server', 2_100, at(200)),
+  ];
+  const gate = named(
+    gatesOf({ rows, ...PARTS }),
+    'TTFR per µs of interconnect latency, stock lazy ÷ ours best',
+  );
+  assert.is(gate.value, 10 / 0.002);
 });
 
 test('what was not measured is not met', async () => {
@@ -39,7 +73,7 @@ test('dumps are judged by the time the process stood still', async () => {
     { into: 'directory' as const, workload: 'heap', frozenMs: await statisticsOf([20]) },
   ];
   const gates = gatesOf({ rows: [], ...PARTS, dumps });
-  assert.is(named(gates, 'time frozen, dump into store ÷ directory').value, 1.2);
+  assert.is(named(gates, 'time frozen, dump into our store ÷ into a directory').value, 1.2);
 });
 
 test('the slope is that of the line through the medians', async () => {

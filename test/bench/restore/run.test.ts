@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { SECTIONS } from '../../../bench/restore/plan.ts';
+import { REAL_PROGRAMS } from '../../../bench/restore/real-programs.ts';
 import type { BenchReport } from '../../../bench/restore/report.ts';
 import { runRestoreBench } from '../../../bench/restore/run.ts';
 import { criuMissing } from '../../../testbed/native/criu-world.ts';
@@ -19,6 +21,15 @@ async function small(): Promise<void> {
     report.gates.filter(({ value }) => value === undefined).map(({ name }) => name),
     [],
   );
+  assert.equal(
+    report.sections.map(({ name, cuts }) => [name, cuts]),
+    ['reference', ...SECTIONS].map((name) => [name, []]),
+  );
+  for (const program of Object.keys(REAL_PROGRAMS)) {
+    const isMeasured = report.rows.some((row) => row.workload.startsWith(`${program}-`));
+    const isSkipped = report.skipped.some(({ what }) => what === program);
+    assert.ok(isMeasured !== isSkipped, program);
+  }
   const faultsOf = (variant: string) =>
     report.rows.find((row) => row.section === 'reference' && row.variant === variant)!.faultCount!.p50;
   assert.ok(faultsOf('our lazy') >= report.reference.touchedPageCount);

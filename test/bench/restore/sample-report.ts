@@ -13,7 +13,7 @@ export async function row(variant: string, ttfrMs: number, more: Partial<Row> = 
   };
 }
 
-export const PARTS = { dumps: [], footprintGateMiB: [32, 8] as const };
+export const PARTS = { dumps: [], footprintGateMiB: [32, 8] as const, concurrency: 8 };
 
 export async function sampleReport(rows: Row[]): Promise<BenchReport> {
   return {
@@ -21,7 +21,19 @@ export async function sampleReport(rows: Row[]): Promise<BenchReport> {
     durationS: 1,
     machine: { cpus: 'a <processor>', cpuCount: 2, memoryMiB: 1_024, kernel: '6.12', node: 'v24' },
     reference: { heapMiB: 16, touchedPageCount: 300, repetitions: 1 },
-    gates: [{ name: 'a ratio', value: 2, gate: 3, aim: 4, sense: 'at least', met: false }],
+    sections: [{ name: 'reference', budgetS: 60, tookS: 70, cuts: ['reference case: 1 of 2 rounds'] }],
+    skipped: [{ section: 'programs', what: 'redis', reason: 'it is not there' }],
+    gates: [
+      {
+        name: 'a ratio',
+        of: 'this 4 ms ÷ that 2 ms',
+        value: 2,
+        gate: 3,
+        aim: 4,
+        sense: 'at least',
+        met: false,
+      },
+    ],
     rows,
     dumps: [{ into: 'store', workload: 'heap', frozenMs: await statisticsOf([5]) }],
     timelines: [

@@ -3,9 +3,8 @@
  * often. Killed while its code is in the program, CRIU can lose it: no freezing beforehand prevents that. What
  * holds: no byte is ever wrong, nothing stays in the store, and the program runs on or is dead, never in between.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,17 +12,20 @@ import { receiveDump } from '../../../offload-plane/page-server/receive-dump.ts'
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { prepareDirectory, type ServedHeap, serveHeap } from '../../helpers/criu.ts';
-import { askHeap, heapPid, listen } from '../../helpers/native-restore.ts';
+import { makeCgroup } from '../../helpers/cgroup.ts';
+import { askHeap, heapPid, type ServedHeap, serveHeap } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
+import { listen, pageServerAt } from '../../helpers/native-restore.ts';
+import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
-import { buildPrograms, criuMissing, makeCgroup } from './criu-world.ts';
 
 const HEAP_MIB = 16;
 const ANSWER_MS = 5_000;
 const NEVER_S = 30;
 const cgroup = criuMissing === '' ? makeCgroup() : undefined;
-const scratch = mkdtempSync(join(tmpdir(), 'dump-killed-'));
+const scratch = tempDirectory('dump-killed');
 let store: PageStore;
 let dumpCount = 0;
 
@@ -34,7 +36,6 @@ test.before(async () => {
 test.after(async () => {
   await cgroup?.remove();
   await store.close();
-  rmSync(scratch, { recursive: true, force: true });
 });
 
 interface Program {
@@ -45,9 +46,8 @@ interface Program {
 async function startProgram(freezer: string | undefined): Promise<Program> {
   const directory = join(scratch, `program-${dumpCount}`);
   mkdirSync(directory);
-  prepareDirectory(directory);
-  const served = await serveHeap(directory, HEAP_MIB, 3, freezer);
-  if (freezer !== undefined) writeFileSync(join(freezer, 'cgroup.procs'), String(heapPid(served.pid)));
+  const served = await serveHeap(directory, { mib: HEAP_MIB, threadCount: 3 }, freezer);
+  if (freezer !== undefined) writeFileSync(join(freezer, 'cgroup.procs'), String(heapPid(served.world.pid)));
   return { directory, served };
 }
 
@@ -65,8 +65,10 @@ async function dumpAndKill(program: Program, delayS: number, freezer: string | u
   });
   const port = await listen(server, { host: '127.0.0.1', port: 0 });
   if (freezer !== undefined) await freeze(freezer, true);
+  const freezes = freezer === undefined ? '' : '--freeze-cgroup /run/freezer';
+  const options = `--leave-running ${freezes} ${pageServerAt(port)}`;
   const startedMs = performance.now();
-  const exitCode = await withDeadline(program.served.dumpAndKill(port, delayS), 60_000, 'dump');
+  const exitCode = await withDeadline(program.served.dumpAndKill(options, delayS), 60_000, 'dump');
   const tookMs = performance.now() - startedMs;
   if (freezer !== undefined) await freeze(freezer, false);
   server.close();
@@ -75,7 +77,7 @@ async function dumpAndKill(program: Program, delayS: number, freezer: string | u
 }
 
 async function outcome(program: Program): Promise<'runs' | 'stopped' | 'lost'> {
-  const pid = heapPid(program.served.pid);
+  const pid = heapPid(program.served.world.pid);
   if (pid === undefined) return 'lost';
   const stopped = /^State:\s*[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   if (stopped) process.kill(pid, 'SIGCONT');
@@ -87,8 +89,7 @@ async function outcome(program: Program): Promise<'runs' | 'stopped' | 'lost'> {
 }
 
 function killTest(title: string, freezer: string | undefined): void {
-  if (criuMissing !== '') console.log(`skipped: ${title}: ${criuMissing}`);
-  else test(title, () => killMany(freezer));
+  criuTest(title, () => killMany(freezer));
 }
 
 async function killMany(freezer: string | undefined): Promise<void> {
@@ -109,11 +110,11 @@ async function killMany(freezer: string | undefined): Promise<void> {
         windowMs = Math.min(windowMs, tookMs); // the first was slower than those that follow
       }
       if (end !== 'lost') continue;
-      await program.served.end();
+      await program.served.world.close();
       program = await startProgram(freezer);
     }
   } finally {
-    await program.served.end();
+    await program.served.world.close();
   }
   console.log(`after kills of CRIU: ${JSON.stringify(ends)}`);
   assert.is(store.usedBytes, 0);

@@ -10,6 +10,7 @@ import {
   decodeHeader,
   decodeRanges,
   encodeFrame,
+  encodePages,
   encodeRanges,
   type FrameHeader,
   FrameType,
@@ -114,10 +115,15 @@ export class FakePlane {
   }
 
   sendPages(vaddr: bigint, pageCount: number, flags: number, spoil?: (payload: Buffer) => void): void {
-    const payload = Buffer.from(this.bytesAt(vaddr, pageCount));
-    const value = frameDigest(payload);
-    spoil?.(payload);
-    this.send({ type: FrameType.PAGES, task: TASK, vaddr, pageCount, flags, value }, payload);
+    this.sendRanges([{ task: TASK, vaddr, pageCount }], flags, spoil);
+  }
+
+  /** In one frame. */
+  sendRanges(ranges: readonly PageRange[], flags: number, spoil?: (payload: Buffer) => void): void {
+    const pages = Buffer.concat(ranges.map(({ vaddr, pageCount }) => this.bytesAt(vaddr, pageCount)));
+    const value = frameDigest(pages);
+    spoil?.(pages);
+    this.sendRaw(encodePages({ flags, value }, ranges, pages));
   }
 
   /** Everything in these ranges; as the tests are small, without regard to credit. */

@@ -9,6 +9,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   encodeFrame,
+  encodePages,
   encodeRanges,
   FrameType,
   HEADER_BYTES,
@@ -16,17 +17,10 @@ import {
   PageFlag,
 } from '../../../interconnect/page-protocol.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { childrenOf } from '../../helpers/native-restore.ts';
+import { childrenOf } from '../../helpers/criu-heap.ts';
+import { ASAN_PAGER, make, PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
-import {
-  ASAN_PAGER,
-  make,
-  PAGER,
-  removeAll,
-  scratchDirectory,
-  startPager,
-  writeScratch,
-} from './criu-world.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { frameDigest } from './fake-plane.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../../interconnect/golden');
@@ -73,7 +67,6 @@ const AT_ONCE = 4;
 test.before(async () => {
   await make('all', 'asan');
 });
-test.after(removeAll);
 
 function writeNumber(frame: Buffer, offset: number, bytes: number, value: bigint): void {
   for (let i = 0; i < bytes; i++) frame[offset + i] = Number((value >> BigInt(8 * i)) & 0xffn);
@@ -134,6 +127,16 @@ function spoil(frames: Buffer[], draw: Draw): void {
       };
       frames.splice(at, 0, encodeFrame(header, payload));
     },
+    () => {
+      const pages = Buffer.alloc((1 + draw(64)) * PAGE_BYTES, draw(256));
+      const vaddr = golden('map').readBigUInt64LE(HEADER_BYTES + 8);
+      const ranges = Array.from({ length: draw(66) }, () => ({
+        task: draw(4) > 0 ? 42 : 43,
+        vaddr: draw(4) > 0 ? vaddr + BigInt(draw(4) * PAGE_BYTES) : odd(),
+        pageCount: draw(8) > 0 ? draw(4) : Number(odd() & 0xffff_ffffn),
+      }));
+      frames.splice(at, 0, encodePages({ flags: 1 << draw(3), value: frameDigest(pages) }, ranges, pages));
+    },
   ];
   ways[draw(ways.length)]!();
 }
@@ -147,7 +150,7 @@ function conversation(draw: Draw): Buffer {
 /** What the pager makes of these bytes from its plane, and of noise from CRIU. */
 async function converse(seed: number): Promise<void> {
   const draw = seeded(seed);
-  const directory = scratchDirectory();
+  const directory = tempDirectory('pager');
   const bytes = conversation(draw);
   const plane = createServer((socket) => {
     socket.on('error', () => {});
@@ -156,7 +159,7 @@ async function converse(seed: number): Promise<void> {
     socket.write(bytes.subarray(0, cut));
     socket.end(bytes.subarray(cut));
   }).listen(join(directory, 'plane.sock'));
-  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const token = writeInto(directory, 'token', Buffer.alloc(32));
   const pager = startPager(
     [
       ...[
@@ -203,7 +206,7 @@ async function floods(
   first: readonly Buffer[],
   then: (write: (bytes: Buffer) => Promise<void>) => Promise<void>,
 ) {
-  const directory = scratchDirectory();
+  const directory = tempDirectory('pager');
   const plane = createServer((socket) => {
     socket.on('error', () => {});
     for (const bytes of first) socket.write(bytes);
@@ -218,7 +221,7 @@ async function floods(
       });
     void then(write);
   }).listen(join(directory, 'plane.sock'));
-  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const token = writeInto(directory, 'token', Buffer.alloc(32));
   const pager = startPager(
     [
       ...['--connect', `unix:${join(directory, 'plane.sock')}`, '--token-file', token],
@@ -233,8 +236,7 @@ async function floods(
 test('a plane that sends beyond its credit is given up before memory fills', async () => {
   const ranges = [{ task: 1, vaddr: 0x10000n, pageCount: 64 }];
   const payload = Buffer.alloc(64 * PAGE_BYTES, 7);
-  const header = { type: FrameType.PAGES, flags: PageFlag.PUSH, task: 1, vaddr: 0x10000n, pageCount: 64 };
-  const frame = encodeFrame({ ...header, value: frameDigest(payload) }, payload);
+  const frame = encodePages({ flags: PageFlag.PUSH, value: frameDigest(payload) }, ranges, payload);
   const first = [
     encodeFrame({ type: FrameType.MAP }, encodeRanges(ranges)),
     encodeFrame({ type: FrameType.MAP_END, value: 64n }),

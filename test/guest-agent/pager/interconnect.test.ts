@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import {
   checkpointIntoStore,
   type HeapCheckpoint,
@@ -13,8 +14,8 @@ import {
   type NativeRestoreOptions,
   startRestore,
 } from '../../helpers/native-restore.ts';
+import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
-import { buildPrograms, criuMissing } from './criu-world.ts';
 
 const DEADLINE_MS = 20_000;
 let checkpoint: HeapCheckpoint;
@@ -74,8 +75,7 @@ function wireTest(
   body: (world: World) => Promise<void>,
   options: Partial<NativeRestoreOptions> = {},
 ): void {
-  if (criuMissing === '') test(title, () => inWorld(body, options));
-  else console.log(`skipped: ${title}: ${criuMissing}`);
+  criuTest(title, () => inWorld(body, options));
 }
 
 async function inWorld(
@@ -195,33 +195,32 @@ wireTest(
   },
 );
 
-if (criuMissing === '')
-  test('connections cut and stalled at random points leave every byte right', async () => {
-    for (const seed of seedsOf('PAGER_CUT_SEEDS', 8)) {
-      const draw = seeded(seed);
-      const session = { faultsDryUpMs: 1 + draw(60) };
-      const body = async (world: World) => {
-        const { native, wires } = world;
-        await native.pager.ready;
-        const commands = [`churn ${seed} 200`, 'walk', 'fork'];
-        const answers = native.restored.then(async () => {
-          const given = [];
-          for (const command of commands) given.push(await native.ask(command));
-          return given;
-        });
-        for (let cuts = 1 + draw(5); cuts > 0; cuts--) {
-          await delay(draw(150));
-          if (draw(3) > 0) native.plane.cut();
-          else wires.at(-1)!.stall();
-        }
-        await world.expectWhole(answers);
-      };
-      await inWorld(body, { session, pagerArgs: ['--deadline-ms', '3000'] }).catch((error: unknown) => {
-        throw new Error(`seed ${seed} (PAGER_CUT_SEEDS_FROM=${seed} PAGER_CUT_SEEDS=1): ${error}`, {
-          cause: error,
-        });
+criuTest('connections cut and stalled at random points leave every byte right', async () => {
+  for (const seed of seedsOf('PAGER_CUT_SEEDS', 8)) {
+    const draw = seeded(seed);
+    const session = { faultsDryUpMs: 1 + draw(60) };
+    const body = async (world: World) => {
+      const { native, wires } = world;
+      await native.pager.ready;
+      const commands = [`churn ${seed} 200`, 'walk', 'fork'];
+      const answers = native.restored.then(async () => {
+        const given = [];
+        for (const command of commands) given.push(await native.ask(command));
+        return given;
       });
-    }
-  });
+      for (let cuts = 1 + draw(5); cuts > 0; cuts--) {
+        await delay(draw(150));
+        if (draw(3) > 0) native.plane.cut();
+        else wires.at(-1)!.stall();
+      }
+      await world.expectWhole(answers);
+    };
+    await inWorld(body, { session, pagerArgs: ['--deadline-ms', '3000'] }).catch((error: unknown) => {
+      throw new Error(`seed ${seed} (PAGER_CUT_SEEDS_FROM=${seed} PAGER_CUT_SEEDS=1): ${error}`, {
+        cause: error,
+      });
+    });
+  }
+});
 
 test.run();

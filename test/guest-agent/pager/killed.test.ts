@@ -8,25 +8,19 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toOrderLog } from '../../../offload-plane/order-log/load.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
+import { makeCgroup } from '../../helpers/cgroup.ts';
+import { childrenOf } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import {
   checkpointIntoStore,
-  childrenOf,
   type HeapCheckpoint,
   type NativeRestore,
   startRestore,
 } from '../../helpers/native-restore.ts';
+import { buildPrograms, DYING_PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
-import {
-  buildPrograms,
-  criuMissing,
-  DYING_PAGER,
-  makeCgroup,
-  removeAll,
-  scratchDirectory,
-  startPager,
-  writeScratch,
-} from './criu-world.ts';
 
 const HEAP_MIB = 32;
 const THREAD_COUNT = 3;
@@ -35,11 +29,6 @@ const DEADLINE_MS = 20_000;
 /** Longer than a restore with its churn takes here; a kill that comes after the end does nothing. */
 const KILL_WINDOW_MS = 500;
 let checkpoint: HeapCheckpoint;
-
-function criuTest(title: string, body: () => Promise<void>): void {
-  if (criuMissing === '') test(title, body);
-  else console.log(`skipped: ${title}: ${criuMissing}`);
-}
 
 const cgroup = criuMissing === '' ? makeCgroup() : undefined;
 
@@ -52,7 +41,6 @@ test.before(async () => {
 test.after(async () => {
   await cgroup?.remove();
   await checkpoint?.remove();
-  removeAll();
 });
 
 function start(seed: number, draw: Draw): Promise<NativeRestore> {
@@ -252,6 +240,19 @@ criuTest('pagers that are killed one after the other end the container in the en
   });
 });
 
+criuTest('a pager that is stuck is killed, and its successor finishes', async () => {
+  await asking('hung', async (native) => {
+    assert.is(await native.ask('touch 10 1'), 'ok');
+    process.kill(onlyChild(native.pager.pid), 'SIGSTOP');
+    assert.is(await native.ask('walk'), 'ok');
+    await native.session.markFirstResponse();
+    const { exitCode, stderr } = await native.pager.ended;
+    assert.is(exitCode, 0, stderr);
+    assert.match(stderr, /pager is stuck: no sign of it within 4 s\n.*successor 1 of 8/);
+    assert.ok((await native.session.done).memoryVerified);
+  });
+});
+
 criuTest('a pager that is stuck is killed when it is told to end, and the container with it', async () => {
   await asking('stuck', async (native) => {
     process.kill(onlyChild(native.pager.pid), 'SIGSTOP');
@@ -262,9 +263,9 @@ criuTest('a pager that is stuck is killed when it is told to end, and the contai
 });
 
 criuTest('a pager that is killed before it is ready is not replaced', async () => {
-  const directory = scratchDirectory();
+  const directory = tempDirectory('pager');
   const plane = createServer(() => {}).listen(join(directory, 'plane.sock'));
-  const token = writeScratch(directory, 'token', Buffer.alloc(32));
+  const token = writeInto(directory, 'token', Buffer.alloc(32));
   const pager = startPager([
     ...['--connect', `unix:${join(directory, 'plane.sock')}`, '--token-file', token],
     ...['--work-dir', directory],

@@ -1,24 +1,19 @@
-import { closeSync, existsSync, openSync, readSync, watch } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  ask,
-  buildPrograms,
-  HEAP,
-  MEMCHECK,
-  removeAll,
-  scratchDirectory,
-  writeScratch,
-} from './criu-world.ts';
+import { askHeap } from '../../helpers/criu-heap.ts';
+import { buildPrograms, HEAP, MEMCHECK } from '../../helpers/pager-program.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
 import { loadHasher } from './hasher.ts';
 
 const { digest64 } = await loadHasher();
 const PAGE_BYTES = 4096;
 const PAGE_COUNT = 4 * 256;
 const TASK = 5;
-const directory = scratchDirectory();
+const directory = tempDirectory('memcheck');
 const abort = new AbortController();
 let pid = 0;
 let heapStart = 0n;
@@ -26,27 +21,12 @@ let heapStart = 0n;
 test.before(async () => {
   await buildPrograms();
   const socket = join(directory, 'heap.sock');
-  const listening = waitForFile(directory, `${socket}.ready`);
   const heap = execa(HEAP, [socket, '4', '1', '0'], { reject: false, cancelSignal: abort.signal });
   pid = heap.pid!;
-  await listening;
-  heapStart = BigInt((await ask(socket, 'where'))!);
+  await until('the heap program', () => existsSync(`${socket}.ready`));
+  heapStart = BigInt(await askHeap(directory, 'where'));
 });
-test.after(() => {
-  abort.abort();
-  removeAll();
-});
-
-async function waitForFile(parent: string, path: string): Promise<void> {
-  const events = watch(parent);
-  const deadline = setTimeout(() => events.close(), 20_000);
-  await new Promise<void>((resolve) => {
-    events.on('change', () => existsSync(path) && events.close());
-    events.on('close', resolve);
-  });
-  clearTimeout(deadline);
-  assert.ok(existsSync(path), 'the heap program listens');
-}
+test.after(() => abort.abort());
 
 /** A record of an index; page by page from the live memory, then changed by `edit`. */
 function record(vaddr: bigint, pageCount: number, edit?: (digests: Buffer) => void, task = TASK): Buffer {
@@ -67,7 +47,7 @@ function record(vaddr: bigint, pageCount: number, edit?: (digests: Buffer) => vo
 }
 
 async function check(index: Buffer, pidMap = `${TASK}:${pid}`) {
-  const path = writeScratch(directory, 'index', index);
+  const path = writeInto(directory, 'index', index);
   return await execa(MEMCHECK, ['--index', path, '--pid-map', pidMap], { reject: false });
 }
 

@@ -1,30 +1,24 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   decodeCounters,
   encodeFrame,
+  encodePages,
+  encodeRanges,
   FrameType,
   HELLO_RESUME,
   PAGE_BYTES,
   PageFlag,
   PROTOCOL_VERSION,
 } from '../../../interconnect/page-protocol.ts';
-import {
-  buildPrograms,
-  type Checkpoint,
-  checkpointHeap,
-  criuMissing,
-  makeCgroup,
-  type Restored,
-  type RunningPager,
-  removeAll,
-  restore,
-  scratchDirectory,
-  startPager,
-  writeScratch,
-} from './criu-world.ts';
+import { makeCgroup } from '../../helpers/cgroup.ts';
+import { type Checkpoint, checkpointHeap, type RestoredHeap, restoreHeap } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
+import { buildPrograms, type RunningPager, startPager } from '../../helpers/pager-program.ts';
+import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { FakePlane, frameDigest } from './fake-plane.ts';
 
 const TOKEN = Buffer.alloc(32, 7);
@@ -34,31 +28,26 @@ test.before(async () => {
   await buildPrograms();
   if (criuMissing === '') checkpoint = await checkpointHeap(16, 4);
 });
-test.after(removeAll);
 
 interface World {
   plane: FakePlane;
   pager: RunningPager;
   images: string;
   /** Once the map was sent. */
-  restore(): Promise<Restored>;
+  restore(): Promise<RestoredHeap>;
 }
 
 /** A test with a pager whose HELLO has arrived. */
 function sessionTest(title: string, body: (world: World) => Promise<void>, ...more: string[]): void {
-  if (criuMissing !== '') {
-    console.log(`skipped: ${title}: ${criuMissing}`);
-    return;
-  }
-  test(title, async () => {
-    const directory = scratchDirectory();
+  criuTest(title, async () => {
+    const directory = tempDirectory('pager');
     const images = join(directory, 'images');
     mkdirSync(images);
     const plane = new FakePlane(join(directory, 'plane.sock'), checkpoint.images);
-    const token = writeScratch(directory, 'token', TOKEN);
+    const token = writeInto(directory, 'token', TOKEN);
     const args = ['--connect', `unix:${plane.path}`, '--token-file', token, '--work-dir', checkpoint.work];
     const pager = startPager([...args, '--images-dir', images, ...more]);
-    const restores: Restored[] = [];
+    const restores: RestoredHeap[] = [];
     try {
       await plane.received(FrameType.CREDIT);
       await body({
@@ -67,7 +56,7 @@ function sessionTest(title: string, body: (world: World) => Promise<void>, ...mo
         images,
         restore: async () => {
           await pager.ready;
-          const restored = await restore(checkpoint);
+          const restored = await restoreHeap(checkpoint.directory);
           restores.push(restored);
           assert.is(restored.exitCode, 0);
           return restored;
@@ -130,6 +119,39 @@ sessionTest('pages pushed before CRIU comes are in place without a fault', async
   plane.cut();
   assert.is((await pager.ended).exitCode, 0);
 });
+
+sessionTest(
+  'scattered pages of one frame each find their place, in whatever order it has them',
+  async (world) => {
+    const { plane, pager } = world;
+    plane.sendMap();
+    const pages = plane.ranges
+      .flatMap(({ task, vaddr, pageCount }) =>
+        Array.from({ length: pageCount }, (_, i) => ({
+          task,
+          vaddr: vaddr + BigInt(i * PAGE_BYTES),
+          pageCount: 1,
+        })),
+      )
+      .sort((a, b) => Number((a.vaddr * 40_503n) % 65_537n) - Number((b.vaddr * 40_503n) % 65_537n));
+    const half = pages.length >> 1;
+    const sendFrom = (first: number, end: number) => {
+      for (let i = first; i < end; i += 64)
+        plane.sendRanges(pages.slice(i, Math.min(i + 64, end)), PageFlag.PUSH);
+    };
+    sendFrom(0, half); // while CRIU has not come, and after it
+    const restored = await world.restore();
+    await plane.received(FrameType.RESTORED);
+    sendFrom(half, pages.length);
+    plane.send({ type: FrameType.END });
+    const counters = await plane.done();
+    assert.is(await restored.ask('walk'), 'ok');
+    assert.is(counters.installed, plane.pageCount);
+    assert.is(counters.memoryDigest, plane.memoryDigest());
+    plane.cut();
+    assert.is((await pager.ended).exitCode, 0);
+  },
+);
 
 sessionTest('pages that were discarded and unmapped are named before DONE', async (world) => {
   const { plane, pager } = world;
@@ -204,6 +226,28 @@ sessionTest(
   },
 );
 
+sessionTest(
+  'file pages for which there is no room end the pager before it is ready',
+  async ({ plane, pager, images }) => {
+    const full = writeInto(images, 'pages-3.img', '');
+    await execa('mount', ['--bind', '/dev/full', full]);
+    try {
+      const payload = Buffer.alloc(PAGE_BYTES, 1);
+      plane.send(
+        { type: FrameType.FILE_PAGES, task: 3, vaddr: 0n, pageCount: 1, value: frameDigest(payload) },
+        payload,
+      );
+      const { exitCode, stderr } = await pager.ended;
+      assert.is(exitCode, 1);
+      assert.is(stderr, 'offload-pager: page session: write to pages-3.img: No space left on device');
+      const error = await plane.received(FrameType.ERROR);
+      assert.match(error.payload.toString(), /No space left on device/);
+    } finally {
+      await execa('umount', [full]);
+    }
+  },
+);
+
 /** Each: what the plane does wrong while the heap waits for a page, and what the pager says about it. */
 const misdeeds: [string, RegExp, (plane: FakePlane, vaddr: bigint) => void][] = [
   [
@@ -227,8 +271,33 @@ const misdeeds: [string, RegExp, (plane: FakePlane, vaddr: bigint) => void][] = 
     /not in the map/,
     (plane) => {
       const payload = Buffer.alloc(PAGE_BYTES);
-      const value = frameDigest(payload);
-      plane.send({ type: FrameType.PAGES, task: 1000, vaddr: 4096n, pageCount: 1, flags: 1, value }, payload);
+      const header = { flags: PageFlag.DEMAND, value: frameDigest(payload) };
+      plane.sendRaw(encodePages(header, [{ task: 1000, vaddr: 4096n, pageCount: 1 }], payload));
+    },
+  ],
+  ...(
+    [
+      ['more pages than there are', [2]],
+      ['fewer pages than there are', [1]],
+      ['no page', [1, 0, 1]],
+      ['pages beyond all numbers', [1, 2 ** 32 - 1]],
+    ] as const
+  ).map(([what, pageCounts]): (typeof misdeeds)[number] => [
+    `a table that names ${what}`,
+    /page session: \d+ pages(, and \d+ bytes that do not name as many| at 0x\w+ of task 1000 are not in the map)/,
+    (plane, vaddr) => {
+      const payload = Buffer.alloc((what.startsWith('fewer') ? 3 : 1) * PAGE_BYTES);
+      const ranges = pageCounts.map((pageCount) => ({ task: 1000, vaddr, pageCount }));
+      plane.sendRaw(encodePages({ flags: PageFlag.PUSH, value: frameDigest(payload) }, ranges, payload));
+    },
+  ]),
+  [
+    'a table that is cut',
+    /1 pages, and 24 bytes that do not name as many/,
+    (plane, vaddr) => {
+      const ranges = encodeRanges([{ task: 1000, vaddr, pageCount: 1 }]);
+      const payload = Buffer.concat([ranges, Buffer.alloc(8 + PAGE_BYTES)]);
+      plane.send({ type: FrameType.PAGES, flags: PageFlag.FILL, pageCount: 1 }, payload);
     },
   ],
   [
@@ -244,7 +313,7 @@ for (const [name, message, misdeed] of misdeeds) {
     const restored = await world.restore();
     await plane.received(FrameType.RESTORED);
     plane.onFault = (vaddr) => misdeed(plane, vaddr);
-    assert.is(await restored.ask('walk'), undefined, 'ended by SIGBUS, not answered');
+    assert.match(await restored.ask('walk'), /no answer/, 'ended by SIGBUS');
     const { exitCode, stderr } = await pager.ended;
     assert.is(exitCode, 1);
     assert.match(stderr, message);
@@ -263,10 +332,10 @@ else
     async ({ plane, pager }) => {
       plane.sendMap();
       await pager.ready;
-      const restored = await restore(checkpoint, cgroup.path);
+      const restored = await restoreHeap(checkpoint.directory, { cgroup: cgroup.path });
       await plane.received(FrameType.RESTORED);
       plane.onFault = () => plane.send({ type: FrameType.ABORT }, Buffer.from('enough'));
-      assert.is(await restored.ask('walk'), undefined);
+      assert.match(await restored.ask('walk'), /no answer/);
       assert.is((await pager.ended).exitCode, 1);
       assert.match(readFileSync(join(cgroup.path, 'cgroup.events'), 'utf8'), 'populated 0');
       await restored.end();
@@ -286,7 +355,7 @@ sessionTest(
     const { exitCode, stderr } = await pager.ended;
     assert.is(exitCode, 1);
     assert.match(stderr, /connect to the plane/);
-    assert.is(await restored.ask('walk'), undefined);
+    assert.match(await restored.ask('walk'), /no answer/);
   },
   '--deadline-ms',
   '1000',
@@ -300,7 +369,7 @@ sessionTest(
     const restored = await world.restore();
     await plane.received(FrameType.RESTORED);
     plane.onFault = () => {};
-    assert.is(await restored.ask('walk'), undefined);
+    assert.match(await restored.ask('walk'), /no answer/);
     assert.match((await pager.ended).stderr, /asked for and none came within 1000 ms/);
   },
   '--deadline-ms',

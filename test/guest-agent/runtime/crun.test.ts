@@ -54,4 +54,11 @@ test('a checkpoint leaves the container running, keeps file locks, and has its o
   ]);
 });
 
+test('a pre-dump takes memory only', async () => {
+  const { calls, crun } = recorded();
+  await crun.preDump('web', { images: '/i', work: '/w', timeoutMs: 77 });
+  const args = [...GLOBAL, 'checkpoint', '--pre-dump', '--image-path=/i', '--work-path=/w', 'web'];
+  assert.equal(calls, [{ command: '/usr/bin/crun', args, timeoutMs: 77 }]);
+});
+
 test.run();

@@ -6,16 +6,18 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { takeCheckpoint } from '../../../offload-plane/checkpoints/checkpoint.ts';
 import { createDumpInbox, type DumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
+import { createLineage } from '../../../offload-plane/checkpoints/lineage.ts';
 import type { Container } from '../../../offload-plane/containers/container.ts';
 import type { Containers } from '../../../offload-plane/containers/containers.ts';
 import type { PageStoreOptions } from '../../../offload-plane/page-store/contract.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { MIB } from '../../../platform/units.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { type FakeGuest, fakeGuest } from '../../helpers/fake-guest.ts';
 import { containersOf, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
-import { makeStore, type StoreFixture } from '../page-store/fixture.ts';
+import { makeStore, type StoreFixture, writeCheckpoint } from '../page-store/fixture.ts';
 
 const TOKEN = 'ab'.repeat(32);
 const FILES = { 'images/core-1.img': 'core', 'images/inventory.img': 'inventory', 'rootfs-diff.tar': 'diff' };
@@ -25,7 +27,7 @@ interface World extends StoreFixture {
   inbox: DumpInbox;
   containers: Containers;
   container: Container;
-  take(after?: 'stop' | 'resume'): ReturnType<typeof takeCheckpoint>;
+  take(after?: 'stop' | 'resume', deadlineMs?: number): ReturnType<typeof takeCheckpoint>;
 }
 
 /** A running container `web` in a guest that does its part of a checkpoint. */
@@ -50,10 +52,13 @@ async function withWorld(
     return { frozenMs: 12 };
   });
   const container = containers.get('web');
-  const take = (after: 'stop' | 'resume' = 'resume') =>
+  const { store } = fixture;
+  const lineage = createLineage(store);
+  const newToken = () => TOKEN;
+  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = 5_000) =>
     takeCheckpoint(
-      { id: 'warm', container, guest, after, token: TOKEN, deadlineMs: 5_000 },
-      { store: fixture.store, inbox },
+      { id: 'warm', container, guest, after, preDumpRounds: 0, deadlineMs },
+      { store, inbox, lineage, newToken },
     );
   try {
     await body({ ...fixture, guest, inbox, containers, container, take });
@@ -93,8 +98,9 @@ async function assertUndone({ container, store, guest }: World): Promise<void> {
 
 test('pages come first, then files, then the commit, and only then the container is ended', async () => {
   await withWorld(async ({ guest, container, store, take }) => {
-    const { manifest, frozenMs, dump: summary } = await take('stop');
+    const { manifest, frozenMs, transfers } = await take('stop');
     assert.equal(guest.calls, [
+      'containerStats web',
       'checkpointContainer web',
       'files',
       'finishCheckpoint web',
@@ -102,9 +108,12 @@ test('pages come first, then files, then the commit, and only then the container
     ]);
     assert.is(container.phase, 'stopped');
     assert.is(manifest.pageCount, DUMPED_PAGE_COUNT);
-    assert.is(summary.receivedBytes, DUMP.length);
+    assert.equal(
+      transfers.map(({ preDump, receivedBytes }) => ({ preDump, receivedBytes })),
+      [{ preDump: false, receivedBytes: DUMP.length }],
+    );
     assert.is(frozenMs, 12);
-    assert.equal(manifest.meta, { recipe: container.recipe, guest: 'guest-a' });
+    assert.equal(manifest.meta, { recipe: container.recipe, guest: 'guest-a', transfers });
     const reader = await store.open('warm');
     assert.equal(reader.imageFiles(), ['core-1.img', 'inventory.img']);
     assert.is(String(await reader.readImage('core-1.img')), 'core');
@@ -113,12 +122,95 @@ test('pages come first, then files, then the commit, and only then the container
   });
 });
 
-test('a container that is to run on is resumed once the checkpoint is committed', async () => {
-  await withWorld(async ({ guest, container, take }) => {
-    await take('resume');
+test('a container that is to run on does so once everything of it has come, while the store commits', async () => {
+  await withWorld(async ({ guest, container, store, take }) => {
+    const { frozenMs } = await take('resume');
     assert.is(container.phase, 'running');
-    assert.is(guest.calls.at(-1), 'resume with 1 committed');
+    assert.is(frozenMs, 12);
+    assert.is(guest.calls.at(-2), 'finishCheckpoint web');
+    assert.is(guest.calls.at(-1), 'resume with 0 committed');
+    assert.is((await store.list()).length, 1);
   });
+});
+
+test('a commit that fails while the container runs on leaves nothing, and nothing to build on', async () => {
+  await withWorld(async (world) => {
+    const { guest, directory, take } = world;
+    const finished: object[] = [];
+    guest.on('finishCheckpoint', (body) => {
+      if (finished.length === 0) rmSync(join(directory, 'incoming', 'warm'), { recursive: true });
+      finished.push(body);
+      guest.calls.push('resume with 0 committed');
+      return { frozenMs: 12 };
+    });
+    await rejection(take('resume'));
+    assert.equal(finished, [
+      { action: 'resume', committed: true },
+      { action: 'resume', committed: false },
+    ]);
+    await assertUndone(world);
+  });
+});
+
+test('a container that cannot be resumed is asked once more, and there is no checkpoint of it', async () => {
+  await withWorld(async (world) => {
+    const { guest, take } = world;
+    let askedCount = 0;
+    guest.on('finishCheckpoint', () => {
+      guest.calls.push('resume with 0 committed');
+      if (++askedCount === 1) throw new OffloadError('runtime_failed', 'resume container web: no');
+      return { frozenMs: 1 };
+    });
+    assert.is((await rejection(take('resume'))).message, 'resume container web: no');
+    assert.is(askedCount, 2);
+    await assertUndone(world);
+  });
+});
+
+test('a container that has more memory than the store has room is refused before it is touched', async () => {
+  await withWorld(
+    async ({ guest, store, take }) => {
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: 40 * MIB }));
+      const error = await rejection(take());
+      assert.is(error.code, 'no_space');
+      assert.match(error.message, /needs 41943040 bytes, 33554432 bytes are free/);
+      assert.equal(guest.calls, ['containerStats web']);
+      assert.is(store.usedBytes, 0);
+    },
+    { quotaBytes: 32 * MIB },
+  );
+});
+
+test('room is made before the container is touched: what was not used for the longest time goes, pinned stays', async () => {
+  const evicted: string[] = [];
+  await withWorld(
+    async ({ guest, store, take }) => {
+      for (const id of ['pinned', 'oldest', 'recent']) await writeCheckpoint(store, id);
+      await store.pin('pinned');
+      const need = 4 * MIB - store.usedBytes + 4_096;
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: need }));
+      guest.on('checkpointContainer', () => {
+        assert.equal(evicted, ['oldest']);
+        throw new OffloadError('runtime_failed', 'enough');
+      });
+      assert.is((await rejection(take())).message, 'enough');
+      assert.is((await store.list()).length, 2);
+    },
+    { quotaBytes: 4 * MIB, onEvicted: (id) => evicted.push(id) },
+  );
+});
+
+test('a guest that claims more memory than it has costs no other checkpoint its place', async () => {
+  const evicted: string[] = [];
+  await withWorld(
+    async ({ guest, store, take }) => {
+      await writeCheckpoint(store, 'other');
+      guest.on('containerStats', () => ({ memoryAnonymousBytes: Number.MAX_SAFE_INTEGER }));
+      await take();
+      assert.equal(evicted, []);
+    },
+    { quotaBytes: 80 * MIB, onEvicted: (id) => evicted.push(id) },
+  );
 });
 
 test('while it is checkpointed a container says so, and its end in between is not overwritten', async () => {
@@ -308,10 +400,9 @@ test('a guest that is lost on the way takes its container with it, and the store
 
 test('an agent that answers though nothing was dumped meets the deadline', async () => {
   await withWorld(async (world) => {
-    const { guest, store, inbox, container } = world;
+    const { guest, take } = world;
     guest.on('checkpointContainer', () => ({ dumpMs: 1, imageFiles: [], rootfsDiffFileCount: 0 }));
-    const job = { id: 'warm', container, guest, after: 'stop', token: TOKEN, deadlineMs: 60 } as const;
-    const error = await rejection(takeCheckpoint(job, { store, inbox }));
+    const error = await rejection(take('stop', 60));
     assert.is(error.code, 'deadline_exceeded');
     assert.is(error.message, 'checkpoint container web: take its pages: no answer within 60 ms');
     await assertUndone(world);

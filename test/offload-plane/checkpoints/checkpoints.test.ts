@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { createCheckpoints, recipeOfManifest } from '../../../offload-plane/checkpoints/checkpoints.ts';
 import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
-import { DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
+import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
 import { containersOf, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
@@ -58,20 +58,57 @@ async function makeWorld() {
 test('a checkpoint is shown with what it holds, and counted', async () => {
   await withCheckpoints(async ({ checkpoints, metrics, store }) => {
     const { createdAt, ...view } = await checkpoints.create(WARM);
+    const [transfer] = view.transfers!;
+    assert.is(transfer!.receivedBytes, DUMP.length);
+    assert.is(transfer!.preDump, false);
     assert.ok(view.bytes > DUMPED_PAGE_COUNT * 4_096 && view.bytes <= store.usedBytes);
     assert.equal(view, {
       id: 'warm',
       container: 'web',
+      tenant: 'default',
       image: 'redis',
+      pinned: false,
       pageCount: DUMPED_PAGE_COUNT,
       zeroPageCount: 0,
+      inheritedPageCount: 0,
       bytes: view.bytes,
+      sharedBytes: 0,
+      transfers: [transfer],
       hasOrderLog: false,
       frozenMs: 12,
     });
     assert.equal(await checkpoints.list(), [{ createdAt, ...view }]);
     assert.equal(await checkpoints.inspect('warm'), { createdAt, ...view });
     assert.match(await metrics.text(), /^offload_checkpoints_total 1$/m);
+  });
+});
+
+test('checkpoints of one tenant store equal pages once, those of another nothing of theirs', async () => {
+  await withCheckpoints(async ({ checkpoints, containers }) => {
+    await containers.create({ name: 'theirs', guest: 'guest-a', image: 'redis', tenant: 'other' });
+    await containers.start('theirs');
+    await checkpoints.create(WARM);
+    const again = await checkpoints.create({ ...WARM, id: 'again' });
+    assert.is(again.sharedBytes, DUMPED_PAGE_COUNT * 4_096);
+    const theirs = await checkpoints.create({ ...WARM, id: 'theirs', container: 'theirs' });
+    assert.is(theirs.tenant, 'other');
+    assert.is(theirs.sharedBytes, 0);
+  });
+});
+
+test('a pinned checkpoint says so and is not removed until it is unpinned', async () => {
+  await withCheckpoints(async ({ checkpoints, store }) => {
+    await checkpoints.create(WARM);
+    assert.is((await checkpoints.pin('warm')).pinned, true);
+    assert.is((await checkpoints.list())[0]!.pinned, true);
+    assert.is(store.figures.pinnedCount, 1);
+    assert.is(
+      (await rejection(checkpoints.remove('warm'))).message,
+      'page store remove: checkpoint warm is pinned',
+    );
+    assert.is((await checkpoints.unpin('warm')).pinned, false);
+    await checkpoints.remove('warm');
+    assert.is((await rejection(checkpoints.pin('warm'))).code, 'not_found');
   });
 });
 
@@ -158,6 +195,9 @@ test('a removed checkpoint is gone, its bytes are free, and one that never was i
 test("the container of a manifest is the plane's own record of it", () => {
   const manifest = { id: 'warm', meta: { guest: 'guest-a', recipe: RECIPE } };
   assert.equal(recipeOfManifest(manifest as never), RECIPE);
+  const { tenant, ...older } = RECIPE;
+  const earlier = { id: 'warm', meta: { guest: 'guest-a', recipe: older } };
+  assert.equal(recipeOfManifest(earlier as never), { ...older, tenant: 'default' });
 });
 
 test.run();

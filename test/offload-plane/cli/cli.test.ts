@@ -19,7 +19,7 @@ const offload = (args: string[], env: Record<string, string> = {}) =>
 
 const VERBS = [
   ...['demo', 'test', 'ps', 'run', 'kill', 'pause', 'resume', 'rm', 'logs', 'stats'],
-  ...['checkpoints', 'checkpoint', 'restore', 'restores', 'guests', 'images', 'import'],
+  ...['checkpoints', 'checkpoint', 'pin', 'unpin', 'restore', 'restores', 'guests', 'images', 'import'],
 ];
 
 const CONTAINER = {
@@ -140,6 +140,24 @@ test("the plane's refusal is one line with exit code 1", async () => {
   });
 });
 
+test('pin and unpin ask for just that and show the checkpoint', async () => {
+  const answers = {
+    'PUT /v1/checkpoints/warm/pin': { id: 'warm', pinned: true },
+    'DELETE /v1/checkpoints/warm/pin': { id: 'warm', pinned: false },
+  };
+  await withPlane(answers, async (socket) => {
+    const at = ['--socket', socket];
+    assert.equal((await offload([...at, 'pin', 'warm'])).stdout.split('\n'), ['ID    PINNED', 'warm  true']);
+    assert.equal((await offload([...at, 'unpin', 'warm'])).stdout.split('\n'), [
+      'ID    PINNED',
+      'warm  false',
+    ]);
+    const none = await offload([...at, 'pin', 'none']);
+    assert.is(none.exitCode, 1);
+    assert.is(none.stdout, '');
+  });
+});
+
 test('run creates and starts, restore asks for what its flags say', async () => {
   const answers = {
     'POST /v1/containers': CONTAINER,
@@ -162,6 +180,8 @@ test('run creates and starts, restore asks for what its flags say', async () => 
       '8080:80',
       '-e',
       'A=1',
+      '--tenant',
+      'team-a',
     ];
     assert.is((await offload([...at, ...run, 'redis-server'])).exitCode, 0);
     const restore = [
@@ -181,6 +201,7 @@ test('run creates and starts, restore asks for what its flags say', async () => 
       {
         line: 'POST /v1/containers',
         body: {
+          tenant: 'team-a',
           ...{ name: 'web', guest: 'guest-a', image: 'redis', env: ['A=1'], command: ['redis-server'] },
           ports: [
             { containerPort: 6379, hostPort: 0 },

@@ -260,6 +260,28 @@ test('metrics tell of guests, store and requests by route, not by name', async (
   });
 });
 
+test('a pinned checkpoint is not deleted before it is unpinned, and metrics count it', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    assert.is((await send('POST', '/v1/containers', { ...WEB, tenant: 'team-a' })).body.tenant, 'team-a');
+    await send('POST', '/v1/containers/web/start');
+    for (const id of ['warm', 'again']) await send('POST', '/v1/checkpoints', { container: 'web', id });
+    const pinned = await send('PUT', '/v1/checkpoints/warm/pin');
+    assert.is(pinned.status, 200, JSON.stringify(pinned.body));
+    assert.is(pinned.body.pinned, true);
+    assert.is(pinned.body.tenant, 'team-a');
+    assertProblem(await send('DELETE', '/v1/checkpoints/warm'), 'invalid_state', 409);
+    const { body: metrics } = await send('GET', '/metrics');
+    assert.match(metrics, /^offload_store_checkpoints 2$/m);
+    assert.match(metrics, /^offload_store_pinned_checkpoints 1$/m);
+    assert.match(metrics, new RegExp(`^offload_store_shared_bytes ${DUMPED_PAGE_COUNT * 4_096}$`, 'm'));
+    assert.match(metrics, /^offload_store_evictions_total 0$/m);
+    assert.is((await send('DELETE', '/v1/checkpoints/warm/pin')).body.pinned, false);
+    assert.is((await send('DELETE', '/v1/checkpoints/warm')).status, 204);
+    assertProblem(await send('PUT', '/v1/checkpoints/warm/pin'), 'not_found', 404);
+  });
+});
+
 test('the description of the API is served and names every route but its own', async () => {
   await withApi(async ({ send }) => {
     const { body } = await send('GET', '/v1/openapi.json');
@@ -268,6 +290,7 @@ test('the description of the API is served and names every route but its own', a
     assert.equal(Object.keys(body.paths).sort(), [
       '/v1/checkpoints',
       '/v1/checkpoints/{id}',
+      '/v1/checkpoints/{id}/pin',
       '/v1/containers',
       '/v1/containers/{name}',
       '/v1/containers/{name}/kill',

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkName, NAMES_FILE, openImageNames } from '../../../offload-plane/images/image-names.ts';
-import { failure, scratchDirectory } from './layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const directory = scratchDirectory();
+const directory = tempDirectory('images');
 const digests = new Set(['sha256:a', 'sha256:b']);
 const open = async () => await openImageNames({ directory, digests, nameCountMax: 2 });
 
@@ -20,7 +21,7 @@ test('a name moves from one image to another and is kept across an open', async 
 test('more names than the limit are refused', async () => {
   const names = await open();
   await names.assign('two', 'sha256:a');
-  assert.match((await failure(names.assign('three', 'sha256:a'))).message, 'the limit is 2 names');
+  assert.match((await rejection(names.assign('three', 'sha256:a'))).message, 'the limit is 2 names');
 });
 
 test('names of images that are gone are forgotten', async () => {
@@ -32,7 +33,7 @@ test('names of images that are gone are forgotten', async () => {
 test('a damaged file is named, and not overwritten', async () => {
   const path = join(directory, NAMES_FILE);
   writeFileSync(path, '{"names"');
-  assert.match((await failure(open())).message, `${path}: is damaged`);
+  assert.match((await rejection(open())).message, `${path}: is damaged`);
   assert.is(readFileSync(path, 'utf8'), '{"names"');
 });
 

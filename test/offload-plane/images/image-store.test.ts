@@ -15,18 +15,18 @@ import * as assert from 'uvu/assert';
 import { openImageStore } from '../../../offload-plane/images/image-store.ts';
 import { type RunTool, runTool } from '../../../offload-plane/images/run-tool.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import {
   type FixtureOptions,
-  failure,
   layoutEntries,
   makeLayout,
   makeTar,
   readIndex,
-  scratchDirectory,
   writeIndex,
 } from './layout-fixture.ts';
 
-const scratch = scratchDirectory();
+const scratch = tempDirectory('images');
 let count = 0;
 const fresh = (name: string) => join(scratch, `${++count}-${name}`);
 const layout = async (options?: FixtureOptions) => await makeLayout(fresh('layout'), options);
@@ -47,7 +47,7 @@ const noTool: RunTool = async (file) => {
 async function refusal(path: string, options: { tag?: string; run?: RunTool } = {}) {
   const directory = fresh('store');
   const store = await openImageStore({ directory, run: options.run ?? noTool });
-  const error = await failure(
+  const error = await rejection(
     store.import({ path, name: 'x', ...(options.tag ? { tag: options.tag } : {}) }),
   );
   assert.equal(store.list(), []);
@@ -136,9 +136,9 @@ testWithTools('importing an image again runs no tool and adds a name', async () 
   await store.remove('one');
   assert.is(store.get(first.digest).name, 'two');
   await store.remove('two');
-  assert.is((await failure(Promise.resolve().then(() => store.get(first.digest)))).code, 'not_found');
+  assert.is((await rejection(Promise.resolve().then(() => store.get(first.digest)))).code, 'not_found');
   assert.not(existsSync(first.rootfsPath));
-  assert.is((await failure(store.remove('two'))).code, 'not_found');
+  assert.is((await rejection(store.remove('two'))).code, 'not_found');
 });
 
 test('a blob with one wrong byte is refused by its digest', async () => {
@@ -251,7 +251,7 @@ test('closing the store ends an import that is under way', async () => {
   };
   const directory = fresh('store');
   const store = await openImageStore({ directory, run });
-  const importing = failure(store.import({ path: root, name: 'x' }));
+  const importing = rejection(store.import({ path: root, name: 'x' }));
   await beginning;
   await store.close();
   assert.match((await importing).message, 'the image store is closing');
@@ -262,7 +262,7 @@ test('an import that takes too long ends at its deadline', async () => {
   const { root } = await layout();
   const run: RunTool = async (_file, _args, options) => await runTool('sleep', ['60'], options);
   const store = await openImageStore({ directory: fresh('store'), run, limits: { importTimeoutMs: 150 } });
-  const error = await failure(store.import({ path: root, name: 'x' }));
+  const error = await rejection(store.import({ path: root, name: 'x' }));
   assert.is(error.code, 'deadline_exceeded');
   assert.match(error.message, '150 ms');
 });
@@ -275,7 +275,7 @@ test('more imports than may wait are refused', async () => {
     limits: { importCountMax: 1 },
   });
   const first = store.import({ path: root, name: 'x' }).catch(() => {});
-  const error = await failure(store.import({ path: root, name: 'y' }));
+  const error = await rejection(store.import({ path: root, name: 'y' }));
   assert.match(error.message, 'the limit is 1 imports');
   await first;
 });

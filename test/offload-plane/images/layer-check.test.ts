@@ -5,9 +5,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkLayer, type LayerTotals } from '../../../offload-plane/images/layer-check.ts';
 import { DEFAULT_IMAGE_LIMITS, type ImageLimits } from '../../../offload-plane/images/limits.ts';
-import { digestOf, type Entry, failure, makeTar, scratchDirectory } from './layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { digestOf, type Entry, makeTar } from './layout-fixture.ts';
 
-const path = join(scratchDirectory(), 'layer');
+const path = join(tempDirectory('images'), 'layer');
 
 async function check(tar: Buffer, options: { limits?: Partial<ImageLimits>; diffId?: string } = {}) {
   writeFileSync(path, gzipSync(tar));
@@ -42,10 +44,10 @@ test('a layer is measured: bytes, entries and its latest modification time', asy
 });
 
 test('an entry or hard link that leads out of the root filesystem is refused by name', async () => {
-  const outside = await failure(checkEntries({ name: 'a/../../etc/cron.d/x', content: 'x' }));
+  const outside = await rejection(checkEntries({ name: 'a/../../etc/cron.d/x', content: 'x' }));
   assert.is(outside.code, 'invalid_image');
   assert.match(outside.message, 'entry "a/../../etc/cron.d/x": leads out of the root filesystem');
-  const link = await failure(
+  const link = await rejection(
     checkEntries({ name: 'x', type: 'link', linkname: '../../etc/shadow', content: '' }),
   );
   assert.match(link.message, 'links to "../../etc/shadow", out of the root filesystem');
@@ -53,33 +55,33 @@ test('an entry or hard link that leads out of the root filesystem is refused by 
 
 test('a layer that grows beyond the limit is stopped on the way', async () => {
   const tar = await makeTar([{ name: 'zeros', content: Buffer.alloc(8_000_000) }]);
-  const error = await failure(check(tar, { limits: { unpackedBytesMax: 1_000_000 } }));
+  const error = await rejection(check(tar, { limits: { unpackedBytesMax: 1_000_000 } }));
   assert.match(error.message, 'the image unpacks to more than 1000000 bytes');
 });
 
 test('more entries than the limit are refused', async () => {
   const tar = await makeTar([{ name: 'a/' }, { name: 'b/' }, { name: 'c/' }]);
-  const error = await failure(check(tar, { limits: { entryCountMax: 2 } }));
+  const error = await rejection(check(tar, { limits: { entryCountMax: 2 } }));
   assert.match(error.message, 'more than 2 entries in the image');
 });
 
 test('a sparse file, whose size is not what its length says, is refused', async () => {
   const pax = { 'GNU.sparse.realsize': '999999999999' };
-  const error = await failure(checkEntries({ name: 'big', content: 'x', pax }));
+  const error = await rejection(checkEntries({ name: 'big', content: 'x', pax }));
   assert.match(error.message, 'is a sparse file');
 });
 
 test('a layer that is not what the config promises is refused', async () => {
   const tar = await makeTar([{ name: 'a/' }]);
   const diffId = `sha256:${'0'.repeat(64)}`;
-  const error = await failure(check(tar, { diffId }));
+  const error = await rejection(check(tar, { diffId }));
   assert.is(error.code, 'digest_mismatch');
   assert.match(error.message, `the config says ${diffId}`);
 });
 
 test('a layer that is no tar is refused', async () => {
   const tar = await makeTar([{ name: 'a', content: 'x'.repeat(2000) }]);
-  assert.match((await failure(check(tar.subarray(0, 1000)))).message, 'is not a readable tar');
+  assert.match((await rejection(check(tar.subarray(0, 1000)))).message, 'is not a readable tar');
 });
 
 test.run();

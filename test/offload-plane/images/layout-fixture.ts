@@ -1,12 +1,10 @@
 /** OCI layouts made on the spot, whole or spoiled in one place. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
-import { OffloadError } from '../../../platform/errors.ts';
 
 export type Entry = Partial<Header> & { name: string; content?: string | Buffer };
 
@@ -117,21 +115,4 @@ export function layoutEntries(root: string, below = ''): Entry[] {
     if (statSync(join(root, path)).isDirectory()) return [{ name: `${path}/` }, ...layoutEntries(root, path)];
     return [{ name: path, content: readFileSync(join(root, path)) }];
   });
-}
-
-/** A directory that is gone when the test process ends. */
-export function scratchDirectory(): string {
-  const path = mkdtempSync(join(tmpdir(), 'offload-images-test-'));
-  process.on('exit', () => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-export async function failure(promise: Promise<unknown>): Promise<OffloadError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof OffloadError) return error;
-    throw error;
-  }
-  throw new Error('it did not fail');
 }

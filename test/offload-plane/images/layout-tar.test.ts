@@ -5,9 +5,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { expandLayoutTar } from '../../../offload-plane/images/layout-tar.ts';
 import { DEFAULT_IMAGE_LIMITS, type ImageLimits } from '../../../offload-plane/images/limits.ts';
-import { type Entry, failure, makeTar, scratchDirectory } from './layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { type Entry, makeTar } from './layout-fixture.ts';
 
-const scratch = scratchDirectory();
+const scratch = tempDirectory('images');
 let runCount = 0;
 
 async function expand(tar: Buffer, limits: Partial<ImageLimits> = {}): Promise<string> {
@@ -45,18 +47,18 @@ test('only what a layout consists of is written', async () => {
 
 test('an entry that leads out of the layout is refused by name', async () => {
   for (const name of ['../evil', 'blobs/../../evil']) {
-    const error = await failure(expandEntries([{ name, content: 'x' }]));
+    const error = await rejection(expandEntries([{ name, content: 'x' }]));
     assert.is(error.code, 'invalid_image');
     assert.is(error.message, `import image x.tar: tar entry "${name}": leads out of the layout`);
   }
 });
 
 test('links are refused, whatever they point at', async () => {
-  const symlink = await failure(
+  const symlink = await rejection(
     expandEntries([{ name: 'oci-layout', type: 'symlink', linkname: '/etc/passwd', content: '' }]),
   );
   assert.match(symlink.message, 'is a symlink, a layout has only files and directories');
-  const link = await failure(expandEntries([{ name: 'x', type: 'link', linkname: 'y', content: '' }]));
+  const link = await rejection(expandEntries([{ name: 'x', type: 'link', linkname: 'y', content: '' }]));
   assert.match(link.message, 'is a link');
 });
 
@@ -67,32 +69,34 @@ test('a header that claims an absurd size is refused with the limit', async () =
   tar.fill(' ', 148, 156);
   const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
   tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  const error = await failure(expand(tar, { imageBytesMax: 1_000_000 }));
+  const error = await rejection(expand(tar, { imageBytesMax: 1_000_000 }));
   assert.match(error.message, 'the limit is 1000000 bytes');
   // Below the limit it is simply not all there.
-  assert.match((await failure(expand(tar))).message, 'is not a readable tar');
+  assert.match((await rejection(expand(tar))).message, 'is not a readable tar');
 });
 
 test('more entries than the limit are refused', async () => {
   const entries = Array.from({ length: 5 }, (_, index) => ({ name: `f${index}`, content: '' }));
-  const error = await failure(expandEntries(entries, { layoutEntryCountMax: 4 }));
+  const error = await rejection(expandEntries(entries, { layoutEntryCountMax: 4 }));
   assert.match(error.message, 'more than 4 entries');
 });
 
 test('a second entry of the same name does not overwrite the first', async () => {
   const entry = { name: 'index.json', content: '{}' };
-  assert.match((await failure(expandEntries([entry, entry]))).message, 'appears twice');
+  assert.match((await rejection(expandEntries([entry, entry]))).message, 'appears twice');
 });
 
 test('what is no plain tar is called so', async () => {
   const tar = await makeTar([{ name: 'index.json', content: 'x'.repeat(3000) }]);
-  assert.match((await failure(expand(tar.subarray(0, 1500)))).message, 'is not a readable tar');
-  assert.match((await failure(expand(gzipSync(tar)))).message, 'is gzipped; a layout comes as a plain tar');
-  assert.match((await failure(expand(Buffer.alloc(1024, 'garbage')))).message, 'is not a readable tar');
+  assert.match((await rejection(expand(tar.subarray(0, 1500)))).message, 'is not a readable tar');
+  assert.match((await rejection(expand(gzipSync(tar)))).message, 'is gzipped; a layout comes as a plain tar');
+  assert.match((await rejection(expand(Buffer.alloc(1024, 'garbage')))).message, 'is not a readable tar');
 });
 
 test('a tar above the size limit is not even begun', async () => {
-  const error = await failure(expandEntries([{ name: 'index.json', content: 'x' }], { imageBytesMax: 100 }));
+  const error = await rejection(
+    expandEntries([{ name: 'index.json', content: 'x' }], { imageBytesMax: 100 }),
+  );
   assert.match(error.message, /bytes, the limit is 100 bytes/);
 });
 

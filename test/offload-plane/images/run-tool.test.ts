@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runTool } from '../../../offload-plane/images/run-tool.ts';
-import { failure, scratchDirectory } from './layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const directory = scratchDirectory();
+const directory = tempDirectory('images');
 
 function program(name: string, script: string): string {
   const path = join(directory, name);
@@ -20,7 +21,7 @@ test('what a tool prints comes back', async () => {
 });
 
 test('a tool that fails is named with its last words on one line', async () => {
-  const error = await failure(
+  const error = await rejection(
     runTool(program('fails', 'echo one >&2; echo two >&2; exit 3'), ['x'], { timeoutMs: 5_000 }),
   );
   assert.is(error.code, 'runtime_failed');
@@ -29,23 +30,26 @@ test('a tool that fails is named with its last words on one line', async () => {
 
 test('a full disk has a code of its own', async () => {
   const path = program('full', 'echo "write x: no space left on device" >&2; exit 1');
-  assert.is((await failure(runTool(path, [], { timeoutMs: 5_000 }))).code, 'no_space');
+  assert.is((await rejection(runTool(path, [], { timeoutMs: 5_000 }))).code, 'no_space');
 });
 
 test('a tool that is not there is named', async () => {
-  const error = await failure(runTool('no-such-tool-here', [], { timeoutMs: 5_000 }));
+  const error = await rejection(runTool('no-such-tool-here', [], { timeoutMs: 5_000 }));
   assert.match(error.message, /no-such-tool-here.*No such file/);
 });
 
 test('a tool that does not end is killed at its deadline', async () => {
-  const error = await failure(runTool('sleep', ['60'], { timeoutMs: 100 }));
+  const error = await rejection(runTool('sleep', ['60'], { timeoutMs: 100 }));
   assert.is(error.code, 'deadline_exceeded');
   assert.is(error.message, 'sleep 60: no end within 100 ms');
 });
 
 test('a cancelled tool is ended', async () => {
   const signal = AbortSignal.timeout(50);
-  assert.match((await failure(runTool('sleep', ['60'], { timeoutMs: 5_000, signal }))).message, 'cancelled');
+  assert.match(
+    (await rejection(runTool('sleep', ['60'], { timeoutMs: 5_000, signal }))).message,
+    'cancelled',
+  );
 });
 
 test.run();

@@ -6,9 +6,11 @@ import type { Layout } from '../../../offload-plane/images/layout.ts';
 import { DEFAULT_IMAGE_LIMITS } from '../../../offload-plane/images/limits.ts';
 import { INDEX_TYPE } from '../../../offload-plane/images/oci-schema.ts';
 import { selectManifest } from '../../../offload-plane/images/select-manifest.ts';
-import { digestOf, failure, makeLayout, readIndex, scratchDirectory, writeIndex } from './layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { digestOf, makeLayout, readIndex, writeIndex } from './layout-fixture.ts';
 
-const scratch = scratchDirectory();
+const scratch = tempDirectory('images');
 const layoutOf = (root: string): Layout => ({
   subject: 'import image x',
   root,
@@ -27,10 +29,10 @@ test('one of several images is chosen by its tag, also as the end of a full refe
   assert.is((await selectManifest(layoutOf(root), 'v2')).digest, second.manifestDigest);
   assert.not.equal((await selectManifest(layoutOf(root), 'v1')).digest, second.manifestDigest);
 
-  const ambiguous = await failure(selectManifest(layoutOf(root)));
+  const ambiguous = await rejection(selectManifest(layoutOf(root)));
   assert.is(ambiguous.code, 'invalid_request');
   assert.match(ambiguous.message, 'holds 2 images, choose one by its tag; tags: example/web:v1, v2');
-  const unknown = await failure(selectManifest(layoutOf(root), 'v3'));
+  const unknown = await rejection(selectManifest(layoutOf(root), 'v3'));
   assert.match(unknown.message, 'no image is tagged "v3"');
 });
 
@@ -52,14 +54,14 @@ test('an index in the index is followed to the platform of the guests', async ()
 test('an index without an image for the guests is refused', async () => {
   const { root } = await makeLayout(join(scratch, 'none'));
   writeIndex(root, []);
-  const error = await failure(selectManifest(layoutOf(root)));
+  const error = await rejection(selectManifest(layoutOf(root)));
   assert.match(error.message, 'index.json: no manifest for linux/amd64');
 });
 
 test('an index that does not fit the schema is refused with the place', async () => {
   const { root } = await makeLayout(join(scratch, 'schema'));
   writeIndex(root, [{ mediaType: 'x', digest: 'sha256:../../etc', size: 1 }]);
-  const error = await failure(selectManifest(layoutOf(root)));
+  const error = await rejection(selectManifest(layoutOf(root)));
   assert.is(error.code, 'invalid_image');
   assert.match(error.message, 'index.json: /manifests/0/digest');
 });

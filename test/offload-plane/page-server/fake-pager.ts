@@ -2,6 +2,7 @@
 import { type Duplex, duplexPair } from 'node:stream';
 import {
   decodeHeader,
+  decodePages,
   decodeRanges,
   encodeCounters,
   encodeFrame,
@@ -67,6 +68,9 @@ export class FakePager {
     });
     near.on('end', () => near.end());
     near.on('error', () => {});
+    // As a socket does: what was written is the writer's again once that is said.
+    const write = far._write.bind(far);
+    far._write = (chunk: Buffer, encoding, done) => write(Buffer.from(chunk), encoding, done);
     server.acceptPager(far, guest);
   }
 
@@ -141,8 +145,10 @@ export class FakePager {
       this.send({ type: FrameType.STATUS, value: header.value }, encodeCounters(this.counters));
     }
     if (header.type === FrameType.ERROR || header.type === FrameType.ABORT) this.text = String(payload);
-    const { type, flags, task, vaddr, pageCount } = header;
-    this.arrivals.push({ type, flags, task, vaddr, pageCount });
+    const { type, flags } = header;
+    const ranges = type === FrameType.PAGES ? decodePages(header, payload).ranges : [header];
+    for (const { task, vaddr, pageCount } of ranges)
+      this.arrivals.push({ type, flags, task, vaddr, pageCount });
     const woken = this.#waiting.filter((waiting) => waiting.type === header.type);
     this.#waiting = this.#waiting.filter((waiting) => waiting.type !== header.type);
     for (const waiting of woken) waiting.resolve(header);
@@ -161,22 +167,30 @@ export class FakePager {
   }
 
   #pages(header: FrameHeader, payload: Buffer): void {
-    const digests = this.#digests(header, payload);
-    digests.forEach((digest, i) => {
-      const vaddr = header.vaddr + BigInt(i * PAGE_BYTES);
-      const key = `${header.task}:${vaddr}`;
-      if (this.pages.has(key)) {
-        this.counters.duplicates++;
-        return;
+    const { ranges, pages } = decodePages(header, payload);
+    const digests = this.#digests(header, pages);
+    let at = 0;
+    for (const { task, vaddr, pageCount } of ranges) {
+      for (let i = 0; i < pageCount; i++, at++) {
+        const page = pages.subarray(at * PAGE_BYTES, (at + 1) * PAGE_BYTES);
+        this.#page(header.flags, task, vaddr + BigInt(i * PAGE_BYTES), page, digests[at]!);
       }
-      this.pages.set(key, payload.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
-      this.counters.installed++;
-      if (header.flags === PageFlag.PUSH) this.counters.pushed++;
-      if (header.flags === PageFlag.FILL) this.counters.filled++;
-      const part = pageContribution(digest, 'task', header.task, vaddr);
-      this.counters.memoryDigest = addDigests(this.counters.memoryDigest, part);
-    });
+    }
     if (this.giveBack && header.flags !== PageFlag.DEMAND) this.credit(header.pageCount);
+  }
+
+  #page(flags: number, task: number, vaddr: bigint, page: Buffer, digest: bigint): void {
+    const key = `${task}:${vaddr}`;
+    if (this.pages.has(key)) {
+      this.counters.duplicates++;
+      return;
+    }
+    this.pages.set(key, page);
+    this.counters.installed++;
+    if (flags === PageFlag.PUSH) this.counters.pushed++;
+    if (flags === PageFlag.FILL) this.counters.filled++;
+    const part = pageContribution(digest, 'task', task, vaddr);
+    this.counters.memoryDigest = addDigests(this.counters.memoryDigest, part);
   }
 
   #file(header: FrameHeader, payload: Buffer): void {

@@ -11,7 +11,7 @@ import {
 import { receiveDump } from '../../../offload-plane/page-server/receive-dump.ts';
 import type { CheckpointWriter, PageTarget } from '../../../offload-plane/page-store/contract.ts';
 import { rejection } from '../../helpers/rejection.ts';
-import { HEAP, makeStore, OTHER, PAGE, pages, TASK } from '../page-store/fixture.ts';
+import { HEAP, makeStore, OTHER, PAGE, pages, SHMEM, TASK } from '../page-store/fixture.ts';
 
 const LAZY = PagemapFlag.PRESENT | PagemapFlag.LAZY;
 
@@ -86,6 +86,20 @@ test('pages left to the earlier dump come from it, what is not named is gone, an
   assert.is(reader.pageDigest(TASK, HEAP + BigInt(200 * PAGE)), undefined);
   assert.equal(reader.targets(), [TASK, stranger], 'a task that is gone is not inherited');
   assert.ok(reader.segments().every(({ lazy }) => lazy));
+  await remove();
+});
+
+test('shared memory is taken whole: CRIU is told that there is no earlier dump of it', async () => {
+  const { store, remove } = await makeStore();
+  const base = await store.begin('pre');
+  await send(base, [open(SHMEM), add(SHMEM, 0, pages(3)), CLOSE]);
+  await base.commit({});
+  const writer = await store.begin('final', { parent: 'pre', inherit: 'named' });
+  const { answers } = await send(writer, [command(CriuCommand.PARENT, SHMEM), open(SHMEM), CLOSE]);
+  assert.equal([...answers], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  await writer.abort();
+  const refused = await store.begin('final', { parent: 'pre', inherit: 'named' });
+  assert.match((await rejection(send(refused, [open(SHMEM), hole(SHMEM, 0, 1)]))).message, /there is none/);
   await remove();
 });
 

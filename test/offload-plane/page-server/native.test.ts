@@ -10,27 +10,21 @@ import type { Policy, SessionResult } from '../../../offload-plane/page-server/c
 import { serveCriuGet } from '../../../offload-plane/page-server/criu-get.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { buildPrograms, criuMissing } from '../../guest-agent/pager/criu-world.ts';
-import { restoreHeap } from '../../helpers/criu.ts';
+import { restoreHeap, STEP_MS } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import {
-  askHeap,
   checkpointIntoStore,
   type HeapCheckpoint,
   listen,
-  STEP_MS,
   serveOnce,
   startRestore,
   writeImages,
 } from '../../helpers/native-restore.ts';
+import { buildPrograms } from '../../helpers/pager-program.ts';
 import { FakePager } from './fake-pager.ts';
 
 const HEAP_MIB = 48;
 const THREAD_COUNT = 2;
-
-function criuTest(title: string, body: () => Promise<void>): void {
-  if (criuMissing === '') test(title, body);
-  else console.log(`skipped: ${title}: ${criuMissing}`);
-}
 
 let checkpoint: HeapCheckpoint;
 
@@ -74,8 +68,8 @@ criuTest(
     const restored = await restoreHeap(directory, { lazyPagesPort: port });
     try {
       assert.is(restored.exitCode, 0, logOf(directory));
-      assert.is(await askHeap(directory, 'walk'), 'ok');
-      assert.is(await withDeadline(restored.lazyPagesEnded, STEP_MS, 'lazy-pages'), 0);
+      assert.is(await restored.ask('walk'), 'ok');
+      assert.is(await withDeadline(restored.lazyPagesEnded(), STEP_MS, 'lazy-pages'), 0);
       const served = await withDeadline(result, STEP_MS, 'served');
       assert.ok(served.pageCount >= (HEAP_MIB * 256 * 15) / 16, `${served.pageCount} pages`);
     } finally {

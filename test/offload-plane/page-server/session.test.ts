@@ -157,6 +157,42 @@ test('prefill puts the working set into the files of CRIU and leaves the rest to
   });
 });
 
+test('scattered pages share frames, pushed or for the files of CRIU', async () => {
+  await withCheckpoint(async ({ reader }) => {
+    const orderLog = logOf(
+      reader,
+      Array.from({ length: 40 }, (_, i) => 290 - 2 * i),
+    );
+    for (const [policy, type] of [
+      ['ordered', FrameType.PAGES],
+      ['prefill', FrameType.FILE_PAGES],
+    ] as const) {
+      const session = open(reader, { policy, orderLog });
+      const pager = await connect(session);
+      const pushedCount = policy === 'ordered' ? 40 : 0;
+      await pollUntil(() => (pager.counters.pushed === pushedCount ? true : undefined), {
+        timeoutMs: 2000,
+        intervalMs: 2,
+        what: 'push',
+      });
+      const frames = pager.seen.filter((header) => header.type === type);
+      assert.ok(frames.length <= 3, `${frames.length} frames`);
+      session.startFill();
+      pager.restored();
+      assert.ok((await finish(session, pager)).memoryVerified);
+    }
+  });
+});
+
+test('a pager of another version of the protocol is told so', async () => {
+  const local = createPageServer();
+  const pager = new FakePager(local);
+  pager.send({ type: FrameType.HELLO, value: 1n }, Buffer.alloc(32));
+  await pager.frame(FrameType.ERROR);
+  assert.match(pager.text, /version 1 of the page protocol, this plane speaks 2/);
+  await local.close();
+});
+
 test('eager leaves nothing to the pager', async () => {
   await withCheckpoint(async ({ reader }) => {
     const session = open(reader, { policy: 'eager' });

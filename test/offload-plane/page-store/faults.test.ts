@@ -8,7 +8,17 @@ import type { CheckpointReader, PageStore } from '../../../offload-plane/page-st
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { type ErrorCode, OffloadError } from '../../../platform/errors.ts';
 import { type Fault, FaultyFiles } from './faulty-files.ts';
-import { HEAP, HEAP_PAGES, heapBytes, makeStore, PAGE, pages, TASK, writeCheckpoint } from './fixture.ts';
+import {
+  HEAP,
+  HEAP_PAGES,
+  heapBytes,
+  makeStore,
+  PAGE,
+  pages,
+  readWorkingSet,
+  TASK,
+  writeCheckpoint,
+} from './fixture.ts';
 
 const CODES: Record<Fault, ErrorCode> = { ENOSPC: 'no_space', EIO: 'internal', short: 'internal' };
 
@@ -16,10 +26,10 @@ const CODES: Record<Fault, ErrorCode> = { ENOSPC: 'no_space', EIO: 'internal', s
 async function writeChild(store: PageStore): Promise<void> {
   const writer = await store.begin('child', { tenant: 't', parent: 'base' });
   try {
-    await writer.reserve(600 * PAGE);
+    await writer.reserve(1700 * PAGE);
     await writer.addPages(TASK, HEAP, true, pages(50, 9000));
     // Enough for extents to be written while pages still come, and known pages in between.
-    for (let at = 0; at < 512; at += 128) {
+    for (let at = 0; at < 1536; at += 128) {
       await writer.addPages(TASK, HEAP + BigInt((4096 + at) * PAGE), true, pages(128, 20_000 + at));
     }
     await writer.addPages(TASK, HEAP + BigInt(16_384 * PAGE), true, heapBytes().subarray(0, 64 * PAGE));
@@ -129,10 +139,10 @@ test('a working set is there or not when any one operation of writing it fails, 
     await assertBase(store);
     await write(store);
     await withBase(store, async (reader) => {
-      for await (const run of (await reader.readWorkingSet())!) {
-        const first = Number(run.vaddr - HEAP);
-        assert.ok(run.pages.equals(heapBytes().subarray(first, first + run.pages.length)));
-      }
+      const found = await readWorkingSet(reader);
+      found!.forEach(({ bytes }, i) => {
+        assert.ok(bytes.equals(heapBytes().subarray(i * PAGE, (i + 1) * PAGE)));
+      });
     });
     await remove();
   }

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as assert from 'uvu/assert';
 import type {
   BeginOptions,
   CheckpointManifest,
@@ -92,4 +93,21 @@ export async function withCheckpoint(
   } finally {
     await fixture.remove();
   }
+}
+
+/** The pages of its working set in their order, as `task page`, with the bytes that came; undefined without one. */
+export async function readWorkingSet(
+  reader: CheckpointReader,
+): Promise<{ name: string; bytes: Buffer }[] | undefined> {
+  const set = await reader.readWorkingSet();
+  if (set === undefined) return undefined;
+  const bytes: Buffer[] = [];
+  for await (const block of set.blocks()) bytes.push(block);
+  const whole = Buffer.concat(bytes);
+  assert.is(whole.length, set.pages.length * PAGE);
+  return Array.from(set.pages, (page, i) => {
+    const { id, vaddr, firstStoredPage } = reader.storedSegment(page);
+    const number = Number(vaddr - HEAP) / PAGE + page - firstStoredPage;
+    return { name: `${id} ${number}`, bytes: whole.subarray(i * PAGE, (i + 1) * PAGE) };
+  });
 }

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ZERO_PAGE } from '../../../offload-plane/page-store/contract.ts';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { fails } from './fails.ts';
 import {
@@ -32,6 +33,18 @@ test('a committed checkpoint gives back every page as it was written', async () 
     assert.is(reader.isZero(TASK, HEAP + BigInt(ZERO_AT * PAGE)), true);
     assert.equal(reader.imageFiles(), ['core-42.img']);
     assert.is(String(await reader.readImage('core-42.img')), 'core of 42');
+  });
+});
+
+test('shared memory may have the id 0, as the first System V segment has', async () => {
+  await withCheckpoint(async ({ store }) => {
+    const writer = await store.begin('first');
+    const target = { kind: 'shmem', id: 0 } as const;
+    await writer.addPages(target, 0n, false, pages(2));
+    await writer.commit({});
+    const reader = await store.open('first');
+    assert.equal(await reader.readPages(target, 0n, 2), pages(2));
+    await reader.close();
   });
 });
 
@@ -237,7 +250,19 @@ test('digests of frames and of memory follow from the pages', async () => {
       parts.reduce((sum, part) => (sum + part) & ((1n << 64n) - 1n), 0n),
       whole,
     );
-    assert.is.not(reader.frameDigest(TASK, DATA, 2), reader.frameDigest(TASK, DATA, 3));
+    await reader.prepareMemoryDigest();
+    assert.is(reader.memoryDigest(), whole);
+    assert.equal(
+      reader
+        .segments()
+        .map((s) => reader.memoryDigest([{ target: s, vaddr: s.vaddr, pageCount: s.pageCount }])),
+      parts,
+    );
+    const first = reader.storedPage(TASK, DATA)!;
+    assert.is.not(
+      reader.frameDigest(Uint32Array.of(first, ZERO_PAGE)),
+      reader.frameDigest(Uint32Array.of(first, first)),
+    );
     await reader.prefetch([{ target: TASK, vaddr: HEAP, pageCount: 64 }]);
   });
 });

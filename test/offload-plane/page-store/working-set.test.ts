@@ -13,6 +13,7 @@ import {
   OTHER,
   PAGE,
   pages,
+  readWorkingSet,
   TASK,
   withCheckpoint,
   writeCheckpoint,
@@ -30,16 +31,13 @@ const ENTRIES = [
 
 /** Every page that comes, as `task page`, checked against what was written. */
 async function drain(reader: CheckpointReader): Promise<string[] | undefined> {
-  const runs = await reader.readWorkingSet();
-  if (runs === undefined) return undefined;
-  const order: string[] = [];
-  for await (const { target, vaddr, pageCount, pages: bytes } of runs) {
-    const first = Number(vaddr - HEAP) / PAGE;
-    const expected = target.id === 42 ? heapBytes() : pages(2, 2000);
-    assert.ok(bytes.equals(expected.subarray(first * PAGE, (first + pageCount) * PAGE)));
-    for (let i = 0; i < pageCount; i++) order.push(`${target.id} ${first + i}`);
-  }
-  return order;
+  const found = await readWorkingSet(reader);
+  return found?.map(({ name, bytes }) => {
+    const [task, page] = name.split(' ').map(Number) as [number, number];
+    const expected = task === 42 ? heapBytes() : pages(2, 2000);
+    assert.ok(bytes.equals(expected.subarray(page * PAGE, (page + 1) * PAGE)), name);
+    return name;
+  });
 }
 
 const EXPECTED = ['42 250', '42 251', '42 252', '42 7', '42 8', '42 3', '42 299', '43 1', '42 10'];
@@ -70,14 +68,17 @@ test('a working set of many blocks comes whole, and can be left early', async ()
     { task: 42, vaddr: at(1000), pageCount: 700 },
     ...order.map((page) => ({ task: 42, vaddr: at(page), pageCount: 1 })),
   ]);
-  const seen: number[] = [];
-  for await (const run of (await reader.readWorkingSet())!) {
-    const first = Number(run.vaddr - HEAP) / PAGE;
-    assert.ok(run.pages.equals(bytes.subarray(first * PAGE, (first + run.pageCount) * PAGE)));
-    for (let i = 0; i < run.pageCount; i++) seen.push(first + i);
-  }
-  assert.equal(seen, [...Array.from({ length: 700 }, (_, i) => 1000 + i), ...order]);
-  for await (const _ of (await reader.readWorkingSet())!) break;
+  const found = await readWorkingSet(reader);
+  const expected = [...Array.from({ length: 700 }, (_, i) => 1000 + i), ...order];
+  assert.equal(
+    found!.map(({ name }) => name),
+    expected.map((page) => `42 ${page}`),
+  );
+  found!.forEach((page, i) => {
+    const at = expected[i]! * PAGE;
+    assert.ok(page.bytes.equals(bytes.subarray(at, at + PAGE)), page.name);
+  });
+  for await (const _ of (await reader.readWorkingSet())!.blocks()) break;
   await remove();
 });
 

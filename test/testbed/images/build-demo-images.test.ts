@@ -7,7 +7,8 @@ import { openImageStore } from '../../../offload-plane/images/image-store.ts';
 import { runTool } from '../../../offload-plane/images/run-tool.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { buildDemoImages } from '../../../testbed/images/build-demo-images.ts';
-import { failure, scratchDirectory } from '../../offload-plane/images/layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { cannotBuildReason, demoImages } from './demo-fixture.ts';
 
 const reason = cannotBuildReason();
@@ -20,7 +21,7 @@ function testBuild(title: string, body: () => Promise<void>): void {
 
 testBuild('both demo images are imported as block images that check out', async () => {
   const images = await demoImages();
-  const store = await openImageStore({ directory: join(scratchDirectory(), 'images') });
+  const store = await openImageStore({ directory: join(tempDirectory('images'), 'images') });
   const redis = await store.import({ path: images.redis });
   const node = await store.import({ path: images.node });
   assert.is(redis.name, 'redis');
@@ -30,7 +31,7 @@ testBuild('both demo images are imported as block images that check out', async 
   assert.is(node.config.command[0], '/usr/bin/node');
   assert.equal(node.config.exposedPorts, [8080]);
   assert.ok(node.rootfsBytes < 200 * MIB, `${node.rootfsBytes} bytes`);
-  const extracted = join(scratchDirectory(), 'root');
+  const extracted = join(tempDirectory('images'), 'root');
   mkdirSync(extracted);
   for (const { rootfsPath } of [redis, node]) {
     // The second image goes over the first, which the tool warns of.
@@ -57,13 +58,13 @@ testBuild('images in the cache are not built again', async () => {
 });
 
 test('a build that fails leaves nothing, and removes what a killed one left', async () => {
-  const cacheDirectory = scratchDirectory();
+  const cacheDirectory = tempDirectory('images');
   mkdirSync(join(cacheDirectory, '.build-killed', 'debian'), { recursive: true });
   const run: typeof runTool = async (file, args, options) => {
     if (file === 'mmdebstrap') throw new OffloadError('runtime_failed', 'mmdebstrap: no network');
     return await runTool(file, args, options);
   };
-  const error = await failure(buildDemoImages({ cacheDirectory, run }));
+  const error = await rejection(buildDemoImages({ cacheDirectory, run }));
   assert.is(error.message, 'mmdebstrap: no network');
   assert.equal(readdirSync(cacheDirectory), []);
 });

@@ -7,9 +7,9 @@ import { machineAptSettings, mmdebstrapArgv, treeSources } from '../../../testbe
 import { parseLoaderList } from '../../../testbed/images/library-closure.ts';
 import { configArgv } from '../../../testbed/images/oci-layout.ts';
 import { nodeRecipe, redisRecipe } from '../../../testbed/images/recipes.ts';
-import { scratchDirectory } from '../../offload-plane/images/layout-fixture.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const scratch = scratchDirectory();
+const scratch = tempDirectory('images');
 
 function nodeSources(name: string, serverText: string) {
   const directory = join(scratch, name);

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { evict, readIn, residentBytes } from '../../../testbed/native/page-cache.ts';
+import { buildBenchPrograms } from '../../../testbed/native/programs.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
+
+test.before(buildBenchPrograms);
 
 test('files leave the page cache whole and come back whole', async () => {
   const directory = tempDirectory('page-cache');

@@ -1,14 +1,5 @@
 import { spawn } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -16,10 +7,10 @@ import { pollUntil } from '../../../platform/deadline.ts';
 import { isProcessAlive, processStartTicks } from '../../../platform/processes.ts';
 import { mountsBelow } from '../../../testbed/qemu/mounts.ts';
 import { createRunDirectory, sweepStaleRuns } from '../../../testbed/qemu/run-directory.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const base = mkdtempSync(join(tmpdir(), 'runs-'));
+const base = tempDirectory('runs');
 const directories = { runsDirectory: join(base, 'runs'), scratchDirectory: join(base, 'scratch') };
-test.after(() => rmSync(base, { recursive: true }));
 
 /** The sleeping child as it is recorded: its pid stays the same when setpriv becomes sleep. */
 function recordsIn(path: string) {

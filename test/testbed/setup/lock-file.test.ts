@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { processStartTicks } from '../../../platform/processes.ts';
 import { withLockFile } from '../../../testbed/setup/lock-file.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'lock-file-'));
-test.after(() => rmSync(directory, { recursive: true }));
+const directory = tempDirectory('lock-file');
 
 test('two holders never overlap and the lock is gone afterwards', async () => {
   const path = join(directory, 'a.lock');

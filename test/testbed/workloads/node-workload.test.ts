@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { getJson } from '../../../testbed/workloads/http-json.ts';
 import { nodeWorkload } from '../../../testbed/workloads/node-workload.ts';
 import type { WarmUpFacts } from '../../../testbed/workloads/workload.ts';
-import { failure } from '../../offload-plane/images/layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
 import { type Server, startServer } from './child.ts';
 import { holdPort } from './held-port.ts';
 
@@ -49,7 +49,7 @@ test('a wrong digest is an error that shows both', async () => {
     Buffer.from(chunk.toString('latin1').replace(/"sha256":"./, '"sha256":"x'), 'latin1'),
   );
   held.release(server.port);
-  const error = await failure(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
+  const error = await rejection(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
   assert.is(error.code, 'corrupt_page');
   assert.match(error.message, /digest "x[0-9a-f]{63}" should be [0-9a-f]{64}/);
   await held.close();
@@ -57,25 +57,25 @@ test('a wrong digest is an error that shows both', async () => {
 
 test('an answer that never comes ends at the deadline', async () => {
   const held = await holdPort();
-  const error = await failure(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 100 }));
+  const error = await rejection(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 100 }));
   assert.is(error.code, 'deadline_exceeded');
   assert.match(error.message, 'no answer within 100 ms');
   await held.close();
-  const ready = await failure(nodeWorkload.waitReady(held.endpoint, 100));
+  const ready = await rejection(nodeWorkload.waitReady(held.endpoint, 100));
   assert.is(ready.code, 'deadline_exceeded');
-  const refused = await failure(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
+  const refused = await rejection(nodeWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
   assert.match(refused.message, 'ECONNREFUSED');
 });
 
 test('a server of another size is not taken for a warm one', async () => {
-  const error = await failure(
+  const error = await rejection(
     nodeWorkload.warmUp(endpoint(), { dataMiB: size.dataMiB + 1 }, { deadlineMs: 5_000 }),
   );
   assert.is(error.code, 'invalid_state');
 });
 
 test('facts of the other workload are refused', async () => {
-  const error = await failure(
+  const error = await rejection(
     nodeWorkload.firstRequest(
       endpoint(),
       { workload: 'redis', keyCount: 1, valueBytes: 1 },

@@ -7,7 +7,8 @@ import { RedisConnection } from '../../../testbed/workloads/redis-connection.ts'
 import { redisWorkload } from '../../../testbed/workloads/redis-workload.ts';
 import { encodeCommand } from '../../../testbed/workloads/resp.ts';
 import type { WarmUpFacts } from '../../../testbed/workloads/workload.ts';
-import { failure, scratchDirectory } from '../../offload-plane/images/layout-fixture.ts';
+import { rejection } from '../../helpers/rejection.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { cannotBuildReason, demoImages } from '../images/demo-fixture.ts';
 import { type Server, startServer } from './child.ts';
 import { holdPort } from './held-port.ts';
@@ -20,7 +21,7 @@ const endpoint = () => ({ host: '127.0.0.1', port: server.port });
 /** The Redis of the demo's image, run natively. */
 async function startRedis(): Promise<Server> {
   const { redis } = await demoImages();
-  const root = join(scratchDirectory(), 'root');
+  const root = join(tempDirectory('images'), 'root');
   execFileSync('umoci', ['raw', 'unpack', '--image', `${redis}:redis`, root], { stdio: 'ignore' });
   return await startServer({
     argv: (port) => [
@@ -77,7 +78,7 @@ if (reason === '') {
       return spoiled;
     });
     held.release(server.port);
-    const error = await failure(redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
+    const error = await rejection(redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
     assert.is(error.code, 'corrupt_page');
     assert.match(error.message, /value of key:\d{8} \(8128 bytes\) is wrong from byte \d+/);
     await held.close();
@@ -86,10 +87,10 @@ if (reason === '') {
   test('a key that is gone or one too many is an error', async () => {
     const connection = new RedisConnection(endpoint(), 'spoil', 5_000);
     await connection.send(encodeCommand('SET', 'extra', '1'), 1);
-    const extra = await failure(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
+    const extra = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
     assert.match(extra.message, /DBSIZE answered \d+, loaded were \d+ keys/);
     await connection.send(encodeCommand('RENAME', 'key:00000000', 'gone'), 1);
-    const gone = await failure(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
+    const gone = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
     assert.is(gone.message, 'verify redis: GET key:00000000 answered no value');
     await connection.close();
   });
@@ -100,13 +101,15 @@ if (reason === '') {
 test('an answer that never comes ends at the deadline', async () => {
   const held = await holdPort();
   const someFacts: WarmUpFacts = { workload: 'redis', keyCount: 100, valueBytes: 100 };
-  const error = await failure(redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 100 }));
+  const error = await rejection(redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 100 }));
   assert.is(error.code, 'deadline_exceeded');
   assert.match(error.message, 'no answer within 100 ms');
   await held.close();
-  const refused = await failure(redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 5_000 }));
+  const refused = await rejection(
+    redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 5_000 }),
+  );
   assert.is(refused.code, 'runtime_failed');
-  const late = await failure(redisWorkload.waitReady(held.endpoint, 100));
+  const late = await rejection(redisWorkload.waitReady(held.endpoint, 100));
   assert.is(late.code, 'deadline_exceeded');
 });
 
@@ -115,7 +118,7 @@ test('a peer that is no Redis is told from one', async () => {
   const http = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(0);
   await new Promise((resolve) => http.once('listening', resolve));
   const { port } = http.address() as AddressInfo;
-  const error = await failure(
+  const error = await rejection(
     redisWorkload.firstRequest({ host: '127.0.0.1', port }, someFacts, { deadlineMs: 2_000 }),
   );
   assert.match(error.message, 'a reply of type "H"');

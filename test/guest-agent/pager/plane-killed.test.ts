@@ -1,0 +1,175 @@
+/** A plane of its own process is killed by SIGKILL at random points and started again; PLANE_KILL_SEEDS says how often. */
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { withDeadline } from '../../../platform/deadline.ts';
+import { DUMP_SOCKET, THROUGH_SOCKET } from '../../../testbed/native/checkpoint.ts';
+import { prepareDirectory } from '../../../testbed/native/criu-world.ts';
+import { type NativePlane, startNativePlane } from '../../../testbed/native/plane.ts';
+import { buildBenchPrograms, WITH_SOCKET } from '../../../testbed/native/programs.ts';
+import { makeCgroup } from '../../helpers/cgroup.ts';
+import { askHeap, restoreHeap, type ServedHeap, serveHeap } from '../../helpers/criu-heap.ts';
+import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
+import { buildPrograms, HEAP, startPager } from '../../helpers/pager-program.ts';
+import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+
+const DEADLINE_MS = 20_000;
+const CHECKPOINT = 'whole';
+const cgroup = criuMissing === '' ? makeCgroup() : undefined;
+const directory = tempDirectory('plane-killed');
+const storeDirectory = join(directory, 'store');
+const pagerSocket = join(directory, 'plane.sock');
+const program = join(directory, 'program');
+const dumpSocket = join(program, DUMP_SOCKET);
+let served: ServedHeap;
+
+test.before(async () => {
+  if (criuMissing !== '') return;
+  await buildPrograms();
+  mkdirSync(program);
+  await buildBenchPrograms();
+  served = await serveHeap(program, { mib: 32, threadCount: 3 });
+  copyFileSync(WITH_SOCKET, join(program, 'bin', basename(WITH_SOCKET)));
+});
+test.after(async () => {
+  await served?.world.close();
+  await cgroup?.remove();
+});
+
+/** What a plane that was killed has left is there: the names of its sockets, and what it had begun to store. */
+function startPlane(): Promise<NativePlane> {
+  for (const socket of [pagerSocket, dumpSocket]) rmSync(socket, { force: true });
+  return startNativePlane({ storeDirectory, pagerSocket });
+}
+
+async function kill(plane: NativePlane): Promise<void> {
+  process.kill(plane.pid, 'SIGKILL');
+  await plane.close();
+}
+
+async function dumpInto(plane: NativePlane, checkpoint: string): Promise<number> {
+  await plane.call('beginDump', { checkpoint, socket: dumpSocket });
+  const { run, options } = THROUGH_SOCKET;
+  return withDeadline(served.dump(`--leave-running ${options}`, run), DEADLINE_MS, 'dump');
+}
+
+criuTest(
+  'a plane killed in the middle of a dump leaves the program whole, and nothing of the dump',
+  async () => {
+    const ends = { failed: 0, done: 0 };
+    for (const seed of seedsOf('PLANE_KILL_SEEDS', 6)) {
+      const draw = seeded(seed);
+      const plane = await startPlane();
+      const dump = dumpInto(plane, `dump-${seed}`);
+      dump.catch(() => {});
+      await delay(draw(150));
+      await kill(plane);
+      /* The plane dies before it has named a port, or CRIU sees its page server go. */
+      const exitCode = await dump.catch((error: Error) => {
+        assert.match(error.message, /native plane: the process has ended/);
+        return 1;
+      });
+      ends[exitCode === 0 ? 'done' : 'failed']++;
+      assert.is(await askHeap(program, 'walk'), 'ok', `seed ${seed}`);
+      const next = await startPlane();
+      assert.equal(readdirSync(join(storeDirectory, 'checkpoints')), [], `seed ${seed}`);
+      assert.equal(readdirSync(join(storeDirectory, 'incoming')), [], `seed ${seed}`);
+      await next.close();
+    }
+    console.log(`dumps whose plane was killed: ${JSON.stringify(ends)}`);
+    const plane = await startPlane();
+    assert.is(await dumpInto(plane, CHECKPOINT), 0);
+    const imagesDirectory = join(program, 'images');
+    await plane.call('finishDump', { checkpoint: CHECKPOINT, imagesDirectory });
+    await plane.close();
+  },
+);
+
+interface Attempt {
+  answers: string[];
+  exitCode: number | undefined;
+  stderr: string;
+}
+
+/** One restore from the plane, and what became of the program. */
+async function restoreFrom(plane: NativePlane, name: string, draw: Draw): Promise<Attempt> {
+  const place = join(directory, name);
+  prepareDirectory(place, [HEAP]);
+  const order = { checkpoint: CHECKPOINT, policy: 'lazy', record: false, trace: false } as const;
+  await plane.call('openRestore', { ...order, directory: place });
+  const pager = startPager([
+    ...['--connect', `unix:${pagerSocket}`, '--token-file', join(place, 'token'), '--deadline-ms', '2000'],
+    ...['--images-dir', join(place, 'images'), '--work-dir', join(place, 'work')],
+    ...(cgroup === undefined ? [] : ['--container-cgroup', cgroup.path]),
+  ]);
+  const answers: string[] = [];
+  const work = async () => {
+    if (
+      await pager.ready.then(
+        () => false,
+        () => true,
+      )
+    )
+      return;
+    const restored = await restoreHeap(place, cgroup === undefined ? {} : { cgroup: cgroup.path });
+    try {
+      if (restored.exitCode !== 0) return;
+      for (const command of [`touch 200 ${draw(1000)}`, 'walk', 'walk'])
+        answers.push(await restored.ask(command));
+      await pager.ended;
+      answers.push(await restored.ask('walk'));
+    } finally {
+      await restored.end();
+    }
+  };
+  await withDeadline(work(), DEADLINE_MS, `restore ${name}`);
+  const { exitCode, stderr } = await withDeadline(pager.ended, DEADLINE_MS, `pager of ${name}`);
+  rmSync(place, { recursive: true });
+  return { answers, exitCode, stderr };
+}
+
+criuTest(
+  'a plane killed and started again in the middle of a restore leaves right bytes, or a program that is dead and a pager that says why',
+  async () => {
+    const ends = { whole: 0, dead: 0, before: 0 };
+    for (const seed of seedsOf('PLANE_KILL_SEEDS', 6)) {
+      const draw = seeded(seed);
+      const plane = await startPlane();
+      const attempt = restoreFrom(plane, `restore-${seed}`, draw);
+      attempt.catch(() => {});
+      await delay(draw(2500));
+      await kill(plane);
+      const next = await startPlane();
+      const ended = await attempt.catch((error: Error) => {
+        assert.match(error.message, /native plane: the process has ended/);
+        return undefined;
+      });
+      await next.close();
+      if (ended === undefined) {
+        ends.before++;
+        continue;
+      }
+      const { answers, exitCode, stderr } = ended;
+      const told = `seed ${seed}: ${JSON.stringify(answers)}, pager exit ${exitCode}: ${stderr}`;
+      assert.not.match(answers.join(), /wrong/, told);
+      if (exitCode === 0) assert.equal(answers, ['ok', 'ok', 'ok', 'ok'], told);
+      else {
+        assert.match(stderr, /unknown token|connect to the plane|closed the connection before/, told);
+        /* Without a cgroup only what is missing is taken from it. */
+        if (answers.length > 0) assert.match(answers.at(-1)!, cgroup ? /no answer/ : /no answer|^ok$/, told);
+      }
+      ends[exitCode === 0 ? 'whole' : 'dead']++;
+    }
+    console.log(`restores whose plane was killed: ${JSON.stringify(ends)}`);
+    const plane = await startPlane();
+    const { answers, exitCode } = await restoreFrom(plane, 'last', seeded(0));
+    assert.equal(answers, ['ok', 'ok', 'ok', 'ok']);
+    assert.is(exitCode, 0);
+    await plane.close();
+  },
+);
+
+test.run();
