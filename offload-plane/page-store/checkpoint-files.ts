@@ -36,6 +36,8 @@ export interface CheckpointFiles {
   orderLog?: { stamp: string; bytes: Buffer } | undefined;
   /** The memory digest of all stored pages before each, once it was asked for. */
   digestSums?: BigUint64Array;
+  /** Resolves when they are there. */
+  summing?: Promise<void>;
 }
 
 /** Says whether a file is still the one that was read. */

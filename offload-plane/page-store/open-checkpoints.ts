@@ -3,7 +3,6 @@
  * while, so that the next restore of the same checkpoint begins with all of it in memory.
  */
 import { type CheckpointFiles, closeCheckpointFiles, manifestStamp } from './checkpoint-files.ts';
-import { DigestCache } from './digest-cache.ts';
 import { HotPool } from './hot-pool.ts';
 
 interface Shared {
@@ -14,7 +13,6 @@ interface Shared {
 export class OpenCheckpoints {
   /** Working sets in memory, of whatever is open. */
   readonly hot = new HotPool();
-  readonly digests = new DigestCache();
   readonly #open: (id: string) => Promise<CheckpointFiles>;
   readonly #keepOpenCount: number;
   readonly #shared = new Map<string, Shared>();

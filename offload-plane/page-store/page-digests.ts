@@ -48,8 +48,16 @@ function contributionOf({ checksums }: CheckpointFiles, segment: Segment, stored
   return pageContribution(checksums[storedPage]!, kind, id, at);
 }
 
+/** Once for all readers; it is given up with the files. */
+export function prepareDigestSums(files: CheckpointFiles): Promise<void> {
+  files.summing ??= sumDigests(files).then((sums) => {
+    files.digestSums = sums;
+  });
+  return files.summing;
+}
+
 /** The memory digest of all stored pages before each. */
-export async function sumDigests(files: CheckpointFiles): Promise<BigUint64Array> {
+async function sumDigests(files: CheckpointFiles): Promise<BigUint64Array> {
   const sums = new BigUint64Array(files.index.storedPageCount + 1);
   let sum = 0n;
   let page = 0;

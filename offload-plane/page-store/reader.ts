@@ -17,12 +17,11 @@ import {
   type WorkingSet,
   ZERO_PAGE,
 } from './contract.ts';
-import type { DigestCache } from './digest-cache.ts';
 import { replaceFile, toStoreError } from './durable.ts';
 import type { HotPool } from './hot-pool.ts';
 import { PAGE_BYTES } from './limits.ts';
 import { IMAGES, ORDER, ROOTFS_DIFF, WORKING_SET } from './names.ts';
-import { frameDigest, memoryDigest, ZERO_PAGE_DIGEST } from './page-digests.ts';
+import { frameDigest, memoryDigest, prepareDigestSums, ZERO_PAGE_DIGEST } from './page-digests.ts';
 import { readPagesInto, readPagesIntoSync } from './page-reads.ts';
 import { prefetchRanges } from './prefetch.ts';
 import { openWorkingSet, storedRuns, workingSetBytes, writeWorkingSet } from './working-set.ts';
@@ -33,7 +32,6 @@ const MAX_ORDER_BYTES = 64 * 1024 * 1024;
 
 export interface ReaderHooks {
   hot: HotPool;
-  digests: DigestCache;
   /** Counts what `write` adds to the checkpoint, at most so many bytes. @throws {OffloadError} no_space */
   withRoom(bytes: number, write: () => Promise<void>): Promise<void>;
   /** Once, when content is asked for: a look at the manifest is no use. */
@@ -121,7 +119,7 @@ export class StoreReader implements CheckpointReader {
   }
 
   async prepareMemoryDigest(): Promise<void> {
-    if (this.#closing === undefined) await this.#hooks.digests.prepare(this.#files);
+    if (this.#closing === undefined) await prepareDigestSums(this.#files);
   }
 
   imageFiles(): string[] {

@@ -165,7 +165,6 @@ class DirectoryPageStore implements PageStore {
       const { files, release } = await this.#open.acquire(id);
       const reader = new StoreReader(files, {
         hot: this.#open.hot,
-        digests: this.#open.digests,
         onUse: () => this.#catalog.noteUse(id),
         withRoom: (bytes, write) => this.#withRoom(id, bytes, write),
         release: async () => {
