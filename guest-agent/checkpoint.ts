@@ -22,7 +22,7 @@ import { type Programs, readPrograms, runTheSame } from './programs.ts';
 import type { RunProgram } from './run-program.ts';
 import { dumpConfig } from './runtime/criu-config.ts';
 import { criuFailure } from './runtime/criu-log.ts';
-import { readFrozenMs } from './runtime/criu-stats.ts';
+import { readDumpTimes } from './runtime/criu-stats.ts';
 import type { Crun } from './runtime/crun.ts';
 import { expectTracked, forgetTracked, keepTracked } from './tracked-dumps.ts';
 
@@ -212,8 +212,9 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const { current, leave } = enter(container);
       try {
         await dump('preDump', container, { ...request, track: true }, current);
-        const frozenMs = await readFrozenMs(containers.paths(id).dumpImages);
-        return { dumpMs: nowMs() - startedAtMs, ...(frozenMs === undefined ? {} : { frozenMs }) };
+        const times = await readDumpTimes(containers.paths(id).dumpImages);
+        const dumpMs = nowMs() - startedAtMs;
+        return times === undefined ? { dumpMs } : { dumpMs, frozenMs: times.freezingMs + times.frozenMs };
       } catch (error) {
         await forgetTracked(containers, container);
         throw toOffloadError(error, `pre-dump container ${id}`);

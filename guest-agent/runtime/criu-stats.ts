@@ -12,15 +12,22 @@ const FROZEN_TIME = 2;
 const VARINT = 0;
 const BYTES = 2;
 
-/** How long CRIU held the tasks, from the first to be stopped; undefined when it does not say. */
-export async function readFrozenMs(workDirectory: string): Promise<number | undefined> {
+export interface DumpTimes {
+  /** Until the last task was stopped. */
+  freezingMs: number;
+  /** How long all of them stood still after that. */
+  frozenMs: number;
+}
+
+/** How long CRIU held the tasks; undefined when it does not say. */
+export async function readDumpTimes(workDirectory: string): Promise<DumpTimes | undefined> {
   const image = await readFile(join(workDirectory, 'stats-dump')).catch(() => Buffer.alloc(0));
   const dump = readFields(image.subarray(MESSAGE_OFFSET)).get(DUMP);
   if (!Buffer.isBuffer(dump)) return undefined;
   const times = readFields(dump);
   const [freezingUs, frozenUs] = [times.get(FREEZING_TIME), times.get(FROZEN_TIME)];
   if (typeof freezingUs !== 'number' || typeof frozenUs !== 'number') return undefined;
-  return (freezingUs + frozenUs) / 1000;
+  return { freezingMs: freezingUs / 1000, frozenMs: frozenUs / 1000 };
 }
 
 /** The fields of a message by number, up to the first of a type that the statistics do not have. */

@@ -1,10 +1,11 @@
 /** A running workload, and its checkpoints: in the plane's store, and as stock CRIU writes them. */
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { type DumpTimes, readDumpTimes } from '../../guest-agent/runtime/criu-stats.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import { type DumpTimes, decodeDumpTimes } from './criu-stats.ts';
 import { CRIU_OPTIONS, openWorld, PIDS_FROM_1000, prepareDirectory, type World } from './criu-world.ts';
 import { askFirst } from './first-answer.ts';
 import type { NativePlane } from './plane.ts';
@@ -82,7 +83,9 @@ export async function startWorkload(workload: NativeWorkload, imagesRoot: string
       const reason = readFileSync(join(directory, 'work/dump.log'), 'utf8').slice(-1_000);
       throw new OffloadError('runtime_failed', `criu dump: exit ${exitCode}: ${reason}`);
     }
-    return decodeDumpTimes(readFileSync(join(directory, 'work/stats-dump')));
+    const times = await readDumpTimes(join(directory, 'work'));
+    if (times === undefined) throw new OffloadError('internal', 'criu dump: its stats-dump says no times');
+    return times;
   }
 
   return {
