@@ -7,7 +7,7 @@ import { OffloadError } from '../platform/errors.ts';
 import { describeEnd, lastLines, type RunningProcess } from '../platform/processes.ts';
 import { buildDemoImages } from './images/build-demo-images.ts';
 import type { Accelerator } from './qemu/argv.ts';
-import { type Guest, startGuest } from './qemu/guest.ts';
+import { type Guest, type GuestOptions, startGuest } from './qemu/guest.ts';
 import {
   type PreparedTestbed,
   prepareTestbed,
@@ -16,7 +16,7 @@ import {
 } from './qemu/prepare.ts';
 
 export interface TestbedOptions {
-  guests: readonly { name: string; memoryMiB: number; vcpus: number }[];
+  guests: readonly Omit<GuestOptions, 'cid'>[];
   accelerator?: Accelerator;
   /** Stands for the plane's NVMe device; a temporary directory on disk unless given. */
   storeDirectory?: string;

@@ -14,11 +14,13 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { type RunProcess, runProcess } from '../../platform/processes.ts';
 import type { Progress } from '../setup/cache.ts';
+import { agentStartScript } from './agent-start.ts';
 
 export interface AgentLayerOptions {
   cacheDirectory: string;
@@ -56,6 +58,7 @@ export async function ensureAgentLayer(options: AgentLayerOptions): Promise<Agen
   try {
     mkdirSync(tree, { recursive: true });
     await bundleAgent(options, join(tree, 'agent.mjs'));
+    writeFileSync(join(tree, 'start'), agentStartScript, { mode: 0o755 });
     const natives = options.entryPath ? [] : await buildNativeParts(options.projectDirectory, run);
     for (const path of natives) {
       copyFileSync(path, join(tree, basename(path)));

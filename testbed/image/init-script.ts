@@ -44,11 +44,12 @@ ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo 1 >/proc/sys/vm/overcommit_memory
 ulimit -n 1048576
-name=guest trial=
+name=guest trial= shell=
 for word in $(cat /proc/cmdline); do
   case $word in
     offload.name=*) name=\${word#*=} ;;
     offload.trial) trial=1 ;;
+    offload.shell=*) shell=\${word#*=} ;;
   esac
 done
 echo "$name" >/proc/sys/kernel/hostname
@@ -64,5 +65,7 @@ until mount -t erofs -o ro /dev/vda ${agentLayerMount} 2>/dev/null; do
   [ $tries -lt 100 ] || { echo 'offload-guest: no agent layer on /dev/vda'; break; }
   sleep 0.1
 done
-exec tini -g -- /bin/sh -c 'while :; do node ${agentLayerMount}/agent.mjs; echo "offload-guest: agent ended ($?)"; sleep 1; done'
+# What benches and tests look into a guest with; whoever starts the guest decides.
+[ -z "$shell" ] || socat VSOCK-LISTEN:$shell,fork EXEC:/bin/bash,stderr &
+exec tini -g -- /bin/sh -c 'while :; do ${agentLayerMount}/start; echo "offload-guest: agent ended ($?)"; sleep 1; done'
 `;

@@ -20,6 +20,8 @@ export interface GuestOptions {
   cid: number;
   memoryMiB: number;
   vcpus: number;
+  /** Vsock port on which the guest gives a root shell. Default: none. */
+  shellPort?: number;
 }
 
 export interface GuestDeps {
@@ -70,7 +72,13 @@ export async function startGuest(options: GuestOptions, deps: GuestDeps): Promis
     vsock,
     daemonLimitMs,
   );
-  const argv = qemuArgv({ ...options, ...deps, ...paths, qmpPaths: [paths.qmpPath, paths.planeQmpPath] });
+  const argv = qemuArgv({
+    ...options,
+    ...deps,
+    ...paths,
+    qmpPaths: [paths.qmpPath, paths.planeQmpPath],
+    kernelParameters: options.shellPort === undefined ? [] : [`offload.shell=${options.shellPort}`],
+  });
   const env = { TMPDIR: deps.run.scratchPath };
   const qemu = deps.run.startChild(options.name, deps.qemuPath, argv, { logPath: paths.qemuLogPath, env });
   qemu.exited.then(() => daemon.kill('SIGKILL'));
