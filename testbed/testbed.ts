@@ -1,7 +1,7 @@
 /** A whole testbed: guests, and a plane in a process of its own that manages them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createPlaneClient, type PlaneClient } from '../offload-plane/cli/plane-client.ts';
+import { createPlaneClient, type PlaneClient } from '../offload-plane/client/index.ts';
 import { pollUntil } from '../platform/deadline.ts';
 import { OffloadError } from '../platform/errors.ts';
 import { describeEnd, lastLines, type RunningProcess } from '../platform/processes.ts';
@@ -64,7 +64,7 @@ export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
     ]);
     const { client, process: planeProcess, socketPath, logPath } = started;
     options.onProgress('registering guests with the plane');
-    await Promise.all(guests.map((guest) => client.registerGuest(registrationOf(guest))));
+    await Promise.all(guests.map((guest) => client.guests.register(registrationOf(guest))));
     return {
       plane: client,
       guests,
@@ -77,7 +77,7 @@ export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
         const layouts = await buildDemoImages({ onProgress: ({ message }) => onProgress(message) });
         for (const [name, path] of Object.entries(layouts)) {
           onProgress(`importing ${name}`);
-          await client.importImage({ path, name });
+          await client.images.import({ path, name });
         }
       },
       async stop() {
@@ -124,11 +124,11 @@ async function startPlane({ run }: PreparedTestbed, options: TestbedOptions) {
   void process_.exited.then((how) => {
     end = describeEnd(how);
   });
-  const client = createPlaneClient(socketPath);
+  const client = createPlaneClient({ socketPath });
   await pollUntil(
     async () => {
       if (end) return true;
-      return existsSync(socketPath) ? client.guests().then(() => true) : undefined;
+      return existsSync(socketPath) ? client.guests.list().then(() => true) : undefined;
     },
     { timeoutMs: PLANE_START_TIMEOUT_MS, intervalMs: 10, what: 'start plane' },
   );

@@ -22,14 +22,14 @@ test.before(async (context) => {
   });
   const { plane, deadlineScale } = context.testbed;
   await context.testbed.importDemoImages(() => {});
-  const { ports } = await plane.createContainer({
+  const { ports } = await plane.containers.create({
     name: 'bulk',
     guest: 'only',
     image: 'node',
     env: node.containerEnv(node.smallSize),
     ports: [{ containerPort: node.containerPort }],
   });
-  await plane.startContainer('bulk');
+  await plane.containers.start('bulk');
   context.endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
   await node.waitReady(context.endpoint, 30_000 * deadlineScale);
 });
@@ -49,7 +49,7 @@ test('1 GiB leaves the guest without a stall, though the reader stops for a whil
   const [response] = (await once(call, 'response')) as [IncomingMessage];
   const before = await planeMemoryBytes(testbed);
   // Nobody reads: what is under way has to wait in the guest, and the agent's calls must not wait for it.
-  for (let round = 0; round < 20; round += 1) await testbed.plane.containerStats('bulk');
+  for (let round = 0; round < 20; round += 1) await testbed.plane.containers.stats('bulk');
   const held = (await planeMemoryBytes(testbed)) - before;
   assert.ok(held < HELD_BYTES_MAX, `the plane held ${held} bytes for a reader that did not read`);
   let bytes = 0;

@@ -51,8 +51,8 @@ async function refusal(promise: Promise<unknown>): Promise<OffloadError> {
 async function startRedis({ testbed }: Context, name: string, dataMiB: number, guest = 'origin') {
   const { plane, deadlineScale } = testbed;
   const ports = [{ containerPort: redis.containerPort }];
-  const { ports: published } = await plane.createContainer({ name, guest, image: 'redis', ports });
-  await plane.startContainer(name);
+  const { ports: published } = await plane.containers.create({ name, guest, image: 'redis', ports });
+  await plane.containers.start(name);
   const endpoint = { host: '127.0.0.1', port: published[0]!.hostPort };
   const deadlineMs = 30_000 * deadlineScale;
   await redis.waitReady(endpoint, deadlineMs);
@@ -61,13 +61,13 @@ async function startRedis({ testbed }: Context, name: string, dataMiB: number, g
 }
 
 test('a checkpoint of a container that does not run is refused, and names its state', async ({ testbed }) => {
-  await testbed.plane.createContainer({ name: 'idle', guest: 'origin', image: 'redis' });
+  await testbed.plane.containers.create({ name: 'idle', guest: 'origin', image: 'redis' });
   const error = await refusal(
-    testbed.plane.createCheckpoint({ container: 'idle', id: 'idle', after: 'stop' }),
+    testbed.plane.checkpoints.create({ container: 'idle', id: 'idle', after: 'stop' }),
   );
   assert.is(error.code, 'invalid_state');
   assert.match(error.message, /checkpoint container idle: it is created/);
-  await testbed.plane.removeContainer('idle');
+  await testbed.plane.containers.remove('idle');
 });
 
 test('a program that does not exist ends the creation with one line, and nothing is left', async ({
@@ -75,75 +75,75 @@ test('a program that does not exist ends the creation with one line, and nothing
 }) => {
   const { plane } = testbed;
   const error = await refusal(
-    plane.createContainer({ name: 'typo', guest: 'origin', image: 'redis', command: ['/no/such/program'] }),
+    plane.containers.create({ name: 'typo', guest: 'origin', image: 'redis', command: ['/no/such/program'] }),
   );
   assert.match(error.message, /typo/);
-  assert.equal(await plane.containers(), []);
-  await plane.createContainer({ name: 'typo', guest: 'origin', image: 'redis' });
-  await plane.removeContainer('typo');
+  assert.equal(await plane.containers.list(), []);
+  await plane.containers.create({ name: 'typo', guest: 'origin', image: 'redis' });
+  await plane.containers.remove('typo');
 });
 
 test('a container that ends by itself is seen, with its exit code', async ({ testbed }) => {
   const { plane, deadlineScale } = testbed;
-  await plane.createContainer({
+  await plane.containers.create({
     name: 'short',
     guest: 'origin',
     image: 'redis',
     command: ['/bin/sh', '-c', 'echo said; exit 7'],
   });
-  await plane.startContainer('short');
+  await plane.containers.start('short');
   const stopped = await pollUntil(
     async () => {
-      const view = await plane.inspectContainer('short');
+      const view = await plane.containers.inspect('short');
       return view.phase === 'stopped' ? view : undefined;
     },
     { timeoutMs: 10_000 * deadlineScale, intervalMs: 20, what: 'exit of short' },
   );
   assert.is(stopped.exitCode, 7);
-  assert.match(await plane.containerLogs('short'), /stdout F said/);
-  await plane.removeContainer('short');
+  assert.match(await plane.containers.logs('short'), /stdout F said/);
+  await plane.containers.remove('short');
 });
 
 test('a checkpoint that would pass the store’s quota ends with no_space, and the container runs on', async (context) => {
   const { plane } = context.testbed;
   const { endpoint, facts, deadlineMs } = await startRedis(context, 'big', 48);
-  const error = await refusal(plane.createCheckpoint({ container: 'big', id: 'big', after: 'stop' }));
+  const error = await refusal(plane.checkpoints.create({ container: 'big', id: 'big', after: 'stop' }));
   assert.is(error.code, 'no_space');
   assert.match(error.message, /bytes/);
   await redis.verifyAll(endpoint, facts, { deadlineMs });
-  assert.is((await plane.inspectContainer('big')).phase, 'running');
-  assert.equal(await plane.checkpoints(), []);
+  assert.is((await plane.containers.inspect('big')).phase, 'running');
+  assert.equal(await plane.checkpoints.list(), []);
   assert.equal(await readdir(join(context.store, 'incoming')), []);
-  await plane.removeContainer('big');
+  await plane.containers.remove('big');
 });
 
 test('a half-written checkpoint is refused by name', async (context) => {
   await mkdir(join(context.store, 'checkpoints', 'half'), { recursive: true });
   const error = await refusal(
-    context.testbed.plane.restore({ checkpoint: 'half', guest: 'target', name: 'never' }),
+    context.testbed.plane.restores.create({ checkpoint: 'half', guest: 'target', name: 'never' }),
   );
   assert.is(error.code, 'incomplete_checkpoint');
   assert.match(error.message, /half/);
-  assert.equal(await context.testbed.plane.containers(), []);
+  assert.equal(await context.testbed.plane.containers.list(), []);
   await rm(join(context.store, 'checkpoints', 'half'), { recursive: true });
 });
 
 test('a name that is taken is refused, and its owner is unharmed', async (context) => {
   const { plane } = context.testbed;
   const { endpoint, facts, deadlineMs } = await startRedis(context, 'owner', 2);
-  const error = await refusal(plane.createContainer({ name: 'owner', guest: 'target', image: 'redis' }));
+  const error = await refusal(plane.containers.create({ name: 'owner', guest: 'target', image: 'redis' }));
   assert.is(error.code, 'already_exists');
   await redis.verifyAll(endpoint, facts, { deadlineMs });
-  await plane.removeContainer('owner');
+  await plane.containers.remove('owner');
 });
 
 test('a guest that dies in the middle of a restore ends it with one line, and its container is gone', async (context) => {
   const { plane, guests, deadlineScale } = context.testbed;
   const { deadlineMs } = await startRedis(context, 'mobile', 8);
-  await plane.createCheckpoint({ container: 'mobile', id: 'mobile', after: 'stop' });
-  await plane.removeContainer('mobile');
-  const restoring = refusal(plane.restore({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
-  await pollUntil(async () => (await plane.containers()).find(({ name }) => name === 'doomed'), {
+  await plane.checkpoints.create({ container: 'mobile', id: 'mobile', after: 'stop' });
+  await plane.containers.remove('mobile');
+  const restoring = refusal(plane.restores.create({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
+  await pollUntil(async () => (await plane.containers.list()).find(({ name }) => name === 'doomed'), {
     timeoutMs: deadlineMs,
     intervalMs: 2,
     what: 'restore under way',
@@ -153,36 +153,38 @@ test('a guest that dies in the middle of a restore ends it with one line, and it
   const error = await restoring;
   assert.is(error.code, 'guest_lost');
   assert.match(error.message, /target/);
-  await pollUntil(async () => ((await plane.containers()).length === 0 ? true : undefined), {
+  await pollUntil(async () => ((await plane.containers.list()).length === 0 ? true : undefined), {
     timeoutMs: 10_000 * deadlineScale,
     intervalMs: 20,
     what: 'doomed container gone',
   });
-  assert.is((await plane.guests()).find(({ name }) => name === 'target')!.phase, 'lost');
-  const refused = await refusal(plane.restore({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
+  assert.is((await plane.guests.list()).find(({ name }) => name === 'target')!.phase, 'lost');
+  const refused = await refusal(
+    plane.restores.create({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }),
+  );
   assert.is(refused.code, 'guest_lost');
 });
 
 test('what is left of that checkpoint restores in the other guest', async ({ testbed }) => {
   const { plane, deadlineScale } = testbed;
-  const restore = await plane.restore({ checkpoint: 'mobile', guest: 'origin', name: 'survivor' });
+  const restore = await plane.restores.create({ checkpoint: 'mobile', guest: 'origin', name: 'survivor' });
   const complete = await pollUntil(
     async () => {
-      const view = await plane.inspectRestore(restore.id);
+      const view = await plane.restores.inspect(restore.id);
       return view.phase === 'complete' ? view : undefined;
     },
     { timeoutMs: 30_000 * deadlineScale, intervalMs: 50, what: 'survivor complete' },
   );
   assert.is(complete.pagesVerified, true);
-  await plane.removeContainer('survivor');
+  await plane.containers.remove('survivor');
 });
 
 test('a guest that dies in the middle of a checkpoint leaves nothing of it in the store', async (context) => {
   const { plane, guests } = context.testbed;
   await startRedis(context, 'last', 8);
-  const checkpointing = refusal(plane.createCheckpoint({ container: 'last', id: 'last', after: 'stop' }));
+  const checkpointing = refusal(plane.checkpoints.create({ container: 'last', id: 'last', after: 'stop' }));
   await pollUntil(
-    async () => ((await plane.inspectContainer('last')).phase === 'checkpointing' ? true : undefined),
+    async () => ((await plane.containers.inspect('last')).phase === 'checkpointing' ? true : undefined),
     {
       timeoutMs: 10_000,
       intervalMs: 2,
@@ -191,10 +193,10 @@ test('a guest that dies in the middle of a checkpoint leaves nothing of it in th
   );
   process.kill(guests.find(({ name }) => name === 'origin')!.pid, 'SIGKILL');
   await checkpointing;
-  assert.is((await plane.inspectContainer('last')).phase, 'lost');
+  assert.is((await plane.containers.inspect('last')).phase, 'lost');
   assert.equal(await readdir(join(context.store, 'incoming')), []);
   assert.equal(
-    (await plane.checkpoints()).map(({ id }) => id),
+    (await plane.checkpoints.list()).map(({ id }) => id),
     ['mobile'],
   );
 });

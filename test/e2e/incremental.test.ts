@@ -58,14 +58,14 @@ interface Running {
 async function startWarm({ testbed, deadlineMs }: World, name: (typeof NAMES)[number]): Promise<Running> {
   const workload = WORKLOADS[name];
   const size = workload.smallSize;
-  const { ports } = await testbed.plane.createContainer({
+  const { ports } = await testbed.plane.containers.create({
     name,
     guest: 'origin',
     image: workload.image,
     env: [...workload.containerEnv(size), COMPARABLE_ENV],
     ports: [{ containerPort: workload.containerPort }],
   });
-  await testbed.plane.startContainer(name);
+  await testbed.plane.containers.start(name);
   const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
   await workload.waitReady(endpoint, deadlineMs);
   return { workload, endpoint, facts: await workload.warmUp(endpoint, size, { deadlineMs }) };
@@ -95,11 +95,11 @@ async function underLoad<T>({ deadlineMs }: World, running: Running, work: () =>
 
 /** Its program stands still, but no checkpoint has to be over for that. */
 async function stopProgram({ testbed, deadlineMs }: World, name: string): Promise<void> {
-  await testbed.plane.killContainer(name, 'SIGSTOP');
+  await testbed.plane.containers.kill(name, 'SIGSTOP');
   let before = -1;
   await pollUntil(
     async () => {
-      const { cpuUsageUs } = await testbed.plane.containerStats(name);
+      const { cpuUsageUs } = await testbed.plane.containers.stats(name);
       const stands = cpuUsageUs === before;
       before = cpuUsageUs;
       return stands ? true : undefined;
@@ -118,7 +118,7 @@ for (const name of NAMES) {
     const { plane } = world.testbed;
     const running = await startWarm(world, name);
     const take = (id: string, more: { parent?: string; preDumpRounds?: number } = {}) =>
-      plane.createCheckpoint({ container: name, id: `${name}-${id}`, after: 'resume', ...more });
+      plane.checkpoints.create({ container: name, id: `${name}-${id}`, after: 'resume', ...more });
 
     const first = await underLoad(world, running, () => take('first', { preDumpRounds: 2 }));
     const second = await underLoad(world, running, () => take('second', { parent: `${name}-first` }));
@@ -126,7 +126,7 @@ for (const name of NAMES) {
     await stopProgram(world, name);
     const last = await take('last', { parent: `${name}-second` });
     const whole = await take('whole');
-    await plane.removeContainer(name);
+    await plane.containers.remove(name);
 
     for (const view of [first, second, last, whole]) report(view);
     assert.equal(
@@ -139,8 +139,8 @@ for (const name of NAMES) {
     }
     assert.is(last.parent, `${name}-second`);
     assert.is(last.pageCount, whole.pageCount);
-    await plane.removeCheckpoint(`${name}-first`);
-    await plane.removeCheckpoint(`${name}-second`);
+    await plane.checkpoints.remove(`${name}-first`);
+    await plane.checkpoints.remove(`${name}-second`);
     await assertRestores(world, running, `${name}-last`);
   });
 }
@@ -155,29 +155,29 @@ async function assertRestores(world: World, running: Running, checkpoint: string
   const { deadlineMs } = world;
   const request = { checkpoint, guest: 'target', name: 'again', policy: 'lazy' } as const;
   const complete = (id: string) =>
-    pollUntil(async () => ((await plane.inspectRestore(id)).phase === 'complete' ? true : undefined), {
+    pollUntil(async () => ((await plane.restores.inspect(id)).phase === 'complete' ? true : undefined), {
       timeoutMs: deadlineMs,
       intervalMs: 50,
       what: `all pages of ${id}`,
     });
-  const held = await plane.restore({ ...request, hold: true });
+  const held = await plane.restores.create({ ...request, hold: true });
   await complete(held.id);
-  const { memory } = await plane.compareMemory(held.id);
+  const { memory } = await plane.restores.compareMemory(held.id);
   assert.ok(memory!.pages > 0);
   assert.is(memory!.equal, memory!.pages, 'held restore');
-  await plane.removeContainer('again');
+  await plane.containers.remove('again');
 
-  const restored = await plane.restore(request);
+  const restored = await plane.restores.create(request);
   await complete(restored.id);
   // It was stopped when it was checkpointed.
-  await plane.killContainer('again', 'SIGCONT');
-  const { ports } = await plane.inspectContainer('again');
+  await plane.containers.kill('again', 'SIGCONT');
+  const { ports } = await plane.containers.inspect('again');
   const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
   await running.workload.verifyAll(endpoint, running.facts, { deadlineMs });
-  const view = await plane.compareMemory(restored.id);
+  const view = await plane.restores.compareMemory(restored.id);
   assert.is(view.pagesVerified, true);
   assert.is(view.memory!.changed, view.memory!.softDirtyChanged);
-  await plane.removeContainer('again');
+  await plane.containers.remove('again');
 }
 
 test('a parent that the container has not run on from is refused, and it runs on', async (world) => {
@@ -185,7 +185,7 @@ test('a parent that the container has not run on from is refused, and it runs on
   await startWarm(world, 'redis');
   const on = async (parent: string) => {
     const request = { container: 'redis', id: 'refused', after: 'resume', parent } as const;
-    const { code, message } = await rejection(plane.createCheckpoint(request));
+    const { code, message } = await rejection(plane.checkpoints.create(request));
     return `${code}: ${message}`;
   };
   assert.match(
@@ -193,23 +193,23 @@ test('a parent that the container has not run on from is refused, and it runs on
     /^not_found: .* on top of redis-first: .*: no checkpoint redis-first$/,
   );
   assert.match(await on('redis-last'), /^invalid_state: .* its changes are tracked since no checkpoint$/);
-  assert.is((await plane.inspectContainer('redis')).phase, 'running');
+  assert.is((await plane.containers.inspect('redis')).phase, 'running');
 });
 
 test('after it has begun another program everything of it is sent again', async (world) => {
   const { plane } = world.testbed;
   const workload = WORKLOADS.redis;
   const program = 'trap "exec redis-server --save \'\' --protected-mode no" USR1; while :; do sleep 1; done';
-  const { ports } = await plane.createContainer({
+  const { ports } = await plane.containers.create({
     name: 'shell',
     guest: 'target',
     image: 'redis',
     command: ['sh', '-c', program],
     ports: [{ containerPort: workload.containerPort }],
   });
-  await plane.startContainer('shell');
+  await plane.containers.start('shell');
   const take = (id: string, parent?: string) =>
-    plane.createCheckpoint({
+    plane.checkpoints.create({
       container: 'shell',
       id,
       after: 'resume',
@@ -217,7 +217,7 @@ test('after it has begun another program everything of it is sent again', async 
     });
   await take('shell');
   assert.ok((await take('shell-again', 'shell')).inheritedPageCount > 0);
-  await plane.killContainer('shell', 'SIGUSR1');
+  await plane.containers.kill('shell', 'SIGUSR1');
   const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
   await workload.waitReady(endpoint, world.deadlineMs);
   assert.is((await take('other-program', 'shell-again')).inheritedPageCount, 0);

@@ -77,7 +77,7 @@ for (const name of ['redis', 'node'] as const) {
 }
 
 test('a lazily restored container answers long before its memory is there', async ({ testbed }) => {
-  const views = await testbed.plane.restores();
+  const views = await testbed.plane.restores.list();
   const lazy = views.filter((view) => view.policy === 'lazy');
   assert.ok(lazy.length > 0);
   for (const view of lazy) assert.ok((view.pageCountAtResponse ?? 0) < view.totalPageCount / 2);
@@ -89,40 +89,40 @@ test('a container that was checkpointed without being stopped runs on, and is re
   const { plane, deadlineScale } = testbed;
   const { redis } = WORKLOADS;
   const hostPort = await freePort();
-  await plane.createContainer({
+  await plane.containers.create({
     name: 'runs-on',
     guest: 'origin',
     image: 'redis',
     ports: [{ containerPort: redis.containerPort, hostPort }],
   });
-  await plane.startContainer('runs-on');
+  await plane.containers.start('runs-on');
   const endpoint = { host: '127.0.0.1', port: hostPort };
   const deadlineMs = 30_000 * deadlineScale;
   await redis.waitReady(endpoint, deadlineMs);
   const facts = await redis.warmUp(endpoint, { dataMiB: 4 }, { deadlineMs });
-  const checkpoint = await plane.createCheckpoint({ container: 'runs-on', id: 'runs-on', after: 'resume' });
+  const checkpoint = await plane.checkpoints.create({ container: 'runs-on', id: 'runs-on', after: 'resume' });
   assert.ok((checkpoint.frozenMs ?? 0) > 0);
   await redis.verifyAll(endpoint, facts, { deadlineMs });
-  assert.is((await plane.inspectContainer('runs-on')).phase, 'running');
+  assert.is((await plane.containers.inspect('runs-on')).phase, 'running');
 
-  const restore = await plane.restore({ checkpoint: 'runs-on', guest: 'target', name: 'twin' });
+  const restore = await plane.restores.create({ checkpoint: 'runs-on', guest: 'target', name: 'twin' });
   await pollUntil(
-    async () => ((await plane.inspectRestore(restore.id)).phase === 'complete' ? true : undefined),
+    async () => ((await plane.restores.inspect(restore.id)).phase === 'complete' ? true : undefined),
     {
       timeoutMs: deadlineMs,
       intervalMs: 50,
       what: 'all pages of the twin',
     },
   );
-  const twin = await plane.inspectContainer('twin');
+  const twin = await plane.containers.inspect('twin');
   await redis.verifyAll({ host: '127.0.0.1', port: twin.ports[0]!.hostPort }, facts, { deadlineMs });
   await redis.verifyAll(endpoint, facts, { deadlineMs });
-  const stats = await plane.containerStats('twin');
+  const stats = await plane.containers.stats('twin');
   assert.ok(stats.memoryBytes > 4 * 1024 * 1024);
   assert.ok(stats.pidCount >= 1);
-  await plane.removeContainer('twin');
-  await plane.removeContainer('runs-on');
-  assert.equal(await plane.containers(), []);
+  await plane.containers.remove('twin');
+  await plane.containers.remove('runs-on');
+  assert.equal(await plane.containers.list(), []);
 });
 
 test('the plane tells what it did as Prometheus metrics', async ({ testbed }) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createPlaneClient } from '../../offload-plane/cli/plane-client.ts';
+import { createPlaneClient } from '../../offload-plane/client/index.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 import { until } from '../helpers/until.ts';
 
@@ -49,10 +49,10 @@ test('a plane answers on its socket and ends by a signal, with nothing left half
     writeFileSync(socket, 'left by a plane that was killed');
     mkdirSync(join(store, 'incoming', 'half'), { recursive: true });
     const plane = start('--socket', socket, '--store', store, '--log-level', 'silent');
-    const client = createPlaneClient(socket);
-    await until('an answer', async () => (await client.guests()).length === 0);
+    const client = createPlaneClient({ socketPath: socket });
+    await until('an answer', async () => (await client.guests.list()).length === 0);
     assert.is(statSync(socket).mode & 0o777, 0o600);
-    assert.equal(await client.checkpoints(), []);
+    assert.equal(await client.checkpoints.list(), []);
     assert.equal(readdirSync(join(store, 'incoming')), [], 'what was half written is gone');
     plane.kill(signal);
     const { exitCode, stdout, stderr } = await plane;

@@ -20,6 +20,7 @@ function accelerator(value: string): 'kvm' | 'tcg' {
 const program = new Command('offload')
   .description('A container control plane that runs off the host')
   .version(API_VERSION)
+  .enablePositionalOptions()
   .configureOutput({
     outputError: (text, write) =>
       write(

@@ -2,7 +2,7 @@
  * The main scenario: a container is warmed up in one guest, checkpointed, and restored into another under
  * every policy, several times in turn. Run by the demo in full size and by test/e2e in a small one.
  */
-import type { PlaneClient } from '../../offload-plane/cli/plane-client.ts';
+import type { PlaneClient } from '../../offload-plane/client/index.ts';
 import type { Policy } from '../../offload-plane/page-server/contract.ts';
 import type { RestoreView } from '../../offload-plane/restores/restore.ts';
 import { pollUntil } from '../../platform/deadline.ts';
@@ -44,8 +44,8 @@ export async function runWarmRestore(options: WarmRestoreOptions): Promise<Conta
   const { plane, workload, name, onProgress } = options;
   const facts = await warmUp(options);
   onProgress('checkpointing');
-  const checkpoint = await plane.createCheckpoint({ container: name, id: name, after: 'stop' });
-  await plane.removeContainer(name);
+  const checkpoint = await plane.checkpoints.create({ container: name, id: name, after: 'stop' });
+  await plane.containers.remove(name);
   onProgress('recording the order of first touches');
   const recording = await restoreOnce(options, facts, 'lazy', 'record');
   const restores: RestoreReport[] = [];
@@ -79,14 +79,14 @@ export async function runWarmRestore(options: WarmRestoreOptions): Promise<Conta
 async function warmUp(options: WarmRestoreOptions): Promise<WarmUpFacts> {
   const { plane, workload, size, name, deadlineScale, onProgress } = options;
   onProgress('starting');
-  const created = await plane.createContainer({
+  const created = await plane.containers.create({
     name,
     guest: options.origin,
     image: workload.image,
     env: [...workload.containerEnv(size), COMPARABLE_ENV],
     ports: [{ containerPort: workload.containerPort }],
   });
-  await plane.startContainer(name);
+  await plane.containers.start(name);
   const endpoint = endpointOf(created.ports[0]);
   await workload.waitReady(endpoint, READY_DEADLINE_MS * deadlineScale);
   onProgress(`warming up with ${size.dataMiB} MiB`);
@@ -111,7 +111,7 @@ async function restoreOnce(
   const name = `${options.name}-${suffix}`;
   const hostPort = await freePort();
   const startMs = performance.now();
-  const request = plane.restore({
+  const request = plane.restores.create({
     checkpoint: options.name,
     guest: options.target,
     name,
@@ -130,8 +130,8 @@ async function restoreOnce(
   ]);
   const ttfrMs = response.verifiedAtMs - startMs;
   await untilComplete(plane, restore.id, COMPLETE_DEADLINE_MS * deadlineScale);
-  const view = await plane.compareMemory(restore.id);
-  await plane.removeContainer(name);
+  const view = await plane.restores.compareMemory(restore.id);
+  await plane.containers.remove(name);
   return reportOf(view, ttfrMs);
 }
 
@@ -139,7 +139,7 @@ async function restoreOnce(
 async function restoreHeld(options: WarmRestoreOptions, policy: Policy): Promise<HeldReport> {
   const { plane, deadlineScale } = options;
   const name = `${options.name}-${policy}-held`;
-  const restore = await plane.restore({
+  const restore = await plane.restores.create({
     checkpoint: options.name,
     guest: options.target,
     name,
@@ -147,9 +147,9 @@ async function restoreHeld(options: WarmRestoreOptions, policy: Policy): Promise
     hold: true,
   });
   await untilComplete(plane, restore.id, COMPLETE_DEADLINE_MS * deadlineScale);
-  const { memory } = await plane.compareMemory(restore.id);
-  await plane.resumeContainer(name);
-  await plane.removeContainer(name);
+  const { memory } = await plane.restores.compareMemory(restore.id);
+  await plane.containers.resume(name);
+  await plane.containers.remove(name);
   return { policy, pageCount: memory?.pages ?? 0, equalPageCount: memory?.equal ?? 0 };
 }
 
@@ -182,7 +182,7 @@ async function firstResponse(
 async function untilComplete(plane: PlaneClient, id: string, timeoutMs: number): Promise<void> {
   await pollUntil(
     async () => {
-      const view = await plane.inspectRestore(id);
+      const view = await plane.restores.inspect(id);
       if (view.phase === 'failed')
         throw new OffloadError('runtime_failed', view.error?.message ?? 'restore failed');
       return view.phase === 'complete' ? view : undefined;

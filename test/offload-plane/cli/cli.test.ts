@@ -73,9 +73,9 @@ test('--help lists every verb with what it does', async () => {
 test('an unknown command, flag or value is named on stderr, with exit code 1', async () => {
   const cases = [
     [['fly'], /^offload: unknown command 'fly'; see offload --help$/],
-    [['ps', '--all'], /^offload: unknown option '--all'; see offload --help$/],
+    [['ps', '--every'], /^offload: unknown option '--every'; see offload --help$/],
     [
-      ['run', 'redis', '--guest', 'a'],
+      ['run', '--guest', 'a', 'redis'],
       /^offload: required option '--name <name>' not specified; see offload --help$/,
     ],
     [
@@ -83,7 +83,7 @@ test('an unknown command, flag or value is named on stderr, with exit code 1', a
       /^offload: .*'fast' is invalid.*; see offload --help$/,
     ],
     [
-      ['run', 'redis', '--name', 'a', '--guest', 'b', '-p', '80:http'],
+      ['run', '--name', 'a', '--guest', 'b', '-p', '80:http', 'redis'],
       /^offload: .*\[hostPort:\]containerPort.*; see offload --help$/,
     ],
     [['demo', '--vcpus', '0'], /^offload: .*expected a positive whole number; see offload --help$/],
@@ -119,7 +119,7 @@ test('answers are a table, and JSON where it is asked for', async () => {
       'NAME  GUEST    IMAGE  PHASE    ADDRESS    PORTS',
       'web   guest-a  redis  running  10.88.0.2  127.0.0.1:40001->6379',
     ]);
-    const json = await offload(['--socket', socket, '--print-json', 'ps']);
+    const json = await offload(['--socket', socket, '--json', 'ps']);
     assert.equal(JSON.parse(json.stdout), [CONTAINER]);
   });
 });
@@ -127,7 +127,7 @@ test('answers are a table, and JSON where it is asked for', async () => {
 test('an empty list prints nothing as a table and an empty list as JSON', async () => {
   await withPlane({ 'GET /v1/checkpoints': [] }, async (socket) => {
     assert.is((await offload(['--socket', socket, 'checkpoints'])).stdout, '');
-    assert.is((await offload(['--socket', socket, '--print-json', 'checkpoints'])).stdout, '[]');
+    assert.is((await offload(['--socket', socket, '--json', 'checkpoints'])).stdout, '[]');
   });
 });
 
@@ -169,7 +169,6 @@ test('run creates and starts, restore asks for what its flags say', async () => 
     const at = ['--socket', socket];
     const run = [
       'run',
-      'redis',
       '--name',
       'web',
       '--guest',
@@ -182,6 +181,7 @@ test('run creates and starts, restore asks for what its flags say', async () => 
       'A=1',
       '--tenant',
       'team-a',
+      'redis',
     ];
     assert.is((await offload([...at, ...run, 'redis-server'])).exitCode, 0);
     const restore = [

@@ -1,0 +1,44 @@
+import { type Command, Option } from 'commander';
+import type { CliContext } from '../context.ts';
+import { parseCount } from '../options.ts';
+
+export function addCheckpointCommands(program: Command, context: CliContext): void {
+  program
+    .command('checkpoints')
+    .description('list the checkpoints')
+    .action(() => context.withPlane((client) => client.checkpoints.list()));
+  program
+    .command('checkpoint')
+    .description('checkpoint a running container')
+    .argument('<container>')
+    .argument('<id>', 'name of the checkpoint')
+    .option('--stop', 'end the container once the checkpoint is committed (default: it runs on)')
+    .option('--parent <checkpoint>', 'its last one: only pages that have changed since are sent')
+    .addOption(
+      new Option('--pre-dump-rounds <count>', 'send pages so many times before it stands still').argParser(
+        parseCount,
+      ),
+    )
+    .action((container: string, id: string, flags) =>
+      context.withPlane((client) => {
+        const { stop, parent, preDumpRounds } = flags;
+        return client.checkpoints.create({
+          container,
+          id,
+          after: stop ? 'stop' : 'resume',
+          ...(parent === undefined ? {} : { parent }),
+          ...(preDumpRounds === undefined ? {} : { preDumpRounds }),
+        });
+      }),
+    );
+  program
+    .command('pin')
+    .description('keep a checkpoint: it is neither evicted nor removed')
+    .argument('<checkpoint>')
+    .action((id: string) => context.withPlane((client) => client.checkpoints.pin(id)));
+  program
+    .command('unpin')
+    .description('let a checkpoint go when room is needed')
+    .argument('<checkpoint>')
+    .action((id: string) => context.withPlane((client) => client.checkpoints.unpin(id)));
+}

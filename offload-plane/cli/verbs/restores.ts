@@ -1,0 +1,41 @@
+import { type Command, Option } from 'commander';
+import type { Policy } from '../../page-server/contract.ts';
+import type { CliContext } from '../context.ts';
+import { parsePort } from '../options.ts';
+
+const POLICIES: Policy[] = ['eager', 'lazy', 'ordered', 'prefill'];
+
+export function addRestoreCommands(program: Command, context: CliContext): void {
+  program
+    .command('restore')
+    .description('restore a checkpoint into a guest')
+    .argument('<checkpoint>')
+    .requiredOption('--name <name>', 'name of the new container')
+    .requiredOption('--guest <guest>')
+    .addOption(new Option('--policy <policy>', 'how memory comes').choices(POLICIES))
+    .option(
+      '-p, --publish <port>',
+      '[hostPort:]containerPort, repeatable (default: the ports it had)',
+      parsePort,
+    )
+    .option('--record', 'record the order of first touches anew')
+    .option('--hold', 'leave the container paused before its first instruction')
+    .action((checkpoint: string, flags) =>
+      context.withPlane((client) => {
+        const { name, guest, policy, publish, record, hold } = flags;
+        return client.restores.create({
+          checkpoint,
+          name,
+          guest,
+          policy,
+          record,
+          hold,
+          ...(publish ? { ports: publish } : {}),
+        });
+      }),
+    );
+  program
+    .command('restores')
+    .description('list the restores')
+    .action(() => context.withPlane((client) => client.restores.list()));
+}

@@ -1,0 +1,26 @@
+/** Calls about checkpoints. */
+import type { CheckpointView } from '../checkpoints/checkpoints.ts';
+import { type PlaneConnection, part } from './connection.ts';
+
+export interface CheckpointRequest {
+  container: string;
+  id: string;
+  after: 'stop' | 'resume';
+  parent?: string;
+  preDumpRounds?: number;
+}
+
+export const checkpointCalls = (plane: PlaneConnection) => {
+  const at = (id: string, verb = '') => `/v1/checkpoints/${part(id)}${verb}`;
+  return {
+    list: () => plane.get<CheckpointView[]>('/v1/checkpoints'),
+    create: (checkpoint: CheckpointRequest) => plane.post<CheckpointView>('/v1/checkpoints', checkpoint),
+    inspect: (id: string) => plane.get<CheckpointView>(at(id)),
+    pin: (id: string) => plane.put<CheckpointView>(at(id, '/pin')),
+    async unpin(id: string): Promise<CheckpointView> {
+      const answer = await plane.send({ method: 'DELETE', path: at(id, '/pin') });
+      return (await answer.body.json()) as CheckpointView;
+    },
+    remove: (id: string) => plane.remove(at(id)),
+  };
+};

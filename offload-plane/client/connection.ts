@@ -1,0 +1,99 @@
+/** Requests to a plane's HTTP API: JSON in, JSON out, and its problems as the errors they were. */
+import type { Readable } from 'node:stream';
+import { Agent, type Dispatcher, request } from 'undici';
+import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
+
+/** The plane bounds every call itself; this is for a plane that has stopped answering. */
+const ANSWER_TIMEOUT_MS = 30 * 60_000;
+const MAX_CONNECTIONS = 64;
+
+export interface PlaneAddress {
+  socketPath: string;
+}
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export interface Sent {
+  method: Dispatcher.HttpMethod;
+  path: string;
+  query?: Query;
+  headers?: Record<string, string>;
+  /** An object goes as JSON, a stream or bytes as they are. */
+  body?: object | Readable | Buffer;
+  signal?: AbortSignal;
+}
+
+export interface PlaneConnection {
+  readonly address: PlaneAddress;
+  get<T>(path: string, query?: Query): Promise<T>;
+  post<T>(path: string, body?: object): Promise<T>;
+  put<T>(path: string, body?: object): Promise<T>;
+  remove(path: string, query?: Query): Promise<void>;
+  /** Any request; its answer is not read yet. */
+  send(sent: Sent): Promise<Dispatcher.ResponseData>;
+  close(): Promise<void>;
+}
+
+export function connectPlane(address: PlaneAddress): PlaneConnection {
+  const { socketPath } = address;
+  const dispatcher = new Agent({
+    connect: { socketPath },
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+    connections: MAX_CONNECTIONS,
+  });
+
+  async function send(sent: Sent): Promise<Dispatcher.ResponseData> {
+    const { method, path, query = {}, headers, body, signal } = sent;
+    const response = await request(`http://plane${path}${search(query)}`, {
+      dispatcher,
+      method,
+      headers: { ...(isJson(body) ? { 'content-type': 'application/json' } : {}), ...headers },
+      ...(body === undefined ? {} : { body: isJson(body) ? JSON.stringify(body) : (body as Buffer) }),
+      ...(signal ? { signal } : {}),
+    }).catch((error: Error) => {
+      throw new OffloadError('not_found', `plane at ${socketPath}: ${error.message}`, { cause: error });
+    });
+    if (response.statusCode >= 400) {
+      throw problem(await response.body.text(), `${method} ${path}`, response.statusCode);
+    }
+    return response;
+  }
+  const json = async <T>(sent: Sent) => (await (await send(sent)).body.json()) as T;
+
+  return {
+    address,
+    send,
+    get: (path, query = {}) => json({ method: 'GET', path, query }),
+    post: (path, body) => json({ method: 'POST', path, ...(body ? { body } : {}) }),
+    put: (path, body) => json({ method: 'PUT', path, ...(body ? { body } : {}) }),
+    async remove(path, query = {}) {
+      await (await send({ method: 'DELETE', path, query })).body.dump();
+    },
+    close: () => dispatcher.close(),
+  };
+}
+
+/** A name or an id as one part of a path. */
+export const part = (value: string): string => encodeURIComponent(value);
+
+function search(query: Query): string {
+  const given = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
+  return given.size === 0 ? '' : `?${given}`;
+}
+
+function isJson(body: Sent['body']): boolean {
+  return body !== undefined && !Buffer.isBuffer(body) && !('pipe' in body);
+}
+
+/** A problem+json body as the error it was. */
+function problem(text: string, operation: string, status: number): OffloadError {
+  try {
+    const { title, detail } = JSON.parse(text) as { title: string; detail: string };
+    if (Object.hasOwn(ERROR_STATUS, title)) return new OffloadError(title as ErrorCode, detail);
+  } catch {
+    // No problem+json: said below.
+  }
+  return new OffloadError('internal', `${operation}: the plane answered with status ${status}`);
+}

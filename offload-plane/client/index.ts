@@ -1,0 +1,27 @@
+/** The plane's HTTP API as functions: what the CLI, the testbed and other programs speak to a plane with. */
+import { checkpointCalls } from './checkpoints.ts';
+import { connectPlane, type PlaneAddress } from './connection.ts';
+import { containerCalls } from './containers.ts';
+import { guestCalls } from './guests.ts';
+import { imageCalls } from './images.ts';
+import { restoreCalls } from './restores.ts';
+
+export type { PlaneAddress } from './connection.ts';
+
+export function createPlaneClient(address: PlaneAddress) {
+  const connection = connectPlane(address);
+  return {
+    /** For calls that have no function here yet, and for streams. */
+    connection,
+    guests: guestCalls(connection),
+    images: imageCalls(connection),
+    containers: containerCalls(connection),
+    checkpoints: checkpointCalls(connection),
+    restores: restoreCalls(connection),
+    async metrics(): Promise<string> {
+      return await (await connection.send({ method: 'GET', path: '/metrics' })).body.text();
+    },
+    close: () => connection.close(),
+  };
+}
+export type PlaneClient = ReturnType<typeof createPlaneClient>;
