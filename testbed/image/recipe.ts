@@ -29,6 +29,7 @@ export const guestImageRecipe: GuestImageRecipe = {
   suite: 'trixie',
   testingSuite: testingCodename,
   packages: [
+    'busybox-static',
     'conmon',
     'e2fsprogs',
     'iproute2',
