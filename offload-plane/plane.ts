@@ -96,6 +96,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     images,
     logger,
     hostAddress: config.hostAddress,
+    randomBytes,
     callTimeoutMs: timeouts.callMs,
   });
   const checkpoints = createCheckpoints({

@@ -38,7 +38,7 @@ export async function dumpPages<C extends DumpCall>(
   const called = guest.agent.call(
     job.call,
     { ...request, deadlineMs: Math.round(deadlineMs * AGENT_SHARE) } as AgentRequest<C>,
-    { params: { id: container.name }, timeoutMs: deadlineMs },
+    { params: { id: container.id }, timeoutMs: deadlineMs },
   );
   try {
     // A refused dump (no space, a bad frame) says why better than CRIU, which only sees its peer go.
@@ -75,6 +75,6 @@ export function finishDump(
   return guest.agent.call(
     'finishCheckpoint',
     { action, committed },
-    { params: { id: container.name }, timeoutMs: deadlineMs },
+    { params: { id: container.id }, timeoutMs: deadlineMs },
   );
 }

@@ -33,7 +33,7 @@ export async function beginWriter(store: PageStore, request: WriterRequest): Pro
 /** The guest's word, but no more than it has: it must not have us evict everything. */
 async function mostBytes({ container, guest, deadlineMs }: WriterRequest): Promise<number> {
   const { memoryAnonymousBytes } = await guest.agent.call('containerStats', undefined, {
-    params: { id: container.name },
+    params: { id: container.id },
     timeoutMs: deadlineMs,
   });
   return Math.min(memoryAnonymousBytes, guest.registration.memoryMiB * MIB);

@@ -155,7 +155,7 @@ async function fetchFiles(job: CheckpointJob, writer: CheckpointWriter): Promise
   const { method, path } = agentStreams.checkpointFiles;
   const stream = await job.guest.agent.stream({
     method,
-    path: agentPath(path, { id: job.container.name }),
+    path: agentPath(path, { id: job.container.id }),
     timeoutMs: job.deadlineMs,
   });
   const timer = setTimeout(() => {

@@ -25,7 +25,9 @@ export interface ContainerRecipe {
 export type PlanePhase = ContainerPhase | 'lost';
 
 export interface Container {
-  readonly name: string;
+  /** Its own for ever, and the only one the agent knows: 12 hex digits. */
+  readonly id: string;
+  name: string;
   readonly guest: string;
   readonly recipe: ContainerRecipe;
   phase: PlanePhase;
@@ -38,6 +40,7 @@ export interface Container {
 }
 
 export interface ContainerView {
+  id: string;
   name: string;
   guest: string;
   tenant: string;
@@ -49,8 +52,9 @@ export interface ContainerView {
 }
 
 export function viewOf(container: Container): ContainerView {
-  const { name, guest, recipe, phase, exitCode, forwards } = container;
+  const { id, name, guest, recipe, phase, exitCode, forwards } = container;
   return {
+    id,
     name,
     guest,
     tenant: recipe.tenant,

@@ -18,6 +18,7 @@ import {
   viewOf,
 } from './container.ts';
 import { openPortForward, type PortForward } from './port-forward.ts';
+import { createRegistry } from './registry.ts';
 
 export interface CreateRequest {
   name: string;
@@ -35,6 +36,7 @@ export interface ContainersDeps {
   images: ImageStore;
   logger: Logger;
   hostAddress: string;
+  randomBytes: (byteCount: number) => Buffer;
   /** Unscaled; multiplied by a guest's deadlineScale. */
   callTimeoutMs: number;
 }
@@ -45,14 +47,10 @@ const HOLD_FACTOR = 3;
 
 export function createContainers(deps: ContainersDeps) {
   const { guests, images, logger } = deps;
-  const containers = new Map<string, Container>();
+  const containers = createRegistry(deps.randomBytes);
   const addresses: AddressPool = createAddressPool();
 
-  function get(name: string): Container {
-    const container = containers.get(name);
-    if (!container) throw new OffloadError('not_found', `container ${name}: there is none of this name`);
-    return container;
-  }
+  const { get } = containers;
 
   function expectPhase(container: Container, operation: string, ...phases: PlanePhase[]): void {
     if (phases.includes(container.phase)) return;
@@ -72,11 +70,10 @@ export function createContainers(deps: ContainersDeps) {
     ports: readonly PortRequest[],
     phase: PlanePhase,
   ): Promise<Container> {
-    if (containers.has(name)) {
-      throw new OffloadError('already_exists', `create container ${name}: the name is taken`);
-    }
+    containers.expectFree(name, `create container ${name}`);
     expectFreeAddress(name, guest, recipe.spec.address);
     const container: Container = {
+      id: containers.newId(),
       name,
       guest: guest.registration.name,
       recipe,
@@ -84,7 +81,7 @@ export function createContainers(deps: ContainersDeps) {
       forwards: [],
       onPhase: new Set(),
     };
-    containers.set(name, container);
+    containers.add(container);
     addresses.keep(recipe.spec.address);
     try {
       for (const port of ports) container.forwards.push(await publish(container, guest, port));
@@ -97,12 +94,14 @@ export function createContainers(deps: ContainersDeps) {
 
   /** A checkpoint keeps its container's address, and a guest can have it once only. */
   function expectFreeAddress(name: string, guest: Guest, address: string): void {
-    const holder = [...containers.values()].find(
-      (other) =>
-        other.guest === guest.registration.name &&
-        other.recipe.spec.address === address &&
-        other.phase !== 'lost',
-    );
+    const holder = containers
+      .list()
+      .find(
+        (other) =>
+          other.guest === guest.registration.name &&
+          other.recipe.spec.address === address &&
+          other.phase !== 'lost',
+      );
     if (!holder) return;
     throw new OffloadError(
       'invalid_state',
@@ -131,7 +130,7 @@ export function createContainers(deps: ContainersDeps) {
     const { method, path } = agentStreams.connectPort;
     return guest.agent.stream({
       method,
-      path: agentPath(path, { id: container.name, port }),
+      path: agentPath(path, { id: container.id, port }),
       contentType: 'application/octet-stream',
       timeoutMs: timeoutFor(guest),
     });
@@ -142,12 +141,12 @@ export function createContainers(deps: ContainersDeps) {
     for (const forward of container.forwards) forward.close();
     container.forwards = [];
     setPhase(container, 'stopped');
-    containers.delete(container.name);
+    containers.remove(container);
     releaseAddress(container.recipe.spec.address);
   }
 
   function releaseAddress(address: string): void {
-    const shared = [...containers.values()].some((other) => other.recipe.spec.address === address);
+    const shared = containers.list().some((other) => other.recipe.spec.address === address);
     if (!shared) addresses.release(address);
   }
 
@@ -184,7 +183,7 @@ export function createContainers(deps: ContainersDeps) {
     admit,
     dismiss,
     timeoutFor,
-    list: (): ContainerView[] => [...containers.values()].map(viewOf),
+    list: (): ContainerView[] => containers.list().map(viewOf),
     /** Attaches the image where needed; gives its LUN. */
     attachImage(guest: Guest, digest: string): Promise<number> {
       const image = images.get(digest);
@@ -202,7 +201,7 @@ export function createContainers(deps: ContainersDeps) {
       );
       try {
         const rootfsLun = await this.attachImage(guest, recipe.imageDigest);
-        const spec = { ...recipe.spec, id: request.name, rootfsLun };
+        const spec = { ...recipe.spec, id: container.id, rootfsLun };
         await guest.agent.call('createContainer', spec, { timeoutMs: timeoutFor(guest) });
         return viewOf(container);
       } catch (error) {
@@ -214,7 +213,11 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(name);
       expectPhase(container, 'start', 'created');
       const guest = guests.get(container.guest);
-      await guest.agent.call('startContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      await guest.agent.call(
+        'startContainer',
+        {},
+        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
+      );
       // The news of its end may have come before the answer.
       if (container.phase === 'created') setPhase(container, 'running');
       return viewOf(container);
@@ -226,7 +229,7 @@ export function createContainers(deps: ContainersDeps) {
       await guest.agent.call(
         'killContainer',
         { signal },
-        { params: { id: name }, timeoutMs: timeoutFor(guest) },
+        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
       );
       return viewOf(container);
     },
@@ -234,7 +237,11 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(name);
       expectPhase(container, 'pause', 'running');
       const guest = guests.get(container.guest);
-      await guest.agent.call('pauseContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      await guest.agent.call(
+        'pauseContainer',
+        {},
+        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
+      );
       setPhase(container, 'paused');
       return viewOf(container);
     },
@@ -242,8 +249,19 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(name);
       expectPhase(container, 'resume', 'paused');
       const guest = guests.get(container.guest);
-      await guest.agent.call('resumeContainer', {}, { params: { id: name }, timeoutMs: timeoutFor(guest) });
+      await guest.agent.call(
+        'resumeContainer',
+        {},
+        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
+      );
       setPhase(container, 'running');
+      return viewOf(container);
+    },
+    /** The agent is not told: it knows the id only. */
+    rename(reference: string, name: string): ContainerView {
+      const container = get(reference);
+      containers.expectFree(name, `rename container ${container.name} to ${name}`);
+      containers.rename(container, name);
       return viewOf(container);
     },
     async remove(name: string): Promise<void> {
@@ -252,7 +270,7 @@ export function createContainers(deps: ContainersDeps) {
       const guest = guests.find(container.guest);
       if (guest && !guest.lost) {
         await guest.agent
-          .call('deleteContainer', undefined, { params: { id: name }, timeoutMs: timeoutFor(guest) })
+          .call('deleteContainer', undefined, { params: { id: container.id }, timeoutMs: timeoutFor(guest) })
           .catch(ignoreNotFound);
       }
       dismiss(container);
@@ -261,7 +279,7 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(name);
       const guest = guests.get(container.guest);
       return guest.agent.call('containerStats', undefined, {
-        params: { id: name },
+        params: { id: container.id },
         timeoutMs: timeoutFor(guest),
       });
     },
@@ -271,23 +289,23 @@ export function createContainers(deps: ContainersDeps) {
       const { method, path } = agentStreams.logs;
       return guest.agent.stream({
         method,
-        path: agentPath(path, { id: name }),
+        path: agentPath(path, { id: container.id }),
         timeoutMs: timeoutFor(guest),
       });
     },
     onAgentEvent(event: AgentEvent, guest: string): void {
-      const container = containers.get(event.container);
+      const container = containers.byId(event.container);
       if (!container || container.guest !== guest || event.event !== 'exited') return;
       if (event.exitCode !== undefined) container.exitCode = event.exitCode;
       setPhase(container, 'stopped');
     },
     onGuestLost(guest: string): void {
-      for (const container of containers.values()) {
+      for (const container of containers.list()) {
         if (container.guest === guest && container.phase !== 'stopped') setPhase(container, 'lost');
       }
     },
     close(): void {
-      for (const container of [...containers.values()]) dismiss(container);
+      for (const container of containers.list()) dismiss(container);
     },
   };
 }

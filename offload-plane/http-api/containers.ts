@@ -1,7 +1,7 @@
 /** /v1/containers */
 import { viewOf } from '../containers/container.ts';
 import type { Plane } from '../plane.ts';
-import { ContainerBody, KillBody, NameParams } from './schemas.ts';
+import { ContainerBody, KillBody, NameParams, RenameBody } from './schemas.ts';
 import type { App } from './server.ts';
 
 export function containerRoutes(app: App, { containers, restores }: Plane): void {
@@ -35,13 +35,18 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
     { schema: { summary: 'Resume a paused container', params } },
     (request) => containers.resume(request.params.name),
   );
+  app.post(
+    '/v1/containers/:name/rename',
+    { schema: { summary: 'Give a container another name', params, body: RenameBody } },
+    (request) => containers.rename(request.params.name, request.body.name),
+  );
   app.delete(
     '/v1/containers/:name',
     { schema: { summary: 'End and delete a container', params } },
     async (request, reply) => {
-      const { guest } = containers.get(request.params.name);
-      await containers.remove(request.params.name);
-      await restores.onContainerGone(request.params.name, guest);
+      const { id, guest } = containers.get(request.params.name);
+      await containers.remove(id);
+      await restores.onContainerGone(id, guest);
       return reply.code(204).send();
     },
   );

@@ -60,6 +60,8 @@ export const KillBody = Type.Object(
   strict,
 );
 
+export const RenameBody = Type.Object({ name: Name }, strict);
+
 export const CheckpointBody = Type.Object(
   {
     container: Name,

@@ -129,7 +129,7 @@ export function createRestores(deps: RestoresDeps) {
       guest.agent.upload(
         {
           method,
-          path: agentPath(path, { id: container.name }),
+          path: agentPath(path, { id: container.id }),
           contentType: 'application/x-tar',
           timeoutMs,
         },
@@ -140,13 +140,13 @@ export function createRestores(deps: RestoresDeps) {
     const timings = await guest.agent.call(
       'restoreContainer',
       {
-        spec: { ...container.recipe.spec, id: container.name, rootfsLun },
+        spec: { ...container.recipe.spec, id: container.id, rootfsLun },
         token: session.token,
         lazyPages: session.effectivePolicy !== 'eager',
         hold: restore.hold,
         deadlineMs: Math.round(timeoutMs * AGENT_SHARE),
       },
-      { params: { id: container.name }, timeoutMs },
+      { params: { id: container.id }, timeoutMs },
     );
     if (restore.life.phase === 'restoring') restore.life = { phase: 'running', timings };
     // The news of its end may have come before the answer.
@@ -197,7 +197,7 @@ export function createRestores(deps: RestoresDeps) {
     if (guest && !guest.lost) {
       await guest.agent
         .call('deleteContainer', undefined, {
-          params: { id: restore.container.name },
+          params: { id: restore.container.id },
           timeoutMs: deadlineFor(guest),
         })
         .catch(() => undefined);
@@ -249,7 +249,7 @@ export function createRestores(deps: RestoresDeps) {
       const guest = guests.get(restore.container.guest);
       const { method, path } = agentStreams.compareMemory;
       const answer = await guest.agent.upload(
-        { method, path: agentPath(path, { id: restore.container.name }), timeoutMs: deadlineFor(guest) },
+        { method, path: agentPath(path, { id: restore.container.id }), timeoutMs: deadlineFor(guest) },
         memoryIndex(restore.reader),
       );
       if (!Value.Check(MemoryComparison, answer)) {
@@ -270,7 +270,7 @@ export function createRestores(deps: RestoresDeps) {
     /** @param guest who says so; of another guest's containers it has nothing to say */
     async onContainerGone(container: string, guest: string): Promise<void> {
       for (const restore of restores.values()) {
-        if (restore.container.name !== container || restore.container.guest !== guest) continue;
+        if (restore.container.id !== container || restore.container.guest !== guest) continue;
         await restore.session.close('the container is gone');
         await restore.reader.close();
       }

@@ -30,12 +30,21 @@ const images = {
   },
 } as unknown as ImageStore;
 
+const containerId = (number: number) => `c0ffee${String(number).padStart(6, '0')}`;
+/** The id of the first container that a test's containers make; the next has the next number. */
+export const FIRST_ID = containerId(1);
+
 export function containersOf(...guests: FakeGuest[]) {
+  let made = 0;
   return createContainers({
     guests: guestsOf(...guests),
     images,
     logger: silentLogger,
     hostAddress: '127.0.0.1',
+    randomBytes() {
+      made += 1;
+      return Buffer.from(containerId(made), 'hex');
+    },
     callTimeoutMs: 10_000,
   });
 }

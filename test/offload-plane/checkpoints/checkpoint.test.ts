@@ -14,7 +14,7 @@ import { OffloadError } from '../../../platform/errors.ts';
 import { MIB } from '../../../platform/units.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { type FakeGuest, fakeGuest } from '../../helpers/fake-guest.ts';
-import { containersOf, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOf, FIRST_ID, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { makeStore, type StoreFixture, writeCheckpoint } from '../page-store/fixture.ts';
@@ -100,10 +100,10 @@ test('pages come first, then files, then the commit, and only then the container
   await withWorld(async ({ guest, container, store, take }) => {
     const { manifest, frozenMs, transfers } = await take('stop');
     assert.equal(guest.calls, [
-      'containerStats web',
-      'checkpointContainer web',
+      `containerStats ${FIRST_ID}`,
+      `checkpointContainer ${FIRST_ID}`,
       'files',
-      'finishCheckpoint web',
+      `finishCheckpoint ${FIRST_ID}`,
       'stop with 1 committed',
     ]);
     assert.is(container.phase, 'stopped');
@@ -127,7 +127,7 @@ test('a container that is to run on does so once everything of it has come, whil
     const { frozenMs } = await take('resume');
     assert.is(container.phase, 'running');
     assert.is(frozenMs, 12);
-    assert.is(guest.calls.at(-2), 'finishCheckpoint web');
+    assert.is(guest.calls.at(-2), `finishCheckpoint ${FIRST_ID}`);
     assert.is(guest.calls.at(-1), 'resume with 0 committed');
     assert.is((await store.list()).length, 1);
   });
@@ -174,7 +174,7 @@ test('a container that has more memory than the store has room is refused before
       const error = await rejection(take());
       assert.is(error.code, 'no_space');
       assert.match(error.message, /needs 41943040 bytes, 33554432 bytes are free/);
-      assert.equal(guest.calls, ['containerStats web']);
+      assert.equal(guest.calls, [`containerStats ${FIRST_ID}`]);
       assert.is(store.usedBytes, 0);
     },
     { quotaBytes: 32 * MIB },
@@ -217,7 +217,7 @@ test('while it is checkpointed a container says so, and its end in between is no
   await withWorld(async ({ guest, container, containers, take }) => {
     guest.on('finishCheckpoint', () => {
       assert.is(container.phase, 'checkpointing');
-      const exit = { sequence: 1, atMs: 0, container: 'web', event: 'exited', exitCode: 3 } as const;
+      const exit = { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 3 } as const;
       containers.onAgentEvent(exit, 'guest-a');
       return { frozenMs: 1 };
     });

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest } from '../../helpers/fake-guest.ts';
-import { containersOf, RECIPE } from '../../helpers/plane-parts.ts';
+import { containersOf, FIRST_ID, RECIPE } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 
 const REQUEST = { name: 'web', guest: 'guest-a', image: 'redis' };
@@ -26,7 +26,7 @@ test("a container is created with the image's command, an address of its own and
     ports: [{ containerPort: 6379 }],
   });
   assert.equal(spec, {
-    id: 'web',
+    id: FIRST_ID,
     rootfsLun: 1,
     hostname: 'web',
     command: ['redis-server'],
@@ -76,6 +76,36 @@ test('a taken name is refused until its container is removed', async () => {
   containers.close();
 });
 
+test('a container is found by its name, its id and the beginning of its id, and by no other', async () => {
+  const containers = containersOf(fakeGuest());
+  await containers.create(REQUEST);
+  const web = containers.get('web');
+  assert.is(web.id, FIRST_ID);
+  for (const reference of [FIRST_ID, FIRST_ID.slice(0, 4)]) assert.is(containers.get(reference), web);
+  for (const reference of [FIRST_ID.slice(0, 3), 'c0ffeee', 'we', 'WEB']) {
+    assert.is((await rejection((async () => containers.get(reference))())).code, 'not_found');
+  }
+  await containers.create({ ...REQUEST, name: 'other' });
+  const error = await rejection((async () => containers.get('c0ffee'))());
+  assert.is(error.code, 'invalid_request');
+  assert.is(error.message, 'container c0ffee: the ids of 2 containers begin so');
+  containers.close();
+});
+
+test('a renamed container keeps its id, and its old name is free', async () => {
+  const guest = fakeGuest();
+  const containers = containersOf(guest);
+  await containers.create(REQUEST);
+  await containers.create({ ...REQUEST, name: 'other' });
+  const taken = await rejection((async () => containers.rename('web', 'other'))());
+  assert.is(taken.message, 'rename container web to other: the name is taken');
+  assert.is(containers.rename('web', 'site').id, FIRST_ID);
+  assert.is((await containers.start('site')).name, 'site');
+  assert.is(guest.calls.at(-1), `startContainer ${FIRST_ID}`);
+  await containers.create(REQUEST);
+  containers.close();
+});
+
 test('a create that the agent refuses is forgotten, its ports closed', async () => {
   const guest = fakeGuest();
   guest.on('createContainer', () => {
@@ -114,21 +144,21 @@ test('a transition that the phase does not allow names it and calls nobody', asy
   const error = await rejection(containers.start('web'));
   assert.is(error.code, 'invalid_state');
   assert.is(error.message, 'start container web: it is running, not created');
-  containers.onAgentEvent(exitOf('web', 1), 'guest-a');
+  containers.onAgentEvent(exitOf(FIRST_ID, 1), 'guest-a');
   assert.is(
     (await rejection(containers.kill('web', 'SIGTERM'))).message,
     'kill container web: it is stopped, not created or running or paused',
   );
-  assert.equal(guest.calls, ['createContainer', 'startContainer web']);
+  assert.equal(guest.calls, ['createContainer', `startContainer ${FIRST_ID}`]);
 });
 
 test('an exit is taken from the guest that has the container, and from no other', async () => {
   const containers = containersOf(fakeGuest());
   await containers.create(REQUEST);
   await containers.start('web');
-  containers.onAgentEvent(exitOf('web', 1), 'guest-b');
+  containers.onAgentEvent(exitOf(FIRST_ID, 1), 'guest-b');
   assert.is(containers.get('web').phase, 'running');
-  containers.onAgentEvent(exitOf('web', 5), 'guest-a');
+  containers.onAgentEvent(exitOf(FIRST_ID, 5), 'guest-a');
   assert.is(containers.list()[0]?.phase, 'stopped');
   assert.is(containers.list()[0]?.exitCode, 5);
 });
@@ -136,7 +166,7 @@ test('an exit is taken from the guest that has the container, and from no other'
 test('a container whose exit is told before its start is answered has stopped', async () => {
   const guest = fakeGuest();
   const containers = containersOf(guest);
-  guest.on('startContainer', () => containers.onAgentEvent(exitOf('web', 0), 'guest-a'));
+  guest.on('startContainer', () => containers.onAgentEvent(exitOf(FIRST_ID, 0), 'guest-a'));
   await containers.create(REQUEST);
   assert.is((await containers.start('web')).phase, 'stopped');
 });
@@ -151,7 +181,7 @@ test('containers of a lost guest are lost, can be removed without it, and no oth
   assert.is(containers.get('web').phase, 'lost');
   assert.is(containers.get('other').phase, 'created');
   await containers.remove('web');
-  assert.not(a.calls.includes('deleteContainer web'));
+  assert.not(a.calls.includes(`deleteContainer ${FIRST_ID}`));
   const error = await rejection(containers.create(REQUEST));
   assert.is(error.code, 'guest_lost');
   assert.is(error.message, 'create container web: guest guest-a is gone');
@@ -195,7 +225,7 @@ test('a client of a published port is held while the container is restored, and 
   for (const listener of [...container.onPhase]) listener('running');
   far.write('ready');
   await once(client, 'data');
-  assert.is(asked, 'POST /v1/containers/web/ports/80');
+  assert.is(asked, `POST /v1/containers/${FIRST_ID}/ports/80`);
   assert.is(first, 1);
   client.destroy();
   containers.close();

@@ -113,8 +113,8 @@ test("a container's life goes over the API, from the guest's registration to its
     assert.is((await send('POST', '/v1/containers/web/pause')).body.phase, 'paused');
     assert.is((await send('POST', '/v1/containers/web/resume')).body.phase, 'running');
     assert.is((await send('POST', '/v1/containers/web/kill', { signal: 'SIGHUP' })).status, 200);
-    assert.is(machine.world.crunCalls().at(-1), 'kill web SIGHUP');
-    assert.is((await send('GET', '/v1/containers/web/stats')).body.pidCount, 0);
+    assert.is(machine.world.crunCalls().at(-1), `kill ${created.body.id} SIGHUP`);
+    assert.is((await send('GET', `/v1/containers/${created.body.id}/stats`)).body.pidCount, 0);
     assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
     assert.equal((await send('GET', '/v1/containers')).body, []);
     assert.is((await send('DELETE', '/v1/guests/guest-a')).status, 204);
@@ -180,7 +180,7 @@ test("a guest's failures keep their code: crun's, an unreachable guest's and a l
     machine.world.fail('conmon', '{"data": -1, "message": "crun: no such file"}');
     const refused = await send('POST', '/v1/containers', WEB);
     assertProblem(refused, 'runtime_failed', 500);
-    assert.is(refused.body.detail, 'crun create web: crun: no such file');
+    assert.match(refused.body.detail, /^crun create [0-9a-f]{12}: crun: no such file$/);
     machine.hangUp();
     await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
     assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
@@ -296,6 +296,7 @@ test('the description of the API is served and names every route but its own', a
       '/v1/containers/{name}/kill',
       '/v1/containers/{name}/logs',
       '/v1/containers/{name}/pause',
+      '/v1/containers/{name}/rename',
       '/v1/containers/{name}/resume',
       '/v1/containers/{name}/start',
       '/v1/containers/{name}/stats',

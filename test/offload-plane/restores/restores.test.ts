@@ -21,7 +21,7 @@ import {
 } from '../../../offload-plane/restores/restores.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOf, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOf, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
@@ -165,7 +165,7 @@ test("the agent gets the container as the plane has it, the session's token and 
     await create({ name: 'again', policy: 'lazy' });
     const { deadlineMs, ...request } = asked[0]!;
     assert.equal(request, {
-      spec: { ...RECIPE.spec, id: 'again', rootfsLun: 1 },
+      spec: { ...RECIPE.spec, id: FIRST_ID, rootfsLun: 1 },
       token: sessions[0]?.token,
       lazyPages: true,
       hold: false,
@@ -275,7 +275,7 @@ test('whatever the agent refuses, the container is removed and the restore says 
       spoil(guest);
       const error = await rejection(create({ ports: [{ containerPort: 80 }] }));
       assert.is(error.code, 'runtime_failed');
-      assert.is(guest.calls.at(-1), 'deleteContainer web');
+      assert.is(guest.calls.at(-1), `deleteContainer ${FIRST_ID}`);
       const [view] = restores.list();
       assert.is(view?.phase, 'failed');
       assert.equal(view?.error, { code: 'runtime_failed', message: 'restore container web: CRIU: no' });
@@ -301,7 +301,7 @@ test('a pager that fails after the container runs takes the container with it', 
     pagers[0]!.send({ type: FrameType.ERROR }, Buffer.from('no memory for a page'));
     await until('a failed restore', () => restores.get(id).phase === 'failed');
     assert.match(restores.get(id).error!.message, /no memory for a page/);
-    await until('the end', () => guest.calls.includes('deleteContainer web'));
+    await until('the end', () => guest.calls.includes(`deleteContainer ${FIRST_ID}`));
     await until('its removal', () => pagers[0]!.closed);
     await assertNothingLeft();
   });
@@ -339,9 +339,9 @@ test('a guest that is lost fails what is restored there, and says so', async () 
 test('a container that ends while pages are missing closes its session; the word of another guest does not', async () => {
   await withRestores(async ({ create, sessions, restores, pagers, assertNothingLeft }) => {
     const { id } = await create({ policy: 'lazy' });
-    await restores.onContainerGone('web', 'guest-b');
+    await restores.onContainerGone(FIRST_ID, 'guest-b');
     assert.is(sessions[0]?.state.phase, 'connected');
-    await restores.onContainerGone('web', 'guest-a');
+    await restores.onContainerGone(FIRST_ID, 'guest-a');
     await until('a failed restore', () => restores.get(id).phase === 'failed');
     assert.match(restores.get(id).error!.message, /the container is gone/);
     await pagers[0]!.frame(FrameType.ABORT);
@@ -355,7 +355,7 @@ test('a complete restore keeps its figures when its container ends, and lets go 
     const { id } = await create({ policy: 'lazy' });
     await complete(id);
     assert.is((await rejection(store.remove('warm'))).code, 'invalid_state');
-    await restores.onContainerGone('web', 'guest-a');
+    await restores.onContainerGone(FIRST_ID, 'guest-a');
     assert.is(restores.get(id).phase, 'complete');
     assert.is(restores.get(id).totalPageCount, TOTAL_PAGES);
     await store.remove('warm');
@@ -403,7 +403,7 @@ test('memory is compared once the restore is complete, and the answer is kept', 
     };
     const reader = await store.open('warm');
     guest.onUpload(async ({ path }, body) => {
-      assert.is(path, '/v1/containers/web/memory-comparison');
+      assert.is(path, `/v1/containers/${FIRST_ID}/memory-comparison`);
       assert.ok((await buffer(body)).equals(await buffer(memoryIndex(reader))));
       return answer;
     });
