@@ -10,6 +10,7 @@ import { containerRoutes } from './containers.ts';
 import { guestRoutes } from './guests.ts';
 import { imageRoutes } from './images.ts';
 import { restoreRoutes } from './restores.ts';
+import { timelineRoutes } from './timelines.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 export const API_VERSION = '0.1.0';
@@ -55,6 +56,7 @@ export async function createHttpApi(plane: Plane, logger: Logger): Promise<App> 
   containerRoutes(app, plane);
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);
+  timelineRoutes(app, plane);
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     plane.metrics.setGuestCount(plane.guests.list().filter((guest) => !guest.lost).length);

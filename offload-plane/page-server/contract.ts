@@ -86,6 +86,8 @@ export interface SessionEvents {
   /** CRIU let the tasks go. Never comes when the pager has nothing to do (`eager`): it is done before. */
   restored: [];
   fault: [OrderEntry];
+  /** Pages were written to the pager's connection. */
+  pages: [];
   done: [SessionResult];
   failed: [OffloadError];
 }

@@ -376,6 +376,7 @@ export class Session implements PageSession {
     this.#timers.touch('idle');
     this.#deps.metrics.pagesSent?.(cause, pageCount);
     this.#counters[`${cause}Sent`] += pageCount;
+    this.events.emit('pages');
   }
 
   /** The pager's last word; what it says it has is held against the checkpoint. */

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
 import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
+import type { Timeline } from './timeline.ts';
 
 export type RestoreLife =
   | { phase: 'restoring' }
@@ -22,6 +23,7 @@ export interface Restore {
   readonly reader: CheckpointReader;
   readonly startedMs: number;
   readonly hold: boolean;
+  readonly timeline: Timeline;
   life: RestoreLife;
   /** When the first byte of the first response passed the published port, and what was in place then. */
   firstResponse?: { atMs: number; counters: PagerCounters } | undefined;

@@ -16,6 +16,7 @@ import type { CheckpointReader, PageStore } from '../page-store/contract.ts';
 import { imagesTar } from './images-tar.ts';
 import { memoryIndex } from './memory-index.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
+import { createTimeline, type Timeline } from './timeline.ts';
 
 /** The policy that measures best in the demo (see docs/benchmarks.md). */
 export const DEFAULT_POLICY: Policy = 'ordered';
@@ -101,6 +102,7 @@ export function createRestores(deps: RestoresDeps) {
       reader,
       startedMs,
       hold: request.hold === true,
+      timeline: createTimeline(session, () => nowMs() - startedMs),
       life: { phase: 'restoring' },
     };
     remember(restore);
@@ -151,11 +153,13 @@ export function createRestores(deps: RestoresDeps) {
     if (restore.life.phase === 'restoring') restore.life = { phase: 'running', timings };
     // The news of its end may have come before the answer.
     if (container.phase === 'restoring') setPhase(container, restore.hold ? 'paused' : 'running');
+    restore.timeline.mark('running');
     metrics.restoreRunning(restore.policy, timings.runningMs);
   }
 
   async function noteFirstResponse(restore: Restore): Promise<void> {
     const atMs = nowMs() - restore.startedMs;
+    restore.timeline.mark('firstResponse');
     metrics.firstResponse(restore.policy, atMs);
     try {
       restore.firstResponse = { atMs, counters: await restore.session.markFirstResponse() };
@@ -174,6 +178,7 @@ export function createRestores(deps: RestoresDeps) {
       const completeMs = nowMs() - restore.startedMs;
       if (restore.life.phase !== 'running') return;
       restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
+      restore.timeline.mark('complete');
       metrics.restoreComplete(restore.policy, completeMs, result);
       const { memoryDigest, expectedDigest, ...counts } = result;
       logger.info({ restore: restore.id, completeMs, ...counts }, 'restore complete');
@@ -191,6 +196,7 @@ export function createRestores(deps: RestoresDeps) {
   async function cleanUp(restore: Restore, reason: unknown): Promise<void> {
     const error = toOffloadError(reason, `restore container ${restore.container.name}`);
     restore.life = { phase: 'failed', code: error.code, message: error.message };
+    restore.timeline.mark('failed');
     metrics.restoreFailed(restore.policy);
     await restore.session.close(error.message);
     const guest = guests.find(restore.container.guest);
@@ -208,6 +214,7 @@ export function createRestores(deps: RestoresDeps) {
 
   return {
     get: (id: string): RestoreView => viewOf(get(id)),
+    timeline: (id: string): Timeline => get(id).timeline,
     list: (): RestoreView[] => [...restores.values()].map(viewOf),
     /** Answers when the container runs; pages may still be on their way then. */
     async create(request: RestoreRequest): Promise<RestoreView> {

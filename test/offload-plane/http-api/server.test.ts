@@ -307,6 +307,7 @@ test('the description of the API is served and names every route but its own', a
       '/v1/restores',
       '/v1/restores/{id}',
       '/v1/restores/{id}/memory-comparison',
+      '/v1/restores/{id}/timeline',
     ]);
   });
 });

@@ -197,6 +197,13 @@ test('the first restore records the order of faults, the next uses it, and one t
     await complete(first.id);
     assert.is(restores.get(first.id).recordedFaultCount, 3);
     assert.is(restores.get(first.id).faultCount, 3);
+    const { marks, samples, ended } = restores.timeline(first.id).view();
+    assert.equal(
+      marks.map(({ mark }) => mark),
+      ['connected', 'restored', 'running', 'complete'],
+    );
+    assert.equal([ended, samples.at(-1)?.faultCount, samples.at(-1)?.demandedPageCount], [true, 3, 3]);
+    assert.is(samples.at(-1)!.filledPageCount + samples.at(-1)!.filePageCount + 3, TOTAL_PAGES + 1);
     await containers.remove('web');
 
     const second = await create({ policy: 'ordered' });
