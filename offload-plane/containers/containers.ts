@@ -187,7 +187,7 @@ export function createContainers(deps: ContainersDeps) {
     /** Attaches the image where needed; gives its LUN. */
     attachImage(guest: Guest, digest: string): Promise<number> {
       const image = images.get(digest);
-      return guest.images.attach(image.digest, image.rootfsPath);
+      return guest.disks.hold({ path: image.rootfsPath, readOnly: true }, digest);
     },
     async create(request: CreateRequest): Promise<ContainerView> {
       const guest = guests.get(request.guest);

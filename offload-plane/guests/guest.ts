@@ -1,4 +1,4 @@
-/** One guest as the plane sees it: its agent, the sockets it dials the plane on, its attached images. */
+/** One guest as the plane sees it: its agent, the sockets it dials the plane on, its disks. */
 import type { Duplex } from 'node:stream';
 import type { AgentEvent, Health } from '../../interconnect/agent-api.ts';
 import { AGENT_PORT, DUMP_PORT, PAGE_PORT } from '../../interconnect/page-protocol.ts';
@@ -7,7 +7,7 @@ import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type AgentClient, createAgentClient } from './agent-client.ts';
 import { followEvents } from './agent-events.ts';
-import { createImageDevices, type ImageDevices } from './image-devices.ts';
+import { createGuestDisks, type GuestDisks } from './guest-disks.ts';
 
 export interface GuestRegistration {
   name: string;
@@ -34,7 +34,7 @@ export interface Guest {
   /** At least 1; deadlines for work inside the guest are multiplied by it. */
   readonly deadlineScale: number;
   readonly agent: AgentClient;
-  readonly images: ImageDevices;
+  readonly disks: GuestDisks;
   readonly lost: boolean;
   close(): Promise<void>;
 }
@@ -78,10 +78,10 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
 
   async function openReached(agent: AgentClient): Promise<Guest> {
     const health = await agent.call('health', undefined, { timeoutMs: HEALTH_TIMEOUT_MS });
-    const images = await createImageDevices(name, qmpPath);
+    const disks = await createGuestDisks(name, qmpPath);
     let lost = false;
     const stopEvents = followEvents(agent, (event) => deps.onEvent(event, name));
-    void Promise.race([agent.closed, images.lost]).then(() => {
+    void Promise.race([agent.closed, disks.lost]).then(() => {
       if (lost) return;
       lost = true;
       agent.close();
@@ -92,7 +92,7 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
       health,
       deadlineScale: Math.min(Math.max(health.workMs / REFERENCE_WORK_MS, 1), MAX_DEADLINE_SCALE),
       agent,
-      images,
+      disks,
       get lost() {
         return lost;
       },
@@ -101,7 +101,7 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
         stopEvents();
         closeListeners();
         agent.close();
-        await images.close();
+        await disks.close();
       },
     };
   }

@@ -3,6 +3,7 @@ import { type Duplex, duplexPair, type Readable } from 'node:stream';
 import type { AgentCall } from '../../interconnect/agent-api.ts';
 import type { AgentClient, StreamCall } from '../../offload-plane/guests/agent-client.ts';
 import type { Guest } from '../../offload-plane/guests/guest.ts';
+import type { GuestDisks } from '../../offload-plane/guests/guest-disks.ts';
 import type { Guests } from '../../offload-plane/guests/guests.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
@@ -33,7 +34,15 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
     health: { tracksChanges: true },
     lost: false,
     calls,
-    images: { attach: async () => 1, lost: new Promise<void>(() => {}), close: async () => {} },
+    disks: {
+      hold: async () => 1,
+      release: async () => {},
+      detach: async () => {},
+      detachUnheld: async () => {},
+      holdersOf: () => [],
+      lost: new Promise<void>(() => {}),
+      close: async () => {},
+    } satisfies GuestDisks,
     agent: {
       async call(call, body, options) {
         calls.push(`${call} ${options.params?.id ?? ''}`.trim());

@@ -1,4 +1,7 @@
-/** A QEMU's QMP socket: greets, accepts the negotiation, keeps what it is asked and does nothing of it. */
+/**
+ * A QEMU's QMP socket: greets, accepts the negotiation, keeps what it is asked and does nothing of it, but
+ * tells of a device that it is gone.
+ */
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -7,6 +10,9 @@ export interface QmpCommand {
   execute: string;
   arguments?: Record<string, unknown>;
 }
+
+/** What each connection begins with. */
+const NEGOTIATION: ReadonlySet<string> = new Set(['qmp_capabilities', 'query-block']);
 
 export interface FakeQemu {
   readonly commands: QmpCommand[];
@@ -28,10 +34,14 @@ export async function startFakeQemu(socketPath: string): Promise<FakeQemu> {
     lines.on('error', () => {});
     lines.on('line', (line) => {
       const { id, ...command } = JSON.parse(line) as QmpCommand & { id: number };
-      if (command.execute !== 'qmp_capabilities') commands.push(command);
+      if (!NEGOTIATION.has(command.execute)) commands.push(command);
       const reason = refused.get(command.execute);
-      const answer = reason ? { error: { class: 'GenericError', desc: reason } } : { return: {} };
+      const nothing = command.execute === 'query-block' ? [] : {};
+      const answer = reason ? { error: { class: 'GenericError', desc: reason } } : { return: nothing };
       socket.write(`${JSON.stringify({ ...answer, id })}\r\n`);
+      if (command.execute !== 'device_del' || reason) return;
+      const data = { device: command.arguments?.id };
+      socket.write(`${JSON.stringify({ event: 'DEVICE_DELETED', data })}\r\n`);
     });
   });
   server.listen(socketPath);

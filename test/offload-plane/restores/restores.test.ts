@@ -276,7 +276,7 @@ test('whatever the agent refuses, the container is removed and the restore says 
   for (const spoil of [
     (guest: World['guest']) => guest.on('restoreContainer', no),
     (guest: World['guest']) => guest.onUpload(no),
-    (guest: World['guest']) => Object.assign(guest.images, { attach: async () => no() }),
+    (guest: World['guest']) => Object.assign(guest.disks, { hold: async () => no() }),
   ]) {
     await withRestores(async ({ create, guest, restores, metrics, assertNothingLeft }) => {
       spoil(guest);
