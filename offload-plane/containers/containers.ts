@@ -17,6 +17,7 @@ import {
   setPhase,
   viewOf,
 } from './container.ts';
+import { createContainerDisks } from './container-disks.ts';
 import { openPortForward, type PortForward } from './port-forward.ts';
 import { createRegistry } from './registry.ts';
 
@@ -49,6 +50,7 @@ export function createContainers(deps: ContainersDeps) {
   const { guests, images, logger } = deps;
   const containers = createRegistry(deps.randomBytes);
   const addresses: AddressPool = createAddressPool();
+  const disks = createContainerDisks(deps);
 
   const { get } = containers;
 
@@ -145,6 +147,12 @@ export function createContainers(deps: ContainersDeps) {
     releaseAddress(container.recipe.spec.address);
   }
 
+  /** As `dismiss`, for one that the agent has deleted: its disks are let go as well. */
+  async function forget(container: Container): Promise<void> {
+    dismiss(container);
+    await disks.release(guests.find(container.guest), container);
+  }
+
   function releaseAddress(address: string): void {
     const shared = containers.list().some((other) => other.recipe.spec.address === address);
     if (!shared) addresses.release(address);
@@ -181,14 +189,10 @@ export function createContainers(deps: ContainersDeps) {
     get,
     expectPhase,
     admit,
-    dismiss,
     timeoutFor,
     list: (): ContainerView[] => containers.list().map(viewOf),
-    /** Attaches the image where needed; gives its LUN. */
-    attachImage(guest: Guest, digest: string): Promise<number> {
-      const image = images.get(digest);
-      return guest.disks.hold({ path: image.rootfsPath, readOnly: true }, digest);
-    },
+    attachDisks: disks.attach,
+    forget,
     async create(request: CreateRequest): Promise<ContainerView> {
       const guest = guests.get(request.guest);
       expectAlive(guest, `create container ${request.name}`);
@@ -200,12 +204,11 @@ export function createContainers(deps: ContainersDeps) {
         },
       );
       try {
-        const rootfsLun = await this.attachImage(guest, recipe.imageDigest);
-        const spec = { ...recipe.spec, id: container.id, rootfsLun };
+        const spec = { ...recipe.spec, id: container.id, ...(await disks.attach(guest, container)) };
         await guest.agent.call('createContainer', spec, { timeoutMs: timeoutFor(guest) });
         return viewOf(container);
       } catch (error) {
-        dismiss(container);
+        await forget(container);
         throw error;
       }
     },
@@ -273,7 +276,7 @@ export function createContainers(deps: ContainersDeps) {
           .call('deleteContainer', undefined, { params: { id: container.id }, timeoutMs: timeoutFor(guest) })
           .catch(ignoreNotFound);
       }
-      dismiss(container);
+      await forget(container);
     },
     stats(name: string) {
       const container = get(name);

@@ -126,8 +126,8 @@ export function createRestores(deps: RestoresDeps) {
     const { container, reader, session } = restore;
     const timeoutMs = deadlineFor(guest);
     const { method, path } = agentStreams.putImages;
-    const [rootfsLun] = await Promise.all([
-      containers.attachImage(guest, container.recipe.imageDigest),
+    const [disks] = await Promise.all([
+      containers.attachDisks(guest, container),
       guest.agent.upload(
         {
           method,
@@ -142,7 +142,7 @@ export function createRestores(deps: RestoresDeps) {
     const timings = await guest.agent.call(
       'restoreContainer',
       {
-        spec: { ...container.recipe.spec, id: container.id, rootfsLun },
+        spec: { ...container.recipe.spec, id: container.id, ...disks },
         token: session.token,
         lazyPages: session.effectivePolicy !== 'eager',
         hold: restore.hold,
@@ -208,7 +208,7 @@ export function createRestores(deps: RestoresDeps) {
         })
         .catch(() => undefined);
     }
-    containers.dismiss(restore.container);
+    await containers.forget(restore.container);
     await restore.reader.close();
   }
 
