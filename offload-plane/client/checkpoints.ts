@@ -1,5 +1,5 @@
 /** Calls about checkpoints. */
-import type { CheckpointView } from '../checkpoints/checkpoints.ts';
+import type { CheckpointView } from '../http-api/schemas/checkpoints.ts';
 import { type PlaneConnection, part } from './connection.ts';
 
 export interface CheckpointRequest {
@@ -13,7 +13,7 @@ export interface CheckpointRequest {
 export const checkpointCalls = (plane: PlaneConnection) => {
   const at = (id: string, verb = '') => `/v1/checkpoints/${part(id)}${verb}`;
   return {
-    list: () => plane.get<CheckpointView[]>('/v1/checkpoints'),
+    list: () => plane.list<CheckpointView>('/v1/checkpoints'),
     create: (checkpoint: CheckpointRequest) => plane.post<CheckpointView>('/v1/checkpoints', checkpoint),
     inspect: (id: string) => plane.get<CheckpointView>(at(id)),
     pin: (id: string) => plane.put<CheckpointView>(at(id, '/pin')),

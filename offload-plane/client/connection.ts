@@ -6,6 +6,7 @@ import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/error
 /** The plane bounds every call itself; this is for a plane that has stopped answering. */
 const ANSWER_TIMEOUT_MS = 30 * 60_000;
 const MAX_CONNECTIONS = 64;
+const PAGE_SIZE = 1_000;
 
 export interface PlaneAddress {
   socketPath: string;
@@ -26,6 +27,8 @@ export interface Sent {
 export interface PlaneConnection {
   readonly address: PlaneAddress;
   get<T>(path: string, query?: Query): Promise<T>;
+  /** All items of a list, page by page. */
+  list<T>(path: string, query?: Query): Promise<T[]>;
   post<T>(path: string, body?: object): Promise<T>;
   put<T>(path: string, body?: object): Promise<T>;
   remove(path: string, query?: Query): Promise<void>;
@@ -61,9 +64,25 @@ export function connectPlane(address: PlaneAddress): PlaneConnection {
   }
   const json = async <T>(sent: Sent) => (await (await send(sent)).body.json()) as T;
 
+  async function list<T>(path: string, query: Query = {}): Promise<T[]> {
+    const items: T[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await json<{ items: T[]; next?: string }>({
+        method: 'GET',
+        path,
+        query: { limit: PAGE_SIZE, ...query, cursor },
+      });
+      items.push(...page.items);
+      cursor = page.next;
+    } while (cursor !== undefined);
+    return items;
+  }
+
   return {
     address,
     send,
+    list,
     get: (path, query = {}) => json({ method: 'GET', path, query }),
     post: (path, body) => json({ method: 'POST', path, ...(body ? { body } : {}) }),
     put: (path, body) => json({ method: 'PUT', path, ...(body ? { body } : {}) }),

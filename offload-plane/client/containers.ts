@@ -1,17 +1,18 @@
 /** Calls about containers; each takes a name. */
 import type { ContainerStats } from '../../interconnect/agent-api.ts';
-import type { ContainerView } from '../containers/container.ts';
-import type { CreateRequest } from '../containers/containers.ts';
+import type { ContainerBody, ContainerFilter, ContainerView } from '../http-api/schemas/containers.ts';
 import { type PlaneConnection, part } from './connection.ts';
 
 export const containerCalls = (plane: PlaneConnection) => {
   const at = (name: string, verb = '') => `/v1/containers/${part(name)}${verb}`;
   return {
-    list: () => plane.get<ContainerView[]>('/v1/containers'),
-    create: (container: CreateRequest) => plane.post<ContainerView>('/v1/containers', container),
+    list: (filter: ContainerFilter = {}) => plane.list<ContainerView>('/v1/containers', filter),
+    create: (container: ContainerBody) => plane.post<ContainerView>('/v1/containers', container),
     inspect: (name: string) => plane.get<ContainerView>(at(name)),
     start: (name: string) => plane.post<ContainerView>(at(name, '/start')),
     kill: (name: string, signal: string) => plane.post<ContainerView>(at(name, '/kill'), { signal }),
+    rename: (name: string, newName: string) =>
+      plane.post<ContainerView>(at(name, '/rename'), { name: newName }),
     pause: (name: string) => plane.post<ContainerView>(at(name, '/pause')),
     resume: (name: string) => plane.post<ContainerView>(at(name, '/resume')),
     remove: (name: string) => plane.remove(at(name)),

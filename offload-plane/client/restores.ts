@@ -1,12 +1,12 @@
 /** Calls about restores. */
-import type { RestoreView } from '../restores/restore.ts';
+import type { RestoreView } from '../http-api/schemas/restores.ts';
 import type { RestoreRequest } from '../restores/restores.ts';
 import { type PlaneConnection, part } from './connection.ts';
 
 export const restoreCalls = (plane: PlaneConnection) => {
   const at = (id: string, verb = '') => `/v1/restores/${part(id)}${verb}`;
   return {
-    list: () => plane.get<RestoreView[]>('/v1/restores'),
+    list: () => plane.list<RestoreView>('/v1/restores'),
     create: (restore: RestoreRequest) => plane.post<RestoreView>('/v1/restores', restore),
     inspect: (id: string) => plane.get<RestoreView>(at(id)),
     compareMemory: (id: string) => plane.post<RestoreView>(at(id, '/memory-comparison')),

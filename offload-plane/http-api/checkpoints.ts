@@ -1,28 +1,53 @@
 /** /v1/checkpoints */
 import type { Plane } from '../plane.ts';
-import { CheckpointBody, IdParams } from './schemas.ts';
+import { Page, PageQuery, pageOf } from './pages.ts';
+import { CheckpointBody, CheckpointView } from './schemas/checkpoints.ts';
+import { IdParams, Nothing } from './schemas/common.ts';
 import type { App } from './server.ts';
 
 export function checkpointRoutes(app: App, { checkpoints }: Plane): void {
   const params = IdParams;
-  app.get('/v1/checkpoints', { schema: { summary: 'List checkpoints' } }, () => checkpoints.list());
+  app.get(
+    '/v1/checkpoints',
+    {
+      schema: {
+        summary: 'List checkpoints',
+        querystring: PageQuery,
+        response: { 200: Page(CheckpointView) },
+      },
+    },
+    async ({ query }) =>
+      pageOf({ kind: 'checkpoints', items: await checkpoints.list(), keyOf: ({ id }) => id }, query),
+  );
   app.post(
     '/v1/checkpoints',
-    { schema: { summary: 'Checkpoint a running container', body: CheckpointBody } },
+    {
+      schema: {
+        summary: 'Checkpoint a running container',
+        body: CheckpointBody,
+        response: { 201: CheckpointView },
+      },
+    },
     async (request, reply) => reply.code(201).send(await checkpoints.create(request.body)),
   );
-  app.get('/v1/checkpoints/:id', { schema: { summary: 'Inspect a checkpoint', params } }, (request) =>
-    checkpoints.inspect(request.params.id),
+  app.get(
+    '/v1/checkpoints/:id',
+    { schema: { summary: 'Inspect a checkpoint', params, response: { 200: CheckpointView } } },
+    (request) => checkpoints.inspect(request.params.id),
   );
-  app.put('/v1/checkpoints/:id/pin', { schema: { summary: 'Pin a checkpoint', params } }, (request) =>
-    checkpoints.pin(request.params.id),
+  app.put(
+    '/v1/checkpoints/:id/pin',
+    { schema: { summary: 'Pin a checkpoint', params, response: { 200: CheckpointView } } },
+    (request) => checkpoints.pin(request.params.id),
   );
-  app.delete('/v1/checkpoints/:id/pin', { schema: { summary: 'Unpin a checkpoint', params } }, (request) =>
-    checkpoints.unpin(request.params.id),
+  app.delete(
+    '/v1/checkpoints/:id/pin',
+    { schema: { summary: 'Unpin a checkpoint', params, response: { 200: CheckpointView } } },
+    (request) => checkpoints.unpin(request.params.id),
   );
   app.delete(
     '/v1/checkpoints/:id',
-    { schema: { summary: 'Delete a checkpoint', params } },
+    { schema: { summary: 'Delete a checkpoint', params, response: { 204: Nothing } } },
     async (request, reply) => {
       await checkpoints.remove(request.params.id);
       return reply.code(204).send();

@@ -1,48 +1,81 @@
 /** /v1/containers */
+import { Type } from 'typebox';
+import { ContainerStats } from '../../interconnect/agent-api.ts';
 import { viewOf } from '../containers/container.ts';
 import type { Plane } from '../plane.ts';
-import { ContainerBody, KillBody, NameParams, RenameBody } from './schemas.ts';
+import { Page, pageOf, pageQuery } from './pages.ts';
+import { NameParams, Nothing, strict, Text } from './schemas/common.ts';
+import {
+  ContainerBody,
+  ContainerFilter,
+  ContainerView,
+  KillBody,
+  matchesFilter,
+  RenameBody,
+} from './schemas/containers.ts';
 import type { App } from './server.ts';
 
 export function containerRoutes(app: App, { containers, restores }: Plane): void {
   const params = NameParams;
-  app.get('/v1/containers', { schema: { summary: 'List containers' } }, () => containers.list());
+  const response = { 200: ContainerView };
+  app.get(
+    '/v1/containers',
+    {
+      schema: {
+        summary: 'List containers',
+        querystring: Type.Object({ ...pageQuery, ...ContainerFilter.properties }, strict),
+        response: { 200: Page(ContainerView) },
+      },
+    },
+    ({ query }) => {
+      const items = containers.list().filter((container) => matchesFilter(container, query));
+      return pageOf({ kind: 'containers', items, keyOf: ({ id }) => id }, query);
+    },
+  );
   app.post(
     '/v1/containers',
-    { schema: { summary: 'Create a container in a guest', body: ContainerBody } },
+    {
+      schema: {
+        summary: 'Create a container in a guest',
+        body: ContainerBody,
+        response: { 201: ContainerView },
+      },
+    },
     async (request, reply) => reply.code(201).send(await containers.create(request.body)),
   );
-  app.get('/v1/containers/:name', { schema: { summary: 'Inspect a container', params } }, (request) =>
-    viewOf(containers.get(request.params.name)),
+  app.get(
+    '/v1/containers/:name',
+    { schema: { summary: 'Inspect a container', params, response } },
+    (request) => viewOf(containers.get(request.params.name)),
   );
   app.post(
     '/v1/containers/:name/start',
-    { schema: { summary: 'Start a created container', params } },
+    { schema: { summary: 'Start a created container', params, response } },
     (request) => containers.start(request.params.name),
   );
   app.post(
     '/v1/containers/:name/kill',
-    { schema: { summary: 'Send a signal to a container', params, body: KillBody } },
+    { schema: { summary: 'Send a signal to a container', params, body: KillBody, response } },
     (request) => containers.kill(request.params.name, request.body.signal),
   );
   app.post(
     '/v1/containers/:name/pause',
-    { schema: { summary: 'Pause a running container', params } },
+    { schema: { summary: 'Pause a running container', params, response } },
     (request) => containers.pause(request.params.name),
   );
   app.post(
     '/v1/containers/:name/resume',
-    { schema: { summary: 'Resume a paused container', params } },
+    { schema: { summary: 'Resume a paused container', params, response } },
     (request) => containers.resume(request.params.name),
   );
   app.post(
     '/v1/containers/:name/rename',
-    { schema: { summary: 'Give a container another name', params, body: RenameBody } },
+    { schema: { summary: 'Give a container another name', params, body: RenameBody, response } },
     (request) => containers.rename(request.params.name, request.body.name),
   );
   app.delete(
     '/v1/containers/:name',
-    { schema: { summary: 'End and delete a container', params } },
+    { schema: { summary: 'End and delete a container', params, response: { 204: Nothing } } },
     async (request, reply) => {
       const { id, guest } = containers.get(request.params.name);
       await containers.remove(id);
@@ -52,12 +85,12 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
   );
   app.get(
     '/v1/containers/:name/stats',
-    { schema: { summary: "A container's cgroup figures", params } },
+    { schema: { summary: "A container's cgroup figures", params, response: { 200: ContainerStats } } },
     (request) => containers.stats(request.params.name),
   );
   app.get(
     '/v1/containers/:name/logs',
-    { schema: { summary: "A container's output so far", params } },
+    { schema: { summary: "A container's output so far", params, response: { 200: Text } } },
     async (request, reply) => reply.type('text/plain').send(await containers.logs(request.params.name)),
   );
 }

@@ -1,10 +1,12 @@
 /** /v1/guests */
 import type { Guest } from '../guests/guest.ts';
 import type { Plane } from '../plane.ts';
-import { GuestBody, NameParams } from './schemas.ts';
+import { Page, PageQuery, pageOf } from './pages.ts';
+import { NameParams, Nothing } from './schemas/common.ts';
+import { GuestBody, GuestView } from './schemas/guests.ts';
 import type { App } from './server.ts';
 
-const viewOf = ({ registration, health, deadlineScale, lost }: Guest) => ({
+const viewOf = ({ registration, health, deadlineScale, lost }: Guest): GuestView => ({
   ...registration,
   phase: lost ? 'lost' : 'ready',
   deadlineScale,
@@ -12,18 +14,32 @@ const viewOf = ({ registration, health, deadlineScale, lost }: Guest) => ({
 });
 
 export function guestRoutes(app: App, { guests }: Plane): void {
-  app.get('/v1/guests', { schema: { summary: 'List guests' } }, () => guests.list().map(viewOf));
+  const params = NameParams;
+  app.get(
+    '/v1/guests',
+    { schema: { summary: 'List guests', querystring: PageQuery, response: { 200: Page(GuestView) } } },
+    ({ query }) =>
+      pageOf({ kind: 'guests', items: guests.list().map(viewOf), keyOf: ({ name }) => name }, query),
+  );
   app.post(
     '/v1/guests',
-    { schema: { summary: 'Register a guest and connect to its agent', body: GuestBody } },
+    {
+      schema: {
+        summary: 'Register a guest and connect to its agent',
+        body: GuestBody,
+        response: { 201: GuestView },
+      },
+    },
     async (request, reply) => reply.code(201).send(viewOf(await guests.register(request.body))),
   );
-  app.get('/v1/guests/:name', { schema: { summary: 'Inspect a guest', params: NameParams } }, (request) =>
-    viewOf(guests.get(request.params.name)),
+  app.get(
+    '/v1/guests/:name',
+    { schema: { summary: 'Inspect a guest', params, response: { 200: GuestView } } },
+    (request) => viewOf(guests.get(request.params.name)),
   );
   app.delete(
     '/v1/guests/:name',
-    { schema: { summary: 'Forget a guest', params: NameParams } },
+    { schema: { summary: 'Forget a guest', params, response: { 204: Nothing } } },
     async (request, reply) => {
       await guests.unregister(request.params.name);
       return reply.code(204).send();

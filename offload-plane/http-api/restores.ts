@@ -1,27 +1,42 @@
 /** /v1/restores */
 import type { Plane } from '../plane.ts';
-import { IdParams, RestoreBody } from './schemas.ts';
+import { Page, PageQuery, pageOf } from './pages.ts';
+import { IdParams } from './schemas/common.ts';
+import { RestoreBody, RestoreView } from './schemas/restores.ts';
 import type { App } from './server.ts';
 
 export function restoreRoutes(app: App, { restores }: Plane): void {
   const params = IdParams;
-  app.get('/v1/restores', { schema: { summary: 'List restores' } }, () => restores.list());
+  app.get(
+    '/v1/restores',
+    { schema: { summary: 'List restores', querystring: PageQuery, response: { 200: Page(RestoreView) } } },
+    ({ query }) => pageOf({ kind: 'restores', items: restores.list(), keyOf: ({ id }) => id }, query),
+  );
   app.post(
     '/v1/restores',
     {
       schema: {
         summary: 'Restore a checkpoint into a guest; answers when the container runs, pages follow',
         body: RestoreBody,
+        response: { 201: RestoreView },
       },
     },
     async (request, reply) => reply.code(201).send(await restores.create(request.body)),
   );
-  app.get('/v1/restores/:id', { schema: { summary: 'Inspect a restore', params } }, (request) =>
-    restores.get(request.params.id),
+  app.get(
+    '/v1/restores/:id',
+    { schema: { summary: 'Inspect a restore', params, response: { 200: RestoreView } } },
+    (request) => restores.get(request.params.id),
   );
   app.post(
     '/v1/restores/:id/memory-comparison',
-    { schema: { summary: "Compare the container's memory with the checkpoint, page by page", params } },
+    {
+      schema: {
+        summary: "Compare the container's memory with the checkpoint, page by page",
+        params,
+        response: { 200: RestoreView },
+      },
+    },
     (request) => restores.compareMemory(request.params.id),
   );
 }

@@ -1,52 +1,83 @@
 /** The plane's HTTP API: one plugin a resource, errors as application/problem+json (RFC 9457). */
-import swagger from '@fastify/swagger';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyError, LogController } from 'fastify';
-import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import fastify, { LogController } from 'fastify';
 import type { Logger } from '../logger.ts';
 import type { Plane } from '../plane.ts';
+import { requireToken } from './access.ts';
+import { asCheckedJson, asJson } from './answers.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { containerRoutes } from './containers.ts';
 import { guestRoutes } from './guests.ts';
 import { imageRoutes } from './images.ts';
+import { describeApi } from './openapi.ts';
+import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
 import { timelineRoutes } from './timelines.ts';
 
-const MAX_BODY_BYTES = 256 * 1024;
-export const API_VERSION = '0.1.0';
+export { API_VERSION } from './openapi.ts';
 
-function createApp(logger: Logger) {
-  return fastify({
+const MAX_BODY_BYTES = 256 * 1024;
+const MAX_PARAMETER_LENGTH = 256;
+const MAX_CONNECTIONS = 1_024;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** Until the last byte of a request: an image that is uploaded is the longest. */
+const REQUEST_TIMEOUT_MS = 60 * 60_000;
+
+export interface TlsFiles {
+  cert: string;
+  key: string;
+  /** With it only clients whose certificate it signed are let in. */
+  clientCa?: string;
+}
+
+export interface HttpApiOptions {
+  /** Asked for in every request, see access.ts. */
+  token?: string;
+  tls?: TlsFiles;
+  /** Compares each answer with the schema of its route: for tests. */
+  checkAnswers?: boolean;
+}
+
+function createApp(logger: Logger, { tls, checkAnswers }: HttpApiOptions) {
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS };
+  const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     ajv: { customOptions: { removeAdditional: false } },
+    serverFactory(handler) {
+      const { cert, key, clientCa } = tls ?? {};
+      const client = clientCa === undefined ? {} : { ca: clientCa, requestCert: true };
+      const server = tls
+        ? createTlsServer({ ...limits, minVersion: 'TLSv1.3', cert, key, ...client }, handler)
+        : createServer(limits, handler);
+      server.maxConnections = MAX_CONNECTIONS;
+      return server;
+    },
+    frameworkErrors(error, request, reply) {
+      const problem = clientError(error, `${request.method} ${request.url}`);
+      reply.raw.writeHead(problem.status, { 'content-type': PROBLEM_TYPE });
+      reply.raw.end(JSON.stringify(problemOf(problem)));
+    },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setSerializerCompiler(checkAnswers ? asCheckedJson : asJson);
+  return app;
 }
 export type App = ReturnType<typeof createApp>;
 
-export async function createHttpApi(plane: Plane, logger: Logger): Promise<App> {
-  const app = createApp(logger);
-  await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'offload-plane', version: API_VERSION } },
-  });
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = clientError(error, `${request.method} ${request.url}`);
-    if (known.status >= 500) logger.error({ err: error, url: request.url }, known.message);
-    void reply
-      .code(known.status)
-      .type('application/problem+json')
-      .send({
-        type: `urn:offload:error:${known.code}`,
-        title: known.code,
-        status: known.status,
-        detail: known.message,
-      });
-  });
-  app.setNotFoundHandler((request) => {
-    throw new OffloadError('not_found', `${request.method} ${request.url}: there is no such resource`);
-  });
+export async function createHttpApi(
+  plane: Plane,
+  logger: Logger,
+  options: HttpApiOptions = {},
+): Promise<App> {
+  const app = createApp(logger, options);
+  if (options.token !== undefined) await requireToken(app, options.token);
+  answerProblems(app, logger);
+  await describeApi(app);
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
     plane.metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
@@ -57,7 +88,6 @@ export async function createHttpApi(plane: Plane, logger: Logger): Promise<App> 
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);
   timelineRoutes(app, plane);
-  app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     plane.metrics.setGuestCount(plane.guests.list().filter((guest) => !guest.lost).length);
     plane.metrics.setStore(plane.store.figures);
@@ -65,13 +95,4 @@ export async function createHttpApi(plane: Plane, logger: Logger): Promise<App> 
   });
   await app.ready();
   return app;
-}
-
-/** fastify's own refusals (a body that does not fit, a broken JSON) are the client's errors. */
-function clientError(error: FastifyError, operation: string): OffloadError {
-  if (error instanceof OffloadError) return error;
-  if (error.validation || (error.statusCode !== undefined && error.statusCode < 500)) {
-    return new OffloadError('invalid_request', `${operation}: ${error.message}`);
-  }
-  return toOffloadError(error, operation);
 }

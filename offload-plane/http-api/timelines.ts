@@ -3,10 +3,9 @@ import { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import type { Plane } from '../plane.ts';
 import { followTimeline } from '../restores/follow-timeline.ts';
-import { IdParams } from './schemas.ts';
+import { IdParams, strict } from './schemas/common.ts';
 import type { App } from './server.ts';
 
-const strict = { additionalProperties: false } as const;
 const Milliseconds = Type.Number({ description: 'since the restore request' });
 const Sample = Type.Object(
   {

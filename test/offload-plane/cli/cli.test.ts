@@ -112,7 +112,7 @@ test('without a plane there is one line that names the socket, and exit code 1',
 });
 
 test('answers are a table, and JSON where it is asked for', async () => {
-  await withPlane({ 'GET /v1/containers': [CONTAINER] }, async (socket) => {
+  await withPlane({ 'GET /v1/containers?limit=1000': { items: [CONTAINER] } }, async (socket) => {
     const table = await offload(['--socket', socket, 'ps']);
     assert.is(table.exitCode, 0);
     assert.equal(table.stdout.split('\n'), [
@@ -125,7 +125,7 @@ test('answers are a table, and JSON where it is asked for', async () => {
 });
 
 test('an empty list prints nothing as a table and an empty list as JSON', async () => {
-  await withPlane({ 'GET /v1/checkpoints': [] }, async (socket) => {
+  await withPlane({ 'GET /v1/checkpoints?limit=1000': { items: [] } }, async (socket) => {
     assert.is((await offload(['--socket', socket, 'checkpoints'])).stdout, '');
     assert.is((await offload(['--socket', socket, '--json', 'checkpoints'])).stdout, '[]');
   });

@@ -24,6 +24,13 @@ interface World {
   send(method: InjectOptions['method'] & string, url: string, body?: unknown): Promise<Answer>;
 }
 
+interface Described {
+  summary?: string;
+  operationId: string;
+  tags: string[];
+  responses: Record<string, unknown>;
+}
+
 interface Answer {
   status: number;
   type: string;
@@ -44,7 +51,7 @@ async function withApi(body: (world: World) => Promise<void>): Promise<void> {
     },
     { logger: silentLogger, nowMs: () => performance.now(), randomBytes },
   );
-  const app = await createHttpApi(plane, silentLogger);
+  const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });
   const send: World['send'] = async (method, url, payload) => {
     const response = await app.inject({
       method: method as 'GET',
@@ -104,7 +111,7 @@ test("a container's life goes over the API, from the guest's registration to its
     assert.is(guest.status, 201);
     assert.is(guest.body.phase, 'ready');
     assert.is(guest.body.health.crun, '1.28');
-    assert.equal((await send('GET', '/v1/guests')).body, [guest.body]);
+    assert.equal((await send('GET', '/v1/guests')).body, { items: [guest.body] });
     const created = await send('POST', '/v1/containers', WEB);
     assert.is(created.status, 201);
     assert.is(created.body.phase, 'created');
@@ -116,7 +123,7 @@ test("a container's life goes over the API, from the guest's registration to its
     assert.is(machine.world.crunCalls().at(-1), `kill ${created.body.id} SIGHUP`);
     assert.is((await send('GET', `/v1/containers/${created.body.id}/stats`)).body.pidCount, 0);
     assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
-    assert.equal((await send('GET', '/v1/containers')).body, []);
+    assert.equal((await send('GET', '/v1/containers')).body, { items: [] });
     assert.is((await send('DELETE', '/v1/guests/guest-a')).status, 204);
     assertProblem(await send('GET', '/v1/guests/guest-a'), 'not_found', 404);
   });
@@ -132,7 +139,7 @@ test('a checkpoint is taken through the agent, listed and restored; a deleted co
     assert.is(taken.body.pageCount, DUMPED_PAGE_COUNT);
     const { frozenMs, ...rest } = taken.body;
     assert.ok(frozenMs > 0);
-    assert.equal((await send('GET', '/v1/checkpoints')).body, [{ ...rest, frozenMs }]);
+    assert.equal((await send('GET', '/v1/checkpoints')).body, { items: [{ ...rest, frozenMs }] });
     assert.is((await send('GET', '/v1/containers/web')).body.phase, 'running');
     await send('DELETE', '/v1/containers/web');
 
@@ -148,7 +155,7 @@ test('a checkpoint is taken through the agent, listed and restored; a deleted co
     assertProblem(await send('DELETE', '/v1/checkpoints/warm'), 'invalid_state', 409);
     assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
     await until('its end', async () => (await send('GET', path)).body.phase === 'failed');
-    assert.is((await send('GET', '/v1/restores')).body.length, 1);
+    assert.is((await send('GET', '/v1/restores')).body.items.length, 1);
     assert.is((await send('DELETE', '/v1/checkpoints/warm')).status, 204);
     assertProblem(await send('GET', '/v1/checkpoints/warm'), 'not_found', 404);
   });
@@ -167,7 +174,7 @@ test('whoever asks for what is not there, is there already or cannot be now gets
     assertProblem(paused, 'invalid_state', 409);
     assert.is(paused.body.detail, 'pause container web: it is created, not running');
     assertProblem(await send('GET', '/v1/nothing'), 'not_found', 404);
-    assertProblem(await send('PUT', '/v1/guests', {}), 'not_found', 404);
+    assertProblem(await send('PUT', '/v1/guests', {}), 'method_not_allowed', 405);
   });
 });
 
@@ -223,7 +230,7 @@ test('fields that nobody knows, missing ones and wrong ones are refused with the
       assert.match(answer.body.detail, message);
       assert.match(answer.body.detail, new RegExp(`^POST ${url}: `));
     }
-    assert.equal((await send('GET', '/v1/guests')).body, []);
+    assert.equal((await send('GET', '/v1/guests')).body, { items: [] });
   });
 });
 
@@ -232,15 +239,18 @@ test('a body that is no JSON, is empty, too long or of another type is the clien
     assertProblem(await send('POST', '/v1/containers', '{"name": '), 'invalid_request', 400);
     assertProblem(await send('POST', '/v1/containers', ''), 'invalid_request', 400);
     const long = JSON.stringify({ ...WEB, image: 'x'.repeat(256 * 1024) });
-    assertProblem(await send('POST', '/v1/containers', long), 'invalid_request', 400);
+    assertProblem(await send('POST', '/v1/containers', long), 'body_too_large', 413);
     const xml = await app.inject({
       method: 'POST',
       url: '/v1/containers',
       headers: { 'content-type': 'text/xml' },
       payload: '<web/>',
     });
-    assert.is(xml.statusCode, 400);
-    assert.is(xml.json().title, 'invalid_request');
+    assert.is(xml.statusCode, 415);
+    assert.is(xml.json().title, 'unsupported_media_type');
+    const broken = await app.inject({ method: 'GET', url: '/v1/containers/%zz' });
+    assert.is(broken.statusCode, 400);
+    assert.match(String(broken.headers['content-type']), /^application\/problem\+json/);
   });
 });
 
@@ -282,44 +292,71 @@ test('a pinned checkpoint is not deleted before it is unpinned, and metrics coun
   });
 });
 
-test('the description of the API is served and names every route but its own', async () => {
+test('the description of the API is served, and has an answer and a tag for every route', async () => {
   await withApi(async ({ send }) => {
     const { body } = await send('GET', '/v1/openapi.json');
     assert.is(body.openapi, '3.1.0');
     assert.is(body.info.version, API_VERSION);
-    assert.equal(Object.keys(body.paths).sort(), [
-      '/v1/checkpoints',
-      '/v1/checkpoints/{id}',
-      '/v1/checkpoints/{id}/pin',
-      '/v1/containers',
-      '/v1/containers/{name}',
-      '/v1/containers/{name}/kill',
-      '/v1/containers/{name}/logs',
-      '/v1/containers/{name}/pause',
-      '/v1/containers/{name}/rename',
-      '/v1/containers/{name}/resume',
-      '/v1/containers/{name}/start',
-      '/v1/containers/{name}/stats',
-      '/v1/guests',
-      '/v1/guests/{name}',
-      '/v1/images',
-      '/v1/images/{image}',
-      '/v1/restores',
-      '/v1/restores/{id}',
-      '/v1/restores/{id}/memory-comparison',
-      '/v1/restores/{id}/timeline',
-    ]);
+    const routes = Object.entries(body.paths as Record<string, Record<string, Described>>).flatMap(
+      ([path, methods]) => Object.entries(methods).map(([method, route]) => ({ path, method, route })),
+    );
+    assert.ok(routes.length >= 20);
+    assert.is(new Set(routes.map(({ route }) => route.operationId)).size, routes.length);
+    for (const { path, method, route } of routes) {
+      assert.ok(route.summary, `${method} ${path} has no summary`);
+      assert.ok(
+        Object.keys(route.responses).some((status) => status.startsWith('2')),
+        `${method} ${path} describes no answer`,
+      );
+      assert.equal(route.tags, [path.split('/')[2]]);
+    }
+    assert.is(routes.filter(({ path }) => path.includes('openapi')).length, 0);
+  });
+});
+
+test('a method that a resource does not have is refused with those it has', async () => {
+  await withApi(async ({ app }) => {
+    const answer = await app.inject({ method: 'PATCH', url: '/v1/containers/web?x=1' });
+    assert.is(answer.statusCode, 405);
+    assert.is(answer.json().title, 'method_not_allowed');
+    assert.is(answer.headers.allow, 'DELETE, GET, HEAD');
+  });
+});
+
+test('containers are listed page by page and by what they are, and a foreign cursor is refused', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    for (const name of ['web-1', 'web-2', 'cache']) await send('POST', '/v1/containers', { ...WEB, name });
+    await send('POST', '/v1/containers/cache/start');
+    const names = async (query: string) => {
+      const { status, body } = await send('GET', `/v1/containers?${query}`);
+      assert.is(status, 200, JSON.stringify(body));
+      return (body.items as { name: string }[]).map(({ name }) => name).sort();
+    };
+    assert.equal(await names('phase=running'), ['cache']);
+    assert.equal(await names('name=web'), ['web-1', 'web-2']);
+    assert.equal(await names('guest=guest-b'), []);
+    const first = (await send('GET', '/v1/containers?limit=2')).body;
+    assert.is(first.items.length, 2);
+    const second = (await send('GET', `/v1/containers?limit=2&cursor=${first.next}`)).body;
+    const seen = [...first.items, ...second.items].map(({ name }) => name).sort();
+    assert.equal(seen, ['cache', 'web-1', 'web-2']);
+    assert.is(second.next, undefined);
+    for (const query of ['cursor=x', `cursor=!${first.next}`, 'limit=0', 'limit=1001', 'color=red']) {
+      assertProblem(await send('GET', `/v1/containers?${query}`), 'invalid_request', 400);
+    }
+    assertProblem(await send('GET', `/v1/images?cursor=${first.next}`), 'invalid_request', 400);
   });
 });
 
 test('images are listed and found by name or digest; one that is gone is not found', async () => {
   await withApi(async ({ send }) => {
-    const [image] = (await send('GET', '/v1/images')).body;
+    const [image] = (await send('GET', '/v1/images')).body.items;
     assert.is(image.name, 'redis');
     assert.equal((await send('GET', `/v1/images/${encodeURIComponent(IMAGE)}`)).body, image);
     assertProblem(await send('POST', '/v1/images', { path: '/nowhere' }), 'invalid_request', 400);
     assert.is((await send('DELETE', '/v1/images/redis')).status, 204);
-    assert.equal((await send('GET', '/v1/images')).body, []);
+    assert.equal((await send('GET', '/v1/images')).body, { items: [] });
   });
 });
 

@@ -1,0 +1,52 @@
+/** /v1/checkpoints */
+import { type Static, Type } from 'typebox';
+import { Name, strict, Timestamp } from './common.ts';
+
+export const CheckpointBody = Type.Object(
+  {
+    container: Name,
+    id: Name,
+    after: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
+    parent: Type.Optional(Name),
+    preDumpRounds: Type.Integer({ minimum: 0, maximum: 8, default: 0 }),
+  },
+  strict,
+);
+
+const Transfer = Type.Object(
+  {
+    preDump: Type.Boolean({ description: 'the container ran, but for `frozenMs`' }),
+    pageCount: Type.Integer(),
+    lazyPageCount: Type.Integer(),
+    inheritedPageCount: Type.Integer(),
+    targetCount: Type.Integer(),
+    receivedBytes: Type.Integer(),
+    durationMs: Type.Number(),
+    frozenMs: Type.Optional(Type.Number()),
+  },
+  strict,
+);
+
+export const CheckpointView = Type.Object(
+  {
+    id: Type.String(),
+    createdAt: Timestamp,
+    container: Type.String({ description: 'the hostname the container was created with' }),
+    tenant: Name,
+    image: Type.String(),
+    pinned: Type.Boolean(),
+    pageCount: Type.Integer(),
+    zeroPageCount: Type.Integer(),
+    inheritedPageCount: Type.Integer({
+      description: 'pages that did not cross while the container stood still',
+    }),
+    parent: Type.Optional(Type.String()),
+    bytes: Type.Integer({ description: 'of its own files' }),
+    sharedBytes: Type.Integer({ description: "of other checkpoints' files that it has pages in" }),
+    transfers: Type.Optional(Type.Array(Transfer)),
+    hasOrderLog: Type.Boolean(),
+    frozenMs: Type.Optional(Type.Number({ description: 'known until the plane ends' })),
+  },
+  strict,
+);
+export type CheckpointView = Static<typeof CheckpointView>;

@@ -1,0 +1,25 @@
+/** /v1/guests */
+import { type Static, Type } from 'typebox';
+import { Health } from '../../../interconnect/agent-api.ts';
+import { Name, SocketPath, strict } from './common.ts';
+
+const registration = {
+  name: Name,
+  vsockPath: SocketPath,
+  qmpPath: SocketPath,
+  accelerator: Type.String({ maxLength: 32 }),
+  memoryMiB: Type.Integer({ minimum: 64 }),
+  vcpus: Type.Integer({ minimum: 1, maximum: 1_024 }),
+};
+export const GuestBody = Type.Object(registration, strict);
+
+export const GuestView = Type.Object(
+  {
+    ...registration,
+    phase: Type.Union([Type.Literal('ready'), Type.Literal('lost')]),
+    deadlineScale: Type.Number({ description: 'deadlines of work in this guest are multiplied by it' }),
+    health: Health,
+  },
+  strict,
+);
+export type GuestView = Static<typeof GuestView>;

@@ -1,0 +1,54 @@
+/** /v1/restores */
+import { type Static, Type } from 'typebox';
+import { MemoryComparison, RestoreResult } from '../../../interconnect/agent-api.ts';
+import { Name, Ports, strict } from './common.ts';
+
+const Policy = Type.Union([
+  Type.Literal('eager'),
+  Type.Literal('lazy'),
+  Type.Literal('ordered'),
+  Type.Literal('prefill'),
+]);
+
+export const RestoreBody = Type.Object(
+  {
+    checkpoint: Name,
+    guest: Name,
+    name: Name,
+    policy: Type.Optional(Policy),
+    ports: Type.Optional(Ports),
+    record: Type.Optional(Type.Boolean()),
+    hold: Type.Optional(Type.Boolean()),
+  },
+  strict,
+);
+
+export const RestoreView = Type.Object(
+  {
+    id: Type.String(),
+    checkpoint: Type.String(),
+    container: Type.String(),
+    guest: Type.String(),
+    policy: Policy,
+    effectivePolicy: Policy,
+    phase: Type.Union([
+      Type.Literal('restoring'),
+      Type.Literal('running'),
+      Type.Literal('complete'),
+      Type.Literal('failed'),
+    ]),
+    firstResponseMs: Type.Optional(Type.Number()),
+    completeMs: Type.Optional(Type.Number()),
+    pageCountAtResponse: Type.Optional(Type.Integer()),
+    faultCount: Type.Integer(),
+    pushedPageCount: Type.Integer(),
+    totalPageCount: Type.Integer(),
+    pagesVerified: Type.Optional(Type.Boolean()),
+    recordedFaultCount: Type.Optional(Type.Integer()),
+    timings: Type.Optional(RestoreResult),
+    memory: Type.Optional(MemoryComparison),
+    error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() }, strict)),
+  },
+  strict,
+);
+export type RestoreView = Static<typeof RestoreView>;
