@@ -14,6 +14,7 @@ export const ERROR_STATUS = {
   unsupported_media_type: 415,
   digest_mismatch: 422,
   invalid_image: 422,
+  invalid_checkpoint: 422,
   corrupt_page: 422,
   page_protocol_violation: 400,
   no_space: 507,

@@ -9,8 +9,12 @@ import { expectAlive } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
-import type { CheckpointManifest, PageStore } from '../page-store/contract.ts';
+import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-store/contract.ts';
 import { type Transfer, takeCheckpoint } from './checkpoint.ts';
+import { readContents } from './contents/contents.ts';
+import type { CheckpointContents } from './contents/contract.ts';
+import { diffCheckpoints } from './contents/diff.ts';
+import type { CheckpointDiff } from './contents/diff-contract.ts';
 import type { DumpInbox } from './dump-inbox.ts';
 import { createLineage } from './lineage.ts';
 import { isPreDump, removeLeftPreDumps } from './pre-dumps.ts';
@@ -111,23 +115,20 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     };
   }
 
-  async function hasOrderLog(id: string): Promise<boolean> {
+  async function withReader<T>(id: string, use: (reader: CheckpointReader) => Promise<T>): Promise<T> {
     const reader = await store.open(id);
     try {
-      return (await reader.readOrderLog()) !== undefined;
+      return await use(reader);
     } finally {
       await reader.close();
     }
   }
 
-  async function inspect(id: string): Promise<CheckpointView> {
-    const reader = await store.open(id);
-    try {
-      return await viewOf(reader.manifest);
-    } finally {
-      await reader.close();
-    }
-  }
+  const hasOrderLog = (id: string): Promise<boolean> =>
+    withReader(id, async (reader) => (await reader.readOrderLog()) !== undefined);
+
+  const inspect = (id: string): Promise<CheckpointView> =>
+    withReader(id, (reader) => viewOf(reader.manifest));
 
   return {
     async create(request: {
@@ -172,6 +173,10 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       return views.filter((view) => view !== undefined);
     },
     inspect,
+    contents: (id: string): Promise<CheckpointContents> => withReader(id, readContents),
+    /** What became of the first on the way to the second. */
+    diff: (from: string, to: string): Promise<CheckpointDiff> =>
+      withReader(from, (before) => withReader(to, (after) => diffCheckpoints(before, after))),
     async pin(id: string): Promise<CheckpointView> {
       await store.pin(id);
       return await inspect(id);

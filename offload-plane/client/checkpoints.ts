@@ -1,4 +1,6 @@
 /** Calls about checkpoints. */
+import type { CheckpointContents } from '../checkpoints/contents/contract.ts';
+import type { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
 import type { CheckpointView } from '../http-api/schemas/checkpoints.ts';
 import { type PlaneConnection, part } from './connection.ts';
 
@@ -16,6 +18,8 @@ export const checkpointCalls = (plane: PlaneConnection) => {
     list: () => plane.list<CheckpointView>('/v1/checkpoints'),
     create: (checkpoint: CheckpointRequest) => plane.post<CheckpointView>('/v1/checkpoints', checkpoint),
     inspect: (id: string) => plane.get<CheckpointView>(at(id)),
+    contents: (id: string) => plane.get<CheckpointContents>(at(id, '/contents')),
+    diff: (from: string, to: string) => plane.get<CheckpointDiff>(at(from, '/diff'), { with: to }),
     pin: (id: string) => plane.put<CheckpointView>(at(id, '/pin')),
     async unpin(id: string): Promise<CheckpointView> {
       const answer = await plane.send({ method: 'DELETE', path: at(id, '/pin') });

@@ -1,7 +1,9 @@
 /** /v1/checkpoints */
+import { CheckpointContents } from '../checkpoints/contents/contract.ts';
+import { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
 import type { Plane } from '../plane.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
-import { CheckpointBody, CheckpointView } from './schemas/checkpoints.ts';
+import { CheckpointBody, CheckpointView, DiffQuery } from './schemas/checkpoints.ts';
 import { IdParams, Nothing } from './schemas/common.ts';
 import type { App } from './server.ts';
 
@@ -34,6 +36,29 @@ export function checkpointRoutes(app: App, { checkpoints }: Plane): void {
     '/v1/checkpoints/:id',
     { schema: { summary: 'Inspect a checkpoint', params, response: { 200: CheckpointView } } },
     (request) => checkpoints.inspect(request.params.id),
+  );
+  app.get(
+    '/v1/checkpoints/:id/contents',
+    {
+      schema: {
+        summary: 'What a checkpoint holds: processes, handles, memory, working set',
+        params,
+        response: { 200: CheckpointContents },
+      },
+    },
+    (request) => checkpoints.contents(request.params.id),
+  );
+  app.get(
+    '/v1/checkpoints/:id/diff',
+    {
+      schema: {
+        summary: 'How another checkpoint differs from this one',
+        params,
+        querystring: DiffQuery,
+        response: { 200: CheckpointDiff },
+      },
+    },
+    (request) => checkpoints.diff(request.params.id, request.query.with),
   );
   app.put(
     '/v1/checkpoints/:id/pin',

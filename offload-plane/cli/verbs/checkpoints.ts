@@ -1,13 +1,14 @@
 import { type Command, Option } from 'commander';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
+import { addContentsCommands } from './checkpoint-contents.ts';
 
 export function addCheckpointCommands(program: Command, context: CliContext): void {
   program
     .command('checkpoints')
     .description('list the checkpoints')
     .action(() => context.withPlane((client) => client.checkpoints.list()));
-  program
+  const checkpoint = program
     .command('checkpoint')
     .description('checkpoint a running container')
     .argument('<container>')
@@ -31,6 +32,7 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
         });
       }),
     );
+  addContentsCommands(checkpoint, context);
   program
     .command('pin')
     .description('keep a checkpoint: it is neither evicted nor removed')

@@ -13,6 +13,8 @@ export const CheckpointBody = Type.Object(
   strict,
 );
 
+export const DiffQuery = Type.Object({ with: Name }, strict);
+
 const Transfer = Type.Object(
   {
     preDump: Type.Boolean({ description: 'the container ran, but for `frozenMs`' }),

@@ -1,0 +1,85 @@
+/** The processes of a checkpoint, each with its threads, handles and mappings. */
+import type { CoreEntry } from '../../criu-images/messages.ts';
+import type { Message } from '../../criu-images/wire.ts';
+import type { CheckpointReader } from '../../page-store/contract.ts';
+import { readCommand } from './command.ts';
+import type { ProcessState, ProcessView } from './contract.ts';
+import { handleOf, pathOf } from './handles.ts';
+import type { FileTable, Images } from './images.ts';
+import type { Budget } from './limits.ts';
+import { type Mapping, mappingsOf } from './mappings.ts';
+
+export interface Process {
+  view: ProcessView;
+  mappings: Mapping[];
+}
+
+/** CRIU's task states. */
+const STATES: Readonly<Record<number, ProcessState>> = { 1: 'running', 2: 'dead', 3: 'stopped', 6: 'zombie' };
+
+/** In the order of CRIU's tree: parents before their children. */
+export async function readProcesses(
+  reader: CheckpointReader,
+  images: Images,
+  budget: Budget,
+): Promise<Process[]> {
+  const files = await images.files();
+  const processes: Process[] = [];
+  for (const { pid, ppid, threads } of await images.pstree()) {
+    budget.spend(1 + threads.length);
+    const core = await images.core(pid);
+    const state = STATES[core.task?.state ?? 0] ?? 'unknown';
+    const view: ProcessView = {
+      pid,
+      parentPid: ppid,
+      name: core.task?.name ?? '',
+      state,
+      ...userOf(core),
+      threads: [],
+      handles: [],
+      mappings: [],
+    };
+    const process: Process = { view, mappings: [] };
+    processes.push(process);
+    // What has ended has left nothing but its exit code.
+    if (state === 'dead' || state === 'zombie') view.exitCode = core.task?.exitCode ?? 0;
+    else await describe(process, { reader, images, files, threads, budget });
+  }
+  return processes;
+}
+
+interface Sources {
+  reader: CheckpointReader;
+  images: Images;
+  files: FileTable;
+  threads: readonly number[];
+  budget: Budget;
+}
+
+async function describe(process: Process, sources: Sources): Promise<void> {
+  const { view } = process;
+  const { reader, images, files, threads, budget } = sources;
+  for (const tid of threads) {
+    const { task, thread } = await images.core(tid);
+    view.threads.push({ tid, name: thread?.name || task?.name || '' });
+  }
+  const descriptors = await images.descriptors(view.pid);
+  budget.spend(descriptors.length);
+  view.handles = descriptors.map((entry) => handleOf(entry, files)).sort((a, b) => a.fd - b.fd);
+  const mm = await images.mm(view.pid);
+  budget.spend(mm.mappings.length);
+  process.mappings = mappingsOf(view.pid, mm, files);
+  view.mappings = process.mappings.map((mapping) => mapping.view);
+  const { path: executable } = pathOf(mm.executableId, files);
+  const command = await readCommand(reader, view.pid, mm);
+  Object.assign(
+    view,
+    executable === undefined ? {} : { executable },
+    command === undefined ? {} : { command },
+  );
+}
+
+function userOf({ thread }: Message<typeof CoreEntry>): { user?: string } {
+  const credentials = thread?.credentials;
+  return credentials === undefined ? {} : { user: `${credentials.uid}:${credentials.gid}` };
+}

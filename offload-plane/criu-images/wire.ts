@@ -1,0 +1,88 @@
+/**
+ * Messages of protobuf, read by field number into plain objects. A shape names the few fields that are of
+ * use; everything else is skipped. What is absent has its kind's empty value, as every bit may be a guest's
+ * invention.
+ */
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+
+/** More elements than this has no field that CRIU writes. */
+const MAX_ELEMENTS = 1 << 20;
+
+export interface Field<T> {
+  readonly number: number;
+  readonly wireType: WireType;
+  /** Of a list also how a run of them packed into one field is read. */
+  readonly packed: boolean;
+  empty(): T;
+  read(reader: BinaryReader, before: T): T;
+}
+
+export type Shape = Readonly<Record<string, Field<unknown>>>;
+export type Message<S extends Shape> = {
+  -readonly [K in keyof S]: S[K] extends Field<infer T> ? T : never;
+};
+
+function scalar<T>(number: number, wireType: WireType, empty: T, read: (r: BinaryReader) => T): Field<T> {
+  return { number, wireType, packed: false, empty: () => empty, read };
+}
+
+export const uint32 = (number: number) => scalar(number, WireType.Varint, 0, (r) => r.uint32());
+export const uint64 = (number: number) => scalar(number, WireType.Varint, 0n, (r) => BigInt(r.uint64()));
+export const bool = (number: number) => scalar(number, WireType.Varint, false, (r) => r.bool());
+export const text = (number: number) => scalar(number, WireType.LengthDelimited, '', (r) => r.string());
+export const bytes = (number: number) =>
+  scalar(number, WireType.LengthDelimited, new Uint8Array(), (r) => r.bytes());
+
+export function uint32List(number: number): Field<number[]> {
+  const read = (reader: BinaryReader, before: number[]) => grow(before, reader.uint32());
+  return { number, wireType: WireType.Varint, packed: true, empty: () => [], read };
+}
+
+export function message<S extends Shape>(number: number, shape: S): Field<Message<S> | undefined> {
+  return scalar(number, WireType.LengthDelimited, undefined as Message<S> | undefined, (reader) =>
+    decodeMessage(shape, reader.bytes()),
+  );
+}
+
+export function messageList<S extends Shape>(number: number, shape: S): Field<Message<S>[]> {
+  const read = (reader: BinaryReader, before: Message<S>[]) =>
+    grow(before, decodeMessage(shape, reader.bytes()));
+  return { number, wireType: WireType.LengthDelimited, packed: false, empty: () => [], read };
+}
+
+function grow<T>(list: T[], element: T): T[] {
+  if (list.length >= MAX_ELEMENTS) throw new RangeError(`more than ${MAX_ELEMENTS} elements`);
+  list.push(element);
+  return list;
+}
+
+/** Shapes nest as deep as they are written, so does what is read. @throws {Error} what is wrong with the bytes */
+export function decodeMessage<S extends Shape>(shape: S, encoded: Uint8Array): Message<S> {
+  const reader = new BinaryReader(encoded);
+  const fields = Object.entries(shape);
+  const values: Record<string, unknown> = {};
+  for (const [name, field] of fields) values[name] = field.empty();
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    const found = fields.find(([, field]) => field.number === number);
+    if (found === undefined) {
+      reader.skip(wireType, number);
+      continue;
+    }
+    const [name, field] = found;
+    values[name] = readField(reader, field, wireType, values[name]);
+    if (reader.pos > reader.len) throw new RangeError('premature end');
+  }
+  return values as Message<S>;
+}
+
+function readField(reader: BinaryReader, field: Field<unknown>, wireType: WireType, before: unknown) {
+  if (wireType === field.wireType) return field.read(reader, before);
+  if (!field.packed || wireType !== WireType.LengthDelimited) {
+    throw new TypeError(`field ${field.number} has wire type ${wireType}, not ${field.wireType}`);
+  }
+  const inner = new BinaryReader(reader.bytes());
+  let value = before;
+  while (inner.pos < inner.len) value = field.read(inner, value);
+  return value;
+}
