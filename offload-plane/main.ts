@@ -43,7 +43,7 @@ try {
       timeouts: DEFAULT_TIMEOUTS,
       ...(flags.storeQuotaBytes === undefined ? {} : { quotaBytes: flags.storeQuotaBytes }),
     },
-    { logger, nowMs: () => performance.now(), randomBytes },
+    { logger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   const api = await createHttpApi(plane, logger);
   await rm(flags.socket, { force: true });

@@ -5,13 +5,17 @@ import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
 import { createGuests, type Guests } from './guests/guests.ts';
 import { type ImageStore, openImageStore } from './images/image-store.ts';
+import { type Journal, openJournal } from './journal/journal.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { type Answers, openAnswers } from './operations/answers.ts';
+import { createOperations, type Operations } from './operations/operations.ts';
 import { createPageServer } from './page-server/server.ts';
 import type { PageStore } from './page-store/contract.ts';
 import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
+import { type Database, openDatabase } from './state/database.ts';
 
 export interface PlaneConfig {
   /** Stands for the dedicated NVMe device. */
@@ -45,11 +49,19 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 
 export interface PlaneDeps {
   logger: Logger;
+  /** Monotonic. */
   nowMs: () => number;
+  /** Milliseconds since 1970. */
+  wallMs: () => number;
   randomBytes: (byteCount: number) => Buffer;
 }
 
 export interface Plane {
+  /** Records of whoever has some; see state/documents.ts. */
+  database: Database;
+  journal: Journal;
+  operations: Operations;
+  answers: Answers;
   guests: Guests;
   images: ImageStore;
   containers: Containers;
@@ -60,8 +72,19 @@ export interface Plane {
   close(): Promise<void>;
 }
 
+const DATABASE_FILE = 'plane.db';
+
+async function openBeside(store: PageStore, path: string): Promise<Database> {
+  try {
+    return openDatabase(path);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
 export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise<Plane> {
-  const { logger, nowMs, randomBytes } = deps;
+  const { logger, nowMs, wallMs, randomBytes } = deps;
   const { timeouts } = config;
   const metrics = createMetrics();
   const store = await openPageStore({
@@ -74,6 +97,11 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     },
     ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
   });
+  // The store's lock is the database's as well.
+  const database = await openBeside(store, join(config.storeDirectory, DATABASE_FILE));
+  const journal = openJournal(database, wallMs);
+  const operations = createOperations({ database, nowMs: wallMs, randomBytes });
+  const answers = openAnswers(database, wallMs);
   const images = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
   const pageServer = createPageServer({ logger, metrics: metrics.pageServer });
   const inbox = createDumpInbox(logger);
@@ -123,6 +151,10 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     recordGraceMs: timeouts.recordGraceMs,
   });
   return {
+    database,
+    journal,
+    operations,
+    answers,
     guests,
     images,
     containers,
@@ -131,10 +163,12 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     store,
     metrics,
     async close() {
+      await operations.close();
       containers.close();
       await guests.close();
       await pageServer.close();
       await images.close();
+      database.close();
       await store.close();
     },
   };

@@ -187,6 +187,7 @@ export function createContainers(deps: ContainersDeps) {
 
   return {
     get,
+    idOf: containers.idOf,
     expectPhase,
     admit,
     timeoutFor,

@@ -37,6 +37,10 @@ export function createRegistry(randomBytes: (byteCount: number) => Buffer) {
       }
       return container;
     },
+    /** Its id; of one that is gone, what it was asked by. */
+    idOf(reference: string): string {
+      return (byId.get(reference) ?? byName.get(reference) ?? findByPrefix(reference))?.id ?? reference;
+    },
     byId: (id: string): Container | undefined => byId.get(id),
     list: (): Container[] => [...byId.values()],
     /** @throws {OffloadError} already_exists */

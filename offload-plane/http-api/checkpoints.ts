@@ -1,13 +1,15 @@
 /** /v1/checkpoints */
 import { CheckpointContents } from '../checkpoints/contents/contract.ts';
 import { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
+import { OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
+import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
 import { CheckpointBody, CheckpointView, DiffQuery } from './schemas/checkpoints.ts';
 import { IdParams, Nothing } from './schemas/common.ts';
 import type { App } from './server.ts';
 
-export function checkpointRoutes(app: App, { checkpoints }: Plane): void {
+export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): void {
   const params = IdParams;
   app.get(
     '/v1/checkpoints',
@@ -27,10 +29,16 @@ export function checkpointRoutes(app: App, { checkpoints }: Plane): void {
       schema: {
         summary: 'Checkpoint a running container',
         body: CheckpointBody,
-        response: { 201: CheckpointView },
+        response: { 201: CheckpointView, 202: OperationView },
       },
     },
-    async (request, reply) => reply.code(201).send(await checkpoints.create(request.body)),
+    (request, reply) =>
+      answerLongCall(
+        operations,
+        { request, reply },
+        { kind: 'checkpoint', subject: request.body.container },
+        () => checkpoints.create(request.body),
+      ),
   );
   app.get(
     '/v1/checkpoints/:id',

@@ -1,11 +1,13 @@
 /** /v1/restores */
+import { OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
+import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
 import { IdParams } from './schemas/common.ts';
 import { RestoreBody, RestoreView } from './schemas/restores.ts';
 import type { App } from './server.ts';
 
-export function restoreRoutes(app: App, { restores }: Plane): void {
+export function restoreRoutes(app: App, { restores, operations }: Plane): void {
   const params = IdParams;
   app.get(
     '/v1/restores',
@@ -18,10 +20,16 @@ export function restoreRoutes(app: App, { restores }: Plane): void {
       schema: {
         summary: 'Restore a checkpoint into a guest; answers when the container runs, pages follow',
         body: RestoreBody,
-        response: { 201: RestoreView },
+        response: { 201: RestoreView, 202: OperationView },
       },
     },
-    async (request, reply) => reply.code(201).send(await restores.create(request.body)),
+    (request, reply) =>
+      answerLongCall(
+        operations,
+        { request, reply },
+        { kind: 'restore', subject: request.body.checkpoint },
+        () => restores.create(request.body),
+      ),
   );
   app.get(
     '/v1/restores/:id',

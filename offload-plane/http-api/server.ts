@@ -9,9 +9,12 @@ import { requireToken } from './access.ts';
 import { asCheckedJson, asJson } from './answers.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { containerRoutes } from './containers.ts';
+import { eventRoutes } from './events.ts';
 import { guestRoutes } from './guests.ts';
+import { addIdempotency } from './idempotency.ts';
 import { imageRoutes } from './images.ts';
 import { describeApi } from './openapi.ts';
+import { operationRoutes } from './operations.ts';
 import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
 import { timelineRoutes } from './timelines.ts';
@@ -82,12 +85,15 @@ export async function createHttpApi(
     const route = request.routeOptions.url ?? 'unknown';
     plane.metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
   });
+  addIdempotency(app, plane.answers);
   guestRoutes(app, plane);
   imageRoutes(app, plane);
   containerRoutes(app, plane);
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);
   timelineRoutes(app, plane);
+  operationRoutes(app, plane);
+  eventRoutes(app, plane);
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     plane.metrics.setGuestCount(plane.guests.list().filter((guest) => !guest.lost).length);
     plane.metrics.setStore(plane.store.figures);

@@ -49,7 +49,7 @@ async function withApi(body: (world: World) => Promise<void>): Promise<void> {
       hostAddress: '127.0.0.1',
       timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300 },
     },
-    { logger: silentLogger, nowMs: () => performance.now(), randomBytes },
+    { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });
   const send: World['send'] = async (method, url, payload) => {
@@ -267,6 +267,33 @@ test('metrics tell of guests, store and requests by route, not by name', async (
       body,
       /offload_http_request_duration_seconds_count\{method="GET",route="\/v1\/containers\/:name",status="404"\} 1/,
     );
+  });
+});
+
+test('a long call that is not waited for answers with an operation, which tells the rest', async () => {
+  await withApi(async ({ app, send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    await send('POST', '/v1/containers', WEB);
+    await send('POST', '/v1/containers/web/start');
+    const response = await app.inject({
+      method: 'POST',
+      url: '/v1/checkpoints',
+      headers: { prefer: 'respond-async' },
+      payload: { container: 'web', id: 'warm' },
+    });
+    assert.is(response.statusCode, 202);
+    assert.is(response.headers['preference-applied'], 'respond-async');
+    const location = String(response.headers.location);
+    assert.is(location, `/v1/operations/${response.json().id}`);
+    const { body: lines } = await app.inject(`${location}/events`);
+    const last = JSON.parse(lines.trim().split('\n').at(-1)!);
+    assert.is(last.phase, 'succeeded');
+    const { body: operation } = await send('GET', location);
+    assert.is(operation.kind, 'checkpoint');
+    assert.is(operation.result.id, 'warm');
+    assertProblem(await send('POST', `${location}/cancel`), 'invalid_state', 409);
+    assert.is((await send('GET', '/v1/operations')).body.items.length, 1);
+    assertProblem(await send('GET', '/v1/operations/none'), 'not_found', 404);
   });
 });
 

@@ -1,0 +1,77 @@
+/**
+ * First answers by idempotency key, on disk: who repeats a request with its key gets the first answer, also
+ * from a plane that was killed in between. A request that was cut off before its effect is done anew; one that
+ * was cut off after it has left `result`, where its answer can be read.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Database } from '../state/database.ts';
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** What a request has made, when its answer was not written any more. */
+export interface Result {
+  status: number;
+  /** Where GET gives it. */
+  path: string;
+}
+
+export type Known =
+  | { phase: 'unknown' }
+  | { phase: 'other_request' }
+  | { phase: 'answered'; answer: Answer }
+  | { phase: 'cut_off'; result?: Result };
+
+export const ANSWER_LIMITS = { maxCount: 10_000, maxAgeMs: 24 * 3_600_000, maxBodyCharacters: 256 * 1024 };
+
+export function openAnswers(database: Database, nowMs: () => number, limits = ANSWER_LIMITS) {
+  const get = database.prepare('SELECT fingerprint, answer, result FROM answers WHERE key = ?');
+  const begin = database.prepare(
+    'INSERT INTO answers (key, fingerprint, createdAtMs) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint',
+  );
+  const setAnswer = database.prepare('UPDATE answers SET answer = ? WHERE key = ?');
+  const setResult = database.prepare('UPDATE answers SET result = ? WHERE key = ?');
+  const remove = database.prepare('DELETE FROM answers WHERE key = ?');
+  const prune = database.prepare(
+    'DELETE FROM answers WHERE createdAtMs < ? OR key IN (SELECT key FROM answers ORDER BY createdAtMs DESC LIMIT -1 OFFSET ?)',
+  );
+  const current = new AsyncLocalStorage<string>();
+
+  return {
+    look(key: string, fingerprint: string): Known {
+      const row = get.get(key);
+      if (!row) return { phase: 'unknown' };
+      if (row.fingerprint !== fingerprint) return { phase: 'other_request' };
+      if (row.answer !== null) return { phase: 'answered', answer: JSON.parse(String(row.answer)) as Answer };
+      return {
+        phase: 'cut_off',
+        ...(row.result === null ? {} : { result: JSON.parse(String(row.result)) as Result }),
+      };
+    },
+    begin(key: string, fingerprint: string): void {
+      database.transaction(() => {
+        prune.run(nowMs() - limits.maxAgeMs, limits.maxCount);
+        begin.run(key, fingerprint, Math.round(nowMs()));
+      });
+    },
+    /** An answer that is too long is not kept, and the request would be done again. */
+    keep(key: string, answer: Answer): void {
+      if (answer.body.length > limits.maxBodyCharacters) remove.run(key);
+      else setAnswer.run(JSON.stringify(answer), key);
+    },
+    forget: (key: string) => void remove.run(key),
+    /** What runs within belongs to the request with this key. */
+    within: <T>(key: string, work: () => T): T => current.run(key, work),
+    /** To be called in the transaction of the effect. */
+    noteResult(result: Result): void {
+      const key = current.getStore();
+      if (key !== undefined) setResult.run(JSON.stringify(result), key);
+    },
+    /** The key whose request this runs for, to be kept with an intent. */
+    currentKey: (): string | undefined => current.getStore(),
+  };
+}
+export type Answers = ReturnType<typeof openAnswers>;
