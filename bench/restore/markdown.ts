@@ -1,10 +1,7 @@
 /** The report as Markdown, so that figures in documents come from a run and from nowhere else. */
-import { OffloadError } from '../../platform/errors.ts';
+import { table } from '../document.ts';
 import type { BenchReport, Row } from './report.ts';
 import { gateValue, missingLines, pointOf, verdictOf } from './text.ts';
-
-export const BEGIN = '<!-- restore bench: begin -->';
-export const END = '<!-- restore bench: end -->';
 
 export function reportMarkdown(report: BenchReport): string {
   const { machine, reference, rows } = report;
@@ -37,18 +34,6 @@ export function reportMarkdown(report: BenchReport): string {
     ...dumpTable(report),
   ];
   return `${parts.join('\n\n')}\n`;
-}
-
-/** Puts it between the two marker lines of a document. */
-export function intoDocument(document: string, markdown: string): string {
-  const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (begin < 0 || end < begin) {
-    throw new OffloadError(
-      'invalid_request',
-      `the document needs the lines ${BEGIN} and ${END}, in this order`,
-    );
-  }
-  return `${document.slice(0, begin + BEGIN.length)}\n\n${markdown}\n${document.slice(end)}`;
 }
 
 function variantTable(title: string, rows: readonly Row[]): string[] {
@@ -96,9 +81,4 @@ function dumpTable({ dumps }: BenchReport): string[] {
 function ms(value: number | undefined): string {
   if (value === undefined) return '';
   return value < 100 ? value.toFixed(1) : value.toFixed(0);
-}
-
-function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...lines.map(line)].join('\n');
 }

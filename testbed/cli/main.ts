@@ -64,7 +64,7 @@ program
     process.exitCode = (await runTests({ filter, unitOnly: flags.unit === true })) ? 0 : 1;
   });
 
-const bench = program.command('bench').description('measure restores and their parts on this machine itself');
+const bench = program.command('bench').description('measure restores and their parts, and what a guest pays');
 
 bench
   .command('restore')
@@ -94,15 +94,27 @@ bench
   });
 
 bench
+  .command('guest-cost')
+  .description('measure in a guest what it pays: beside containerd, crun by hand and a bare echo')
+  .option('--json <file>', 'write all figures to a file')
+  .option('--small', 'a form that takes the same way in about a minute and says nothing about cost')
+  .action(async ({ json, small = false }: { json?: string; small?: boolean }) => {
+    const { runGuestCost } = await import('../../bench/guest-cost/run.ts');
+    const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
+    await runGuestCost({ jsonPath: json, small, say });
+  });
+
+bench
   .command('table')
-  .description('the tables of a restore bench’s JSON as Markdown, printed or put between two marker lines')
-  .argument('<json>', 'what bench restore has written')
+  .description('the tables of a bench’s JSON as Markdown, printed or put between two marker lines')
+  .argument('<json>', 'what a bench has written')
   .option('--into <document>', 'write them into this document, e.g. docs/benchmarks.md')
   .action(async (json: string, { into }: { into?: string }) => {
-    const { intoDocument, reportMarkdown } = await import('../../bench/restore/markdown.ts');
-    const markdown = reportMarkdown(JSON.parse(readFileSync(json, 'utf8')));
+    const { intoDocument } = await import('../../bench/document.ts');
+    const { tablesOf } = await import('../../bench/tables.ts');
+    const { bench, markdown } = tablesOf(JSON.parse(readFileSync(json, 'utf8')));
     if (into === undefined) process.stdout.write(markdown);
-    else writeFileSync(into, intoDocument(readFileSync(into, 'utf8'), markdown));
+    else writeFileSync(into, intoDocument(readFileSync(into, 'utf8'), bench, markdown));
   });
 
 bench

@@ -1,4 +1,4 @@
-/** Real programs from Debian's packages, unpacked once into the cache and shown to the native world at /run/debian. */
+/** Real programs from Debian's packages, unpacked once into the cache; the native world sees its own at /run/debian. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
@@ -27,15 +27,19 @@ let unpacked: Promise<string> | undefined;
  * @throws {OffloadError} not_found, when a program is not there and cannot be fetched
  */
 export async function debianPrograms(program: string): Promise<string> {
-  unpacked ??= unpackOnce();
+  unpacked ??= unpackedPackages(PACKAGES);
   const tree = await unpacked;
   if (existsSync(join(tree, program))) return tree;
   throw new OffloadError('not_found', `${program} is in none of the packages ${PACKAGES.join(', ')}`);
 }
 
-async function unpackOnce(): Promise<string> {
+/**
+ * The packages and all they depend on, as a directory tree in the cache.
+ * @throws {OffloadError} not_found, when they cannot be fetched
+ */
+export async function unpackedPackages(packages: readonly string[]): Promise<string> {
   const parent = join(cacheDirectory(), 'debian-programs');
-  const key = createHash('sha256').update(JSON.stringify([SUITE, PACKAGES]));
+  const key = createHash('sha256').update(JSON.stringify([SUITE, packages]));
   const tree = join(parent, key.digest('hex').slice(0, 16));
   if (existsSync(tree)) return tree;
   await mkdir(parent, { recursive: true });
@@ -47,11 +51,11 @@ async function unpackOnce(): Promise<string> {
     }
     const draft = await mkdtemp(join(parent, DRAFT_PREFIX));
     try {
-      await unpackDebian({ directory: join(draft, 'tree'), packages: PACKAGES, run: runTool });
+      await unpackDebian({ directory: join(draft, 'tree'), packages, run: runTool });
       await rename(join(draft, 'tree'), tree);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new OffloadError('not_found', `packages ${PACKAGES.join(', ')} cannot be had: ${cause}`);
+      throw new OffloadError('not_found', `packages ${packages.join(', ')} cannot be had: ${cause}`);
     } finally {
       await rm(draft, { recursive: true, force: true });
     }

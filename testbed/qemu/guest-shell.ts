@@ -22,8 +22,8 @@ export async function runInGuest(
   }
   const socket = await dialGuest(guest.vsockPath, guest.shellPort, DIAL_TIMEOUT_MS);
   try {
-    // In a subshell, so that its end is seen whatever it does.
-    socket.write(`(\n${script}\n)\necho "exit=$?"\nexit\n`);
+    // In a subshell, so that its end is seen whatever it does; bash itself reads what follows.
+    socket.write(`(\n${script}\n) </dev/null\necho "exit=$?"\nexit\n`);
     let text = '';
     const read = async () => {
       for await (const chunk of socket) {

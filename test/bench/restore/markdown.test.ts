@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BEGIN, END, intoDocument, reportMarkdown } from '../../../bench/restore/markdown.ts';
+import { reportMarkdown } from '../../../bench/restore/markdown.ts';
 import { row, sampleReport } from './sample-report.ts';
 
 test('ratios come with the figures they are made of', async () => {
@@ -23,16 +23,6 @@ test('a curve has its points below each other and its variants side by side', as
   const markdown = reportMarkdown(await sampleReport(rows));
   assert.match(markdown, '|  | stock lazy | our lazy |');
   assert.match(markdown, '| 64 MiB | 200 | 100 |\n| 256 MiB |  | 50.0 |');
-});
-
-test('the tables take the place of what was between the markers', () => {
-  const document = `before\n${BEGIN}\nold\n${END}\nafter\n`;
-  assert.is(intoDocument(document, 'new\n'), `before\n${BEGIN}\n\nnew\n\n${END}\nafter\n`);
-  assert.is(intoDocument(intoDocument(document, 'older\n'), 'new\n'), intoDocument(document, 'new\n'));
-});
-
-test('a document without the markers is refused', () => {
-  assert.throws(() => intoDocument('text', 'new'), /the document needs the lines/);
 });
 
 test.run();
