@@ -1,13 +1,13 @@
 /** The plane's entry: flags to config, config to parts; real parts are made here and nowhere else. */
 import { randomBytes } from 'node:crypto';
-import { chmod, rm } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { OffloadError } from '../platform/errors.ts';
-import { createHttpApi } from './http-api/server.ts';
+import { openListeners } from './http-api/listeners.ts';
+import { type TcpFlags, tcpListenerOf } from './http-api/tcp.ts';
 import { createLogger } from './logger.ts';
 import { createPlane, DEFAULT_TIMEOUTS } from './plane.ts';
 
-interface Flags {
+interface Flags extends TcpFlags {
   socket: string;
   store: string;
   storeQuotaBytes?: number;
@@ -31,11 +31,17 @@ const flags = new Command('offload-plane')
       .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
       .default('info'),
   )
+  .option('--listen <address:port>', 'the HTTP API on TCP as well; needs --token-file or --tls-client-ca')
+  .option('--token-file <file>', 'holds the bearer token that requests over TCP need; mode 600')
+  .option('--tls-cert <file>', 'certificate chain for --listen, PEM')
+  .option('--tls-key <file>', 'its key, PEM')
+  .option('--tls-client-ca <file>', 'only clients with a certificate signed by this one, PEM')
   .parse()
   .opts<Flags>();
 
 const logger = createLogger(flags.logLevel);
 try {
+  const tcp = await tcpListenerOf(flags);
   const plane = await createPlane(
     {
       storeDirectory: flags.store,
@@ -45,10 +51,7 @@ try {
     },
     { logger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
-  const api = await createHttpApi(plane, logger);
-  await rm(flags.socket, { force: true });
-  await api.listen({ path: flags.socket });
-  await chmod(flags.socket, 0o600);
+  const api = await openListeners(plane, logger, { socketPath: flags.socket, tcp });
   const stop = async () => {
     await api.close();
     await plane.close();

@@ -8,9 +8,10 @@ const ANSWER_TIMEOUT_MS = 30 * 60_000;
 const MAX_CONNECTIONS = 64;
 const PAGE_SIZE = 1_000;
 
-export interface PlaneAddress {
-  socketPath: string;
-}
+/** A plane on this machine, or one that listens on TCP (https: PEM texts, as node:tls takes them). */
+export type PlaneAddress =
+  | { socketPath: string }
+  | { url: string; token?: string; tls?: { ca?: string; cert?: string; key?: string } };
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
@@ -38,9 +39,11 @@ export interface PlaneConnection {
 }
 
 export function connectPlane(address: PlaneAddress): PlaneConnection {
-  const { socketPath } = address;
+  const isLocal = 'socketPath' in address;
+  const [origin, place] = isLocal ? ['http://plane', address.socketPath] : [address.url, address.url];
+  const authorization = authorizationOf(address);
   const dispatcher = new Agent({
-    connect: { socketPath },
+    connect: isLocal ? { socketPath: address.socketPath } : { ...address.tls },
     headersTimeout: ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
     connections: MAX_CONNECTIONS,
@@ -48,14 +51,18 @@ export function connectPlane(address: PlaneAddress): PlaneConnection {
 
   async function send(sent: Sent): Promise<Dispatcher.ResponseData> {
     const { method, path, query = {}, headers, body, signal } = sent;
-    const response = await request(`http://plane${path}${search(query)}`, {
+    const response = await request(`${origin}${path}${search(query)}`, {
       dispatcher,
       method,
-      headers: { ...(isJson(body) ? { 'content-type': 'application/json' } : {}), ...headers },
+      headers: {
+        ...authorization,
+        ...(isJson(body) ? { 'content-type': 'application/json' } : {}),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: isJson(body) ? JSON.stringify(body) : (body as Buffer) }),
       ...(signal ? { signal } : {}),
     }).catch((error: Error) => {
-      throw new OffloadError('not_found', `plane at ${socketPath}: ${error.message}`, { cause: error });
+      throw new OffloadError('not_found', `plane at ${place}: ${error.message}`, { cause: error });
     });
     if (response.statusCode >= 400) {
       throw problem(await response.body.text(), `${method} ${path}`, response.statusCode);
@@ -91,6 +98,11 @@ export function connectPlane(address: PlaneAddress): PlaneConnection {
     },
     close: () => dispatcher.close(),
   };
+}
+
+/** What proves to a plane on TCP who asks. */
+export function authorizationOf(address: PlaneAddress): Record<string, string> {
+  return 'url' in address && address.token !== undefined ? { authorization: `Bearer ${address.token}` } : {};
 }
 
 /** A name or an id as one part of a path. */
