@@ -10,6 +10,7 @@ import { OffloadError, toOffloadError } from '../platform/errors.ts';
 import type { Container, Containers } from './containers.ts';
 import type { EventLog } from './events.ts';
 import { unpackImages } from './image-tar.ts';
+import { replaceMachineId } from './machine-id.ts';
 import { type PagerProcess, startPager } from './pager-process.ts';
 import type { AgentPaths } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
@@ -114,6 +115,7 @@ export function createRestores(deps: RestoreDeps) {
       try {
         await applyRootfsDiff(id);
         container = await containers.prepare(request.spec, { phase: 'restoring' }, pager);
+        if (request.machineId !== undefined) await replaceMachineId(own.rootfs, request.machineId);
         return await start(request, container, pager, startMs);
       } catch (error) {
         await pager.stop();

@@ -161,6 +161,8 @@ export const RestoreRequest = Type.Object(
     lazyPages: Type.Boolean(),
     /** The container is paused before it has run a single instruction. */
     hold: Type.Boolean(),
+    /** Of a clone: takes the place of the one in /etc/machine-id, where there is one. */
+    machineId: Type.Optional(Type.String({ pattern: '^[0-9a-f]{32}$' })),
     deadlineMs: Type.Integer({ minimum: 1 }),
   },
   strict,

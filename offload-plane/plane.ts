@@ -146,6 +146,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     metrics,
     logger,
     nowMs,
+    randomBytes,
     deadlineMs: timeouts.restoreMs,
     faultsDryUpMs: timeouts.faultsDryUpMs,
     recordGraceMs: timeouts.recordGraceMs,

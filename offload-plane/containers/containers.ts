@@ -73,7 +73,13 @@ export function createContainers(deps: ContainersDeps) {
     phase: PlanePhase,
   ): Promise<Container> {
     containers.expectFree(name, `create container ${name}`);
-    expectFreeAddress(name, guest, recipe.spec.address);
+    const holder = addressHolder(guest, recipe.spec.address);
+    if (holder !== undefined) {
+      throw new OffloadError(
+        'invalid_state',
+        `create container ${name}: container ${holder.name} of guest ${holder.guest} has its address ${recipe.spec.address}`,
+      );
+    }
     const container: Container = {
       id: containers.newId(),
       name,
@@ -95,8 +101,8 @@ export function createContainers(deps: ContainersDeps) {
   }
 
   /** A checkpoint keeps its container's address, and a guest can have it once only. */
-  function expectFreeAddress(name: string, guest: Guest, address: string): void {
-    const holder = containers
+  const addressHolder = (guest: Guest, address: string): Container | undefined =>
+    containers
       .list()
       .find(
         (other) =>
@@ -104,12 +110,6 @@ export function createContainers(deps: ContainersDeps) {
           other.recipe.spec.address === address &&
           other.phase !== 'lost',
       );
-    if (!holder) return;
-    throw new OffloadError(
-      'invalid_state',
-      `create container ${name}: container ${holder.name} of guest ${holder.guest} has its address ${address}`,
-    );
-  }
 
   function publish(container: Container, guest: Guest, port: PortRequest): Promise<PortForward> {
     return openPortForward({
@@ -173,8 +173,7 @@ export function createContainers(deps: ContainersDeps) {
       imageDigest: image.digest,
       containerPorts: (request.ports ?? []).map((port) => port.containerPort),
       spec: {
-        // A container's name may have what a host's name may not.
-        hostname: request.name.replaceAll('_', '-'),
+        hostname: hostnameOf(request.name),
         command,
         env: mergeEnv(image.config.env, request.env ?? []),
         workingDir: image.config.workingDir || '/',
@@ -190,6 +189,16 @@ export function createContainers(deps: ContainersDeps) {
     idOf: containers.idOf,
     expectPhase,
     admit,
+    /** Whether a container with this recipe has its address to itself in this guest. */
+    canKeepAddress: (guest: Guest, recipe: ContainerRecipe): boolean =>
+      addressHolder(guest, recipe.spec.address) === undefined,
+    /** The recipe of another container like it: with a hostname and an address of its own. */
+    recipeOfClone: (recipe: ContainerRecipe, name: string): ContainerRecipe => ({
+      ...recipe,
+      spec: { ...recipe.spec, hostname: hostnameOf(name), address: addresses.take() },
+    }),
+    /** An address that was taken for a container that did not come to be. */
+    giveBack: (recipe: ContainerRecipe): void => releaseAddress(recipe.spec.address),
     timeoutFor,
     list: (): ContainerView[] => containers.list().map(viewOf),
     attachDisks: disks.attach,
@@ -319,6 +328,9 @@ export type Containers = ReturnType<typeof createContainers>;
 function ignoreNotFound(error: unknown): void {
   if (!(error instanceof OffloadError && error.code === 'not_found')) throw error;
 }
+
+/** A container's name may have what a host's name may not. */
+const hostnameOf = (name: string): string => name.replaceAll('_', '-');
 
 /** A variable that is asked for takes the place of the image's of the same name. */
 function mergeEnv(base: readonly string[], wanted: readonly string[]): string[] {

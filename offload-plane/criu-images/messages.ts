@@ -14,7 +14,7 @@ export const IdsEntry = { filesId: uint32(2) };
 
 export const FdinfoEntry = { id: uint32(1), flags: uint32(2), type: uint32(3), fd: uint32(4) };
 
-export const InetSocket = {
+const InetSocket = {
   family: uint32(3),
   type: uint32(4),
   protocol: uint32(5),

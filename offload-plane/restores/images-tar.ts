@@ -4,16 +4,27 @@ import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import type { PageSession } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
+import { type NewIdentity, withNewIdentity } from './new-identity.ts';
 
-export function imagesTar(reader: CheckpointReader, session: PageSession): Readable {
+/** @param identity of a clone; without one the container is who it was */
+export function imagesTar(reader: CheckpointReader, session: PageSession, identity?: NewIdentity): Readable {
   const pack = tar.pack();
-  void fill(pack, reader, session).catch((error: Error) => pack.destroy(error));
+  void fill(pack, { reader, session, identity }).catch((error: Error) => pack.destroy(error));
   return Readable.from(pack);
 }
 
-async function fill(pack: tar.Pack, reader: CheckpointReader, session: PageSession): Promise<void> {
-  for (const name of reader.imageFiles())
-    pack.entry({ name: `images/${name}` }, await reader.readImage(name));
+interface Sources {
+  reader: CheckpointReader;
+  session: PageSession;
+  identity: NewIdentity | undefined;
+}
+
+async function fill(pack: tar.Pack, { reader, session, identity }: Sources): Promise<void> {
+  for (const name of reader.imageFiles()) {
+    const image = await reader.readImage(name);
+    const own = identity === undefined ? image : withNewIdentity(name, image, identity);
+    pack.entry({ name: `images/${name}` }, own);
+  }
   for (const { name, bytes } of await session.pagemapImages()) pack.entry({ name: `images/${name}` }, bytes);
   const diff = reader.openRootfsDiff();
   const size = reader.manifest.files['rootfs-diff.tar']?.bytes;

@@ -3,7 +3,7 @@
 import type { MemoryComparison, RestoreResult } from '../../interconnect/agent-api.ts';
 import type { PagerCounters } from '../../interconnect/page-protocol.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
-import type { Container } from '../containers/container.ts';
+import type { Container, ContainerRecipe } from '../containers/container.ts';
 import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 import type { Timeline } from './timeline.ts';
@@ -18,6 +18,8 @@ export interface Restore {
   readonly id: string;
   readonly checkpoint: string;
   readonly container: Container;
+  /** What the checkpoint's container was, when this one is another. */
+  readonly clonedFrom?: ContainerRecipe;
   readonly policy: Policy;
   readonly session: PageSession;
   readonly reader: CheckpointReader;
@@ -37,6 +39,8 @@ export interface RestoreView {
   checkpoint: string;
   container: string;
   guest: string;
+  /** It has a hostname and an address of its own. */
+  clone: boolean;
   policy: Policy;
   /** What was done in the end: without an order log `ordered` and `prefill` are `lazy`. */
   effectivePolicy: Policy;
@@ -65,6 +69,7 @@ export function viewOf(restore: Restore): RestoreView {
     checkpoint: restore.checkpoint,
     container: restore.container.name,
     guest: restore.container.guest,
+    clone: restore.clonedFrom !== undefined,
     policy: restore.policy,
     effectivePolicy: session.effectivePolicy,
     phase: life.phase,

@@ -15,6 +15,7 @@ import type { PageServer, Policy } from '../page-server/contract.ts';
 import type { CheckpointReader, PageStore } from '../page-store/contract.ts';
 import { imagesTar } from './images-tar.ts';
 import { memoryIndex } from './memory-index.ts';
+import type { NewIdentity } from './new-identity.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
 import { createTimeline, type Timeline } from './timeline.ts';
 
@@ -31,6 +32,11 @@ export interface RestoreRequest {
   hold?: boolean;
   /** Record the order of first touches anew, though the checkpoint has an order log. */
   record?: boolean;
+  /**
+   * As another container, with hostname, address and machine id of its own. Default: when the address is
+   * taken in that guest.
+   */
+  clone?: boolean;
 }
 
 export interface RestoresDeps {
@@ -41,6 +47,7 @@ export interface RestoresDeps {
   metrics: Metrics;
   logger: Logger;
   nowMs: () => number;
+  randomBytes: (byteCount: number) => Buffer;
   /** Unscaled; multiplied by the guest's deadlineScale. */
   deadlineMs: number;
   faultsDryUpMs: number;
@@ -81,7 +88,14 @@ export function createRestores(deps: RestoresDeps) {
     const policy = request.policy ?? DEFAULT_POLICY;
     const ports = request.ports ?? recipe.containerPorts.map((containerPort) => ({ containerPort }));
     const orderLog = await orderLogOf(reader);
-    const container = await containers.admit(request.name, guest, recipe, ports, 'restoring');
+    const cloned = request.clone ?? !containers.canKeepAddress(guest, recipe);
+    const own = cloned ? containers.recipeOfClone(recipe, request.name) : recipe;
+    const container = await containers
+      .admit(request.name, guest, own, ports, 'restoring')
+      .catch((error: unknown) => {
+        if (cloned) containers.giveBack(own);
+        throw error;
+      });
     const session = pageServer.openSession({
       guest: guest.registration.name,
       reader,
@@ -97,6 +111,7 @@ export function createRestores(deps: RestoresDeps) {
       id: `${request.name}-${sequence}`,
       checkpoint: request.checkpoint,
       container,
+      ...(cloned ? { clonedFrom: recipe } : {}),
       policy,
       session,
       reader,
@@ -135,7 +150,7 @@ export function createRestores(deps: RestoresDeps) {
           contentType: 'application/x-tar',
           timeoutMs,
         },
-        imagesTar(reader, session),
+        imagesTar(reader, session, identityOf(restore)),
       ),
     ]);
     container.onFirstResponse = () => void noteFirstResponse(restore);
@@ -146,6 +161,7 @@ export function createRestores(deps: RestoresDeps) {
         token: session.token,
         lazyPages: session.effectivePolicy !== 'eager',
         hold: restore.hold,
+        ...(restore.clonedFrom ? { machineId: deps.randomBytes(16).toString('hex') } : {}),
         deadlineMs: Math.round(timeoutMs * AGENT_SHARE),
       },
       { params: { id: container.id }, timeoutMs },
@@ -284,6 +300,13 @@ export function createRestores(deps: RestoresDeps) {
     },
   };
 }
+/** Of a clone: what the images name it by, and what they shall. */
+function identityOf({ container, clonedFrom }: Restore): NewIdentity | undefined {
+  if (clonedFrom === undefined) return undefined;
+  const { hostname, address } = container.recipe.spec;
+  return { hostname, oldAddress: clonedFrom.spec.address, newAddress: address };
+}
+
 const guestLost = (container: string, guest: string) =>
   new OffloadError('guest_lost', `restore container ${container}: guest ${guest} is gone`);
 

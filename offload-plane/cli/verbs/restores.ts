@@ -19,10 +19,11 @@ export function addRestoreCommands(program: Command, context: CliContext): void 
       parsePort,
     )
     .option('--record', 'record the order of first touches anew')
+    .option('--clone', 'as another container, with a hostname and an address of its own')
     .option('--hold', 'leave the container paused before its first instruction')
     .action((checkpoint: string, flags) =>
       context.withPlane((client) => {
-        const { name, guest, policy, publish, record, hold } = flags;
+        const { name, guest, policy, publish, record, hold, clone } = flags;
         return client.restores.create({
           checkpoint,
           name,
@@ -30,6 +31,7 @@ export function addRestoreCommands(program: Command, context: CliContext): void 
           policy,
           record,
           hold,
+          clone,
           ...(publish ? { ports: publish } : {}),
         });
       }),

@@ -19,6 +19,12 @@ export const RestoreBody = Type.Object(
     ports: Type.Optional(Ports),
     record: Type.Optional(Type.Boolean()),
     hold: Type.Optional(Type.Boolean()),
+    clone: Type.Optional(
+      Type.Boolean({
+        description:
+          'as another container, with hostname, address and machine id of its own; default: when the address is taken in that guest',
+      }),
+    ),
   },
   strict,
 );
@@ -29,6 +35,7 @@ export const RestoreView = Type.Object(
     checkpoint: Type.String(),
     container: Type.String(),
     guest: Type.String(),
+    clone: Type.Boolean({ description: 'it has a hostname and an address of its own' }),
     policy: Policy,
     effectivePolicy: Policy,
     phase: Type.Union([

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -76,6 +77,7 @@ async function makeWorld() {
     metrics,
     logger: silentLogger,
     nowMs: () => performance.now(),
+    randomBytes,
     deadlineMs: 5_000,
     faultsDryUpMs: 60_000,
     recordGraceMs: 10,
@@ -247,7 +249,7 @@ test('a lost guest, a taken name and a taken address are refused before anything
   await withRestores(async ({ create, containers, guest, restores, store }) => {
     await containers.admit('web', guest, RECIPE, [], 'created');
     assert.is((await rejection(create())).code, 'already_exists');
-    const error = await rejection(create({ name: 'other' }));
+    const error = await rejection(create({ name: 'other', clone: false }));
     assert.is(error.code, 'invalid_state');
     assert.match(error.message, /has its address 10\.88\.0\.2\/16$/);
     guest.lost = true;
@@ -258,6 +260,39 @@ test('a lost guest, a taken name and a taken address are refused before anything
     assert.equal(guest.calls, []);
     assert.equal(restores.list(), []);
     await store.remove('warm');
+  });
+});
+
+test('a restore keeps the address; a clone has one of its own, and a hostname and a machine id', async () => {
+  await withRestores(async ({ create, asked, containers }) => {
+    assert.is((await create({ name: 'same' })).clone, false);
+    assert.is(asked[0]!.machineId, undefined);
+    assert.is((await create({ name: 'clone_1', clone: true })).clone, true);
+    // Its address is taken by then, so nobody has to say so.
+    assert.is((await create({ name: 'clone-2' })).clone, true);
+    assert.equal(
+      asked.map(({ spec }) => [spec.hostname, spec.address]),
+      [
+        ['web', '10.88.0.2/16'],
+        ['clone-1', '10.88.0.3/16'],
+        ['clone-2', '10.88.0.4/16'],
+      ],
+    );
+    assert.match(asked[1]!.machineId!, /^[0-9a-f]{32}$/);
+    assert.is.not(asked[1]!.machineId, asked[2]!.machineId);
+    assert.equal(
+      containers.list().map(({ address }) => address),
+      ['10.88.0.2', '10.88.0.3', '10.88.0.4'],
+    );
+  });
+});
+
+test('a clone whose name is taken leaves its address to others', async () => {
+  await withRestores(async ({ create, asked }) => {
+    await create({ name: 'web' });
+    assert.is((await rejection(create({ name: 'web', clone: true }))).code, 'already_exists');
+    await create({ name: 'other', clone: true });
+    assert.is.not(asked[1]!.spec.address, asked[0]!.spec.address);
   });
 });
 
