@@ -71,6 +71,22 @@ export const Health = Type.Object(
 );
 export type Health = Static<typeof Health>;
 
+const Percentage = Type.Number({ minimum: 0, maximum: 100 });
+/** What the guest as a whole is busy with. */
+export const GuestLoad = Type.Object(
+  {
+    cpuCount: Type.Integer({ minimum: 1 }),
+    /** Of all processors together, since the boot. */
+    cpuBusyMs: Type.Number({ minimum: 0 }),
+    memoryTotalBytes: Type.Integer({ minimum: 0 }),
+    memoryAvailableBytes: Type.Integer({ minimum: 0 }),
+    /** Percent of the last 10 s in which something waited for it (PSI). */
+    pressure: Type.Optional(Type.Object({ cpu: Percentage, memory: Percentage, io: Percentage }, strict)),
+  },
+  strict,
+);
+export type GuestLoad = Static<typeof GuestLoad>;
+
 /** cgroup v2 figures of one container. */
 export const ContainerStats = Type.Object(
   {
@@ -207,6 +223,7 @@ interface Call {
 /** Calls with JSON bodies. */
 export const agentCalls = {
   health: { method: 'GET', path: '/v1/health', response: Health },
+  guestLoad: { method: 'GET', path: '/v1/load', response: GuestLoad },
   listContainers: { method: 'GET', path: '/v1/containers', response: Type.Array(ContainerState) },
   createContainer: { method: 'POST', path: '/v1/containers', body: ContainerSpec, response: ContainerState },
   inspectContainer: { method: 'GET', path: '/v1/containers/:id', response: ContainerState },

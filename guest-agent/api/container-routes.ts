@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { agentCalls, ContainerId } from '../../interconnect/agent-api.ts';
 import type { Agent } from '../agent.ts';
+import { readLoad } from '../load.ts';
 import { readStats } from '../stats.ts';
 import type { App } from './server.ts';
 
@@ -10,6 +11,7 @@ export const IdParams = Type.Object({ id: ContainerId }, { additionalProperties:
 export function containerRoutes(app: App, agent: Agent): void {
   const { containers } = agent;
   app.get(agentCalls.health.path, () => agent.health());
+  app.get(agentCalls.guestLoad.path, () => readLoad());
   app.get(agentCalls.listContainers.path, () => containers.list());
   app.post(
     agentCalls.createContainer.path,

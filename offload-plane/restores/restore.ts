@@ -23,6 +23,7 @@ export interface Restore {
   readonly policy: Policy;
   readonly session: PageSession;
   readonly reader: CheckpointReader;
+  readonly createdAt: string;
   readonly startedMs: number;
   readonly hold: boolean;
   readonly timeline: Timeline;
@@ -36,6 +37,7 @@ export interface Restore {
 
 export interface RestoreView {
   id: string;
+  createdAt: string;
   checkpoint: string;
   container: string;
   guest: string;
@@ -66,6 +68,7 @@ export function viewOf(restore: Restore): RestoreView {
   const { pageCount, zeroPageCount } = reader.manifest;
   return {
     id: restore.id,
+    createdAt: restore.createdAt,
     checkpoint: restore.checkpoint,
     container: restore.container.name,
     guest: restore.container.guest,

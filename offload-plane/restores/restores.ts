@@ -115,6 +115,7 @@ export function createRestores(deps: RestoresDeps) {
       policy,
       session,
       reader,
+      createdAt: new Date().toISOString(),
       startedMs,
       hold: request.hold === true,
       timeline: createTimeline(session, () => nowMs() - startedMs),

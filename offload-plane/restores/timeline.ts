@@ -29,7 +29,7 @@ export interface TimelineMarkAt {
 export interface TimelineView {
   samples: TimelineSample[];
   marks: TimelineMarkAt[];
-  /** Nothing more comes. */
+  /** No more pages come. */
   ended: boolean;
 }
 
@@ -72,7 +72,12 @@ export function createTimeline(
   }
 
   function mark(name: TimelineMark): void {
-    if (ended || marks.some((known) => known.mark === name)) return;
+    if (marks.some((known) => known.mark === name)) return;
+    if (ended) {
+      // Of a container that had all of its pages before it was asked anything.
+      if (name === 'firstResponse') marks.push({ atMs: elapsedMs(), mark: name });
+      return;
+    }
     take();
     marks.push({ atMs: pending!.atMs, mark: name });
     if (name !== 'complete' && name !== 'failed') return;

@@ -1,7 +1,7 @@
 /** /v1/restores */
 import { type Static, Type } from 'typebox';
 import { MemoryComparison, RestoreResult } from '../../../interconnect/agent-api.ts';
-import { Name, Ports, strict } from './common.ts';
+import { Name, Ports, strict, Timestamp } from './common.ts';
 
 const Policy = Type.Union([
   Type.Literal('eager'),
@@ -32,6 +32,7 @@ export const RestoreBody = Type.Object(
 export const RestoreView = Type.Object(
   {
     id: Type.String(),
+    createdAt: Timestamp,
     checkpoint: Type.String(),
     container: Type.String(),
     guest: Type.String(),

@@ -68,6 +68,19 @@ test('each mark counts once, with its time, and the last one ends the timeline',
   assert.equal([samples.at(-1)?.atMs, samples.at(-1)?.filledPageCount], [12, 100]);
 });
 
+test('a response that comes after the last page is noted, and nothing else is', () => {
+  const { timeline, at } = makeWorld();
+  at(12, { fileSent: 100 });
+  timeline.mark('complete');
+  at(20);
+  for (const mark of ['failed', 'firstResponse', 'firstResponse'] as const) timeline.mark(mark);
+  assert.equal(timeline.view().marks, [
+    { atMs: 12, mark: 'complete' },
+    { atMs: 20, mark: 'firstResponse' },
+  ]);
+  assert.is(timeline.view().samples.at(-1)?.atMs, 12);
+});
+
 test('a timeline stays bounded over an hour of pages, in order, from the first page to the last', () => {
   const { timeline, at } = makeWorld();
   for (let ms = 1; ms <= 3_600_000; ms += 100) {

@@ -1,0 +1,64 @@
+/** What an action came to, said where a screen reader hears it. */
+import { useEffect, useState } from 'preact/hooks';
+import { refresh } from './live.ts';
+
+interface Notice {
+  id: number;
+  text: string;
+  failed: boolean;
+}
+
+const SHOWN_MS = 6_000;
+const MAX_NOTICES = 4;
+let notices: Notice[] = [];
+let sequence = 0;
+const listeners = new Set<(notices: Notice[]) => void>();
+
+function tell(next: Notice[]): void {
+  notices = next;
+  for (const listener of listeners) listener(notices);
+}
+
+export function notify(text: string, failed = false): void {
+  sequence += 1;
+  const id = sequence;
+  tell([...notices, { id, text, failed }].slice(-MAX_NOTICES));
+  // A failure stays until it is dismissed.
+  if (!failed) setTimeout(() => dismiss(id), SHOWN_MS);
+}
+
+const dismiss = (id: number) => tell(notices.filter((notice) => notice.id !== id));
+
+/** Does it, says how it went, and shows what has become of it. Whether it went well. */
+export async function act(doing: string, action: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await action();
+    notify(`${doing}: done`);
+    return true;
+  } catch (error) {
+    notify((error as Error).message, true);
+    return false;
+  } finally {
+    await refresh();
+  }
+}
+
+export function Notices() {
+  const [shown, setShown] = useState(notices);
+  useEffect(() => {
+    listeners.add(setShown);
+    return () => void listeners.delete(setShown);
+  }, []);
+  return (
+    <div class="notices" role="status" aria-live="polite">
+      {shown.map(({ id, text, failed }) => (
+        <p key={id} class={failed ? 'notice failed' : 'notice'}>
+          <span>{failed ? `✕ ${text}` : `✓ ${text}`}</span>
+          <button type="button" class="quiet" onClick={() => dismiss(id)} aria-label={`Dismiss: ${text}`}>
+            ✕
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
