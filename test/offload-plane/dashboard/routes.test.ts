@@ -14,7 +14,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 test.before(async (context) => {
   context.plane = await createPlane(
     { storeDirectory: tempDirectory('dashboard'), hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
-    { logger: silentLogger, nowMs: () => performance.now(), randomBytes },
+    { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   context.app = await createHttpApi(context.plane, silentLogger, { token: 'secret' });
 });
