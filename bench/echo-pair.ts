@@ -28,12 +28,14 @@ export async function openEchoPair(): Promise<EchoPair> {
       dataDirectory: directory,
       programDirectory: directory,
       cgroupRoot: directory,
+      seccompProfile: join(directory, 'seccomp.json'),
     },
     run: runProgram,
     dialPlane: async () => {
       throw new OffloadError('invalid_state', 'bench: this agent has no plane to dial');
     },
     nowMs: () => performance.now(),
+    freshId: () => 'bench',
     createTimeoutMs: TIMEOUT_MS,
   });
   const api = await createApiServer(agent);

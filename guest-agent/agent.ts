@@ -1,23 +1,38 @@
 /** The agent's parts, put together from what main.ts gives them. */
 import type { Duplex, Readable } from 'node:stream';
 import type { Health, MemoryComparison } from '../interconnect/agent-api.ts';
+import { createBundles } from './bundle.ts';
 import { type Checkpoints, createCheckpoints } from './checkpoint.ts';
 import { type Containers, createContainers } from './containers.ts';
+import { createDeviceMounts } from './device-mounts.ts';
 import { createEventLog, type EventLog } from './events.ts';
+import { watchExits } from './exits.ts';
 import { createHealth } from './health.ts';
+import { readInstanceId } from './instance-id.ts';
 import { createMemoryComparison } from './memory-comparison.ts';
 import { createNetworks } from './network.ts';
-import { type AgentPaths, crunRoot } from './paths.ts';
+import {
+  type AgentPaths,
+  crunRoot,
+  eventLogFile,
+  exitDirectory,
+  imageMounts,
+  volumeMounts,
+} from './paths.ts';
+import { createRecords } from './records.ts';
 import { createRestores, type Restores } from './restore.ts';
-import { createRootfs } from './rootfs.ts';
+import { createRootfs, IMAGE_DEVICE } from './rootfs.ts';
 import type { RunProgram } from './run-program.ts';
 import { createCrun } from './runtime/crun.ts';
+import { createVolumes, VOLUME_DEVICE } from './volumes.ts';
 
 export interface AgentDeps {
   paths: AgentPaths;
   run: RunProgram;
   dialPlane: (port: number) => Promise<Duplex>;
   nowMs: () => number;
+  /** A name that nothing else has. */
+  freshId: () => string;
   createTimeoutMs: number;
   /** Default: Debian's. */
   conmonProgram?: string;
@@ -34,24 +49,34 @@ export interface Agent {
 
 export async function createAgent(deps: AgentDeps): Promise<Agent> {
   const { paths, run, nowMs } = deps;
-  const events = createEventLog(() => Date.now());
+  const instanceId = await readInstanceId(paths.runDirectory, deps.freshId);
+  const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
+  const images = createDeviceMounts({ run, directory: imageMounts(paths), kind: IMAGE_DEVICE });
+  const devices = createDeviceMounts({ run, directory: volumeMounts(paths), kind: VOLUME_DEVICE });
+  const bundles = createBundles({
+    paths,
+    crun,
+    networks: createNetworks(run),
+    rootfs: createRootfs({ run, images }),
+    volumes: createVolumes({ run, devices }),
+  });
   const containers = createContainers({
     paths,
     crun,
+    bundles,
     events,
-    networks: createNetworks(run),
-    rootfs: createRootfs({ run, paths }),
+    records: createRecords(paths.runDirectory),
     createTimeoutMs: deps.createTimeoutMs,
     ...(deps.conmonProgram ? { conmonProgram: deps.conmonProgram } : {}),
   });
-  await containers.watchExits();
+  await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
   return {
     containers,
     checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),
-    restores: createRestores({ containers, paths, run, events, nowMs }),
+    restores: createRestores({ containers, paths, run, nowMs }),
     events,
-    health: createHealth({ run, paths }),
+    health: createHealth({ run, paths, instanceId }),
     compareMemory: createMemoryComparison({ containers, crun, run, paths }),
   };
 }

@@ -15,9 +15,10 @@ import type {
   PreDumpResult,
 } from '../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../platform/errors.ts';
-import type { Container, Containers } from './containers.ts';
+import type { Containers } from './containers.ts';
 import { openDumpRelay } from './dump-relay.ts';
 import type { EventLog } from './events.ts';
+import type { Container } from './life.ts';
 import { type Programs, readPrograms, runTheSame } from './programs.ts';
 import type { RunProgram } from './run-program.ts';
 import { dumpConfig } from './runtime/criu-config.ts';
@@ -66,12 +67,12 @@ export function createCheckpoints(deps: CheckpointDeps) {
       await crun.resume(id);
     } catch (error) {
       // It stands still for all that is known: such a container can still be ended.
-      if (container.life.phase === 'checkpointing') container.life = { phase: 'paused', pid };
+      if (container.life.phase === 'checkpointing') containers.enter(container, { phase: 'paused', pid });
       throw error;
     }
     if (container.life.phase !== 'checkpointing') return 0;
     const frozenMs = nowMs() - frozenAtMs;
-    container.life = { phase: 'running', pid };
+    containers.enter(container, { phase: 'running', pid });
     events.emit({ container: id, event: 'resumed' });
     await removeDump(id);
     return frozenMs;
@@ -121,16 +122,28 @@ export function createCheckpoints(deps: CheckpointDeps) {
     expectTracked(container, parent);
   }
 
-  /** Makes the container busy with a dump that can be cut off. */
-  function enter(container: Container): { current: Dump; leave(): void } {
-    const over = Promise.withResolvers<void>();
-    const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
-    dumps.set(container.spec.id, current);
-    const leave = () => {
-      dumps.delete(container.spec.id);
-      over.resolve();
-    };
-    return { current, leave };
+  /** Makes the container busy with a dump that can be cut off; with a clock, one that has it stand still. */
+  function enter(
+    container: Container,
+    operation: string,
+    parent: string | undefined,
+    frozenAt?: () => number,
+  ) {
+    const { id } = container.spec;
+    return containers.inTurn(id, async () => {
+      expectDumpable(container, operation, parent);
+      const { pid } = container.life as { pid: number };
+      const frozen = frozenAt === undefined ? {} : { frozenAtMs: frozenAt() };
+      containers.enter(container, { phase: 'checkpointing', pid, ...frozen });
+      const over = Promise.withResolvers<void>();
+      const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
+      dumps.set(id, current);
+      const leave = () => {
+        dumps.delete(id);
+        over.resolve();
+      };
+      return { pid, current, leave };
+    });
   }
 
   /** What CRIU is told to build on: nothing, so that everything is sent, when a task has begun another program. */
@@ -167,7 +180,10 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const parent = await parentFor(container, request, programs);
       await writeFile(own.criuConfig, dumpConfig({ ...relay, track, parent }));
       // The kernel begins to track anew at some moment of this dump, whether or not it comes to its end.
-      if (track || parent !== undefined) container.trackedDump = undefined;
+      if (track || parent !== undefined) {
+        container.trackedDump = undefined;
+        containers.save(container);
+      }
       await crun[verb](id, {
         images: own.dumpImages,
         work: own.dumpImages,
@@ -205,11 +221,8 @@ export function createCheckpoints(deps: CheckpointDeps) {
     /** The container runs all the while, but for a moment in which CRIU notes its pages. */
     async preDump(id: string, request: PreDumpRequest): Promise<PreDumpResult> {
       const container = containers.get(id);
-      expectDumpable(container, 'pre-dump', request.parent);
-      const { pid } = container.life as { pid: number };
+      const { pid, current, leave } = await enter(container, 'pre-dump', request.parent);
       const startedAtMs = nowMs();
-      container.life = { phase: 'checkpointing', pid };
-      const { current, leave } = enter(container);
       try {
         await dump('preDump', container, { ...request, track: true }, current);
         const times = await readDumpTimes(containers.paths(id).dumpImages);
@@ -220,20 +233,17 @@ export function createCheckpoints(deps: CheckpointDeps) {
         throw toOffloadError(error, `pre-dump container ${id}`);
       } finally {
         await removeDump(id);
-        if (container.life.phase === 'checkpointing') container.life = { phase: 'running', pid };
+        if (container.life.phase === 'checkpointing') containers.enter(container, { phase: 'running', pid });
         leave();
       }
     },
     /** Leaves the container frozen in phase `checkpointing`, until finish() or the lease ends. */
     async begin(id: string, request: CheckpointRequest): Promise<CheckpointResult> {
       const container = containers.get(id);
-      expectDumpable(container, 'checkpoint', request.parent);
-      const { pid } = container.life as { pid: number };
-      const frozenAtMs = nowMs();
-      container.life = { phase: 'checkpointing', pid, frozenAtMs };
+      const { pid, current, leave } = await enter(container, 'checkpoint', request.parent, nowMs);
+      const { frozenAtMs } = container.life as { frozenAtMs: number };
       const outlive = () => void abandon(container).catch(() => undefined);
       leases.set(id, { timer: setTimeout(outlive, request.deadlineMs) });
-      const { current, leave } = enter(container);
       let frozen = false;
       try {
         await crun.pause(id);
@@ -246,7 +256,9 @@ export function createCheckpoints(deps: CheckpointDeps) {
         containers.expectPhase(container, 'keep frozen', 'checkpointing');
         return { dumpMs, imageFiles, rootfsDiffFileCount };
       } catch (error) {
-        if (!frozen && container.life.phase === 'checkpointing') container.life = { phase: 'running', pid };
+        if (!frozen && container.life.phase === 'checkpointing') {
+          containers.enter(container, { phase: 'running', pid });
+        }
         endLease(id);
         await abandon(container).catch(() => undefined);
         throw toOffloadError(error, `checkpoint container ${id}`);
@@ -272,7 +284,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
         throw new OffloadError('invalid_state', `${operation} container ${id}: it is not frozen`);
       }
       endLease(id);
-      container.life = { phase: 'running', pid };
+      containers.enter(container, { phase: 'running', pid });
       // A frozen cgroup is killed at once by cgroup.kill; crun's SIGKILL would wait for a thaw.
       await writeFile(`${containers.paths(id).cgroup}/cgroup.kill`, '1');
       await containers.waitStopped(id);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { freemem, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Health } from '../interconnect/agent-api.ts';
+import { AGENT_API_VERSION, type Health } from '../interconnect/agent-api.ts';
 import type { AgentPaths } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
 import { CONMON } from './runtime/conmon.ts';
@@ -25,7 +25,7 @@ export function measureWorkMs(): number {
   return Math.min(...runs);
 }
 
-export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
+export function createHealth(deps: { run: RunProgram; paths: AgentPaths; instanceId: string }) {
   const version = (command: string, args: string[], pattern: RegExp) =>
     deps
       .run(command, args)
@@ -47,6 +47,8 @@ export function createHealth(deps: { run: RunProgram; paths: AgentPaths }) {
   return async (): Promise<Health> => {
     const [bootId, crun, criu, conmon, pager, tracksChanges] = await facts;
     return {
+      apiVersion: AGENT_API_VERSION,
+      instanceId: deps.instanceId,
       bootId: bootId.trim(),
       agent: AGENT_VERSION,
       node: process.version,

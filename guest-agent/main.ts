@@ -1,4 +1,5 @@
 /** The agent's entry: real parts are made here and nowhere else. */
+import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { AGENT_PORT } from '../interconnect/page-protocol.ts';
 import { createAgent } from './agent.ts';
@@ -20,6 +21,7 @@ const agent = await createAgent({
   run: runProgram,
   dialPlane: (port) => connectVsock(HOST_CID, port),
   nowMs: () => performance.now(),
+  freshId: randomUUID,
   createTimeoutMs: CREATE_TIMEOUT_MS,
 });
 const api = await createApiServer(agent);

@@ -1,10 +1,11 @@
 /** Compares a container's memory with page digests, while it stands still (offload-memcheck does the reading). */
 import { createWriteStream } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { MemoryComparison } from '../interconnect/agent-api.ts';
+import { cgroupPids } from './cgroup-tasks.ts';
 import type { Containers } from './containers.ts';
 import type { AgentPaths } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
@@ -45,11 +46,7 @@ export function createMemoryComparison(deps: {
 
 /** CRIU names a task by its pid inside the container: the last number of NSpid (proc_pid_status(5)). */
 async function taskPids(cgroup: string): Promise<{ task: number; pid: number }[]> {
-  const pids: number[] = [];
-  for (const directory of [cgroup, ...(await subdirectories(cgroup))]) {
-    const text = await readFile(join(directory, 'cgroup.procs'), 'utf8').catch(() => '');
-    pids.push(...text.split('\n').filter(Boolean).map(Number));
-  }
+  const pids = await cgroupPids(cgroup);
   return Promise.all(
     pids.map(async (pid) => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -57,9 +54,4 @@ async function taskPids(cgroup: string): Promise<{ task: number; pid: number }[]
       return { task: Number(inner ?? pid), pid };
     }),
   );
-}
-
-async function subdirectories(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(directory, entry.name));
 }

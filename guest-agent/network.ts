@@ -9,7 +9,8 @@ import type { RunProgram } from './run-program.ts';
 const BRIDGE = 'offload0';
 const GATEWAY = '10.88.0.1/16';
 /** Interface names have at most 15 characters (IFNAMSIZ), so the veth is named by the address's last two bytes. */
-const vethName = (address: string) => `opv${address.replace(/\/.*/, '').split('.').slice(2).join('x')}`;
+export const vethName = (address: string) =>
+  `opv${address.replace(/\/.*/, '').split('.').slice(2).join('x')}`;
 
 export function createNetworks(run: RunProgram) {
   let bridge: Promise<unknown> | undefined;

@@ -3,12 +3,20 @@
  * a successor when the pager itself is killed and ends the container when that is not possible.
  */
 
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { PAGE_PORT } from '../interconnect/page-protocol.ts';
 import { withDeadline } from '../platform/deadline.ts';
 import { OffloadError } from '../platform/errors.ts';
+import { isAlive, type ProcessName, processNamed, sendSignal } from './process-name.ts';
 
+/** How the last line of a pager that has brought every page begins. */
+const DONE = 'done installed=';
+const MAX_WORDS_LENGTH = 400;
+/** Nothing wakes the agent when a process ends that is not its child. */
+const LOOK_INTERVAL_MS = 100;
 /** The supervisor takes a pager for stuck after 4 s, and kills it and the container. */
 const STOP_TIMEOUT_MS = 8_000;
 
@@ -18,48 +26,34 @@ export interface PagerOptions {
   /** Where CRIU looks for lazy-pages.socket: its work directory. */
   workDirectory: string;
   imagesDirectory: string;
+  /** What it says, in a file: it outlives the agent, and a pipe would not. */
+  log: string;
   cgroup: string;
   deadlineMs: number;
   onEnd: (failure: string | undefined) => void;
 }
 
 export interface PagerProcess {
+  /** Undefined when it could not be started. */
+  process: ProcessName | undefined;
   /** Resolves once pages for CRIU itself are in the images directory and the socket listens. */
   ready: Promise<void>;
   stop(): Promise<void>;
 }
 
 export function startPager(options: PagerOptions): PagerProcess {
-  const child = execa(
-    join(options.programDirectory, 'offload-pager'),
-    [
-      '--connect',
-      `vsock:2:${PAGE_PORT}`,
-      '--token-file',
-      options.tokenFile,
-      '--work-dir',
-      options.workDirectory,
-      '--images-dir',
-      options.imagesDirectory,
-      '--container-cgroup',
-      options.cgroup,
-      '--deadline-ms',
-      String(options.deadlineMs),
-    ],
-    {
-      stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'pipe',
-      reject: false,
-      maxBuffer: 65_536,
-      buffer: { stdout: false },
-    },
-  );
-  const ended = child.then((result) => {
-    const failure = result.failed
-      ? (result.stderr || result.shortMessage || 'no reason given').trim()
-      : undefined;
-    options.onEnd(failure?.slice(-400));
+  const child = execa(join(options.programDirectory, 'offload-pager'), pagerArgs(options), {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: { file: options.log },
+    reject: false,
+    buffer: false,
+    // It goes on serving when the agent is told to end.
+    cleanup: false,
+  });
+  const ended = child.then(async (result) => {
+    const failure = result.failed ? (await lastWords(options.log)) || result.shortMessage : undefined;
+    options.onEnd(failure);
     return failure;
   });
   const ready = new Promise<void>((resolve, reject) => {
@@ -75,10 +69,53 @@ export function startPager(options: PagerOptions): PagerProcess {
   // Whoever waits for it may come later.
   readyInTime.catch(() => undefined);
   return {
+    process: child.pid === undefined ? undefined : processNamed(child.pid),
     ready: readyInTime,
     async stop() {
       child.kill('SIGTERM');
       await withDeadline(ended, STOP_TIMEOUT_MS, 'stop pager').catch(() => child.kill('SIGKILL'));
     },
   };
+}
+
+/** The pager that an earlier agent has started. Its exit code is nobody's: whether it failed, its last line tells. */
+export function adoptPager(
+  process: ProcessName,
+  { log, onEnd }: Pick<PagerOptions, 'log' | 'onEnd'>,
+): PagerProcess {
+  const ended = (async () => {
+    while (isAlive(process)) await sleep(LOOK_INTERVAL_MS);
+    const said = await lastWords(log);
+    onEnd(said.includes(DONE) ? undefined : said || 'it ended without a word');
+  })();
+  return {
+    process,
+    ready: Promise.resolve(),
+    async stop() {
+      sendSignal(process, 'SIGTERM');
+      await withDeadline(ended, STOP_TIMEOUT_MS, 'stop pager').catch(() => sendSignal(process, 'SIGKILL'));
+    },
+  };
+}
+
+function pagerArgs(options: PagerOptions): string[] {
+  return [
+    '--connect',
+    `vsock:2:${PAGE_PORT}`,
+    '--token-file',
+    options.tokenFile,
+    '--work-dir',
+    options.workDirectory,
+    '--images-dir',
+    options.imagesDirectory,
+    '--container-cgroup',
+    options.cgroup,
+    '--deadline-ms',
+    String(options.deadlineMs),
+  ];
+}
+
+async function lastWords(log: string): Promise<string> {
+  const said = await readFile(log, 'utf8').catch(() => '');
+  return said.trim().slice(-MAX_WORDS_LENGTH);
 }

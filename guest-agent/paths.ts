@@ -9,6 +9,8 @@ export interface AgentPaths {
   /** Directory with offload-pager and offload-memcheck. */
   programDirectory: string;
   cgroupRoot: string;
+  /** Docker's seccomp profile, as podman reads it. */
+  seccompProfile: string;
 }
 
 export const guestPaths: AgentPaths = {
@@ -16,6 +18,7 @@ export const guestPaths: AgentPaths = {
   dataDirectory: '/var/lib/offload',
   programDirectory: '/opt/offload',
   cgroupRoot: '/sys/fs/cgroup',
+  seccompProfile: '/usr/share/containers/seccomp.json',
 };
 
 /** The files of one container. */
@@ -36,6 +39,7 @@ export function containerPaths(paths: AgentPaths, id: string) {
     restoreImages: join(bundle, 'images'),
     restoreRootfsDiff: join(data, 'restore-rootfs-diff.tar'),
     tokenFile: join(bundle, 'token'),
+    pagerLog: join(bundle, 'pager.log'),
     holdScript: join(bundle, 'hold.sh'),
     log: join(data, 'container.log'),
     upper: join(data, 'upper'),
@@ -47,6 +51,8 @@ export function containerPaths(paths: AgentPaths, id: string) {
 export type ContainerPaths = ReturnType<typeof containerPaths>;
 
 export const exitDirectory = (paths: AgentPaths) => join(paths.runDirectory, 'exits');
+export const eventLogFile = (paths: AgentPaths) => join(paths.runDirectory, 'events.ndjson');
 export const crunRoot = (paths: AgentPaths) => join(paths.runDirectory, 'crun');
-export const imageMount = (paths: AgentPaths, lun: number) =>
-  join(paths.runDirectory, 'image-mounts', String(lun));
+/** Below it, one mount point a LUN. */
+export const imageMounts = (paths: AgentPaths) => join(paths.runDirectory, 'image-mounts');
+export const volumeMounts = (paths: AgentPaths) => join(paths.runDirectory, 'volume-mounts');

@@ -2,8 +2,8 @@
  * Which program each task of a container runs, told by where the kernel has put its vDSO. CRIU takes a vDSO
  * for unchanged whenever it builds on an earlier dump, but after an execve(2) it lies somewhere else.
  */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { cgroupPids } from './cgroup-tasks.ts';
 
 /** getauxval(3): the vDSO's address. */
 const AT_SYSINFO_EHDR = 33n;
@@ -13,14 +13,10 @@ const ENTRY_BYTES = 16;
 export type Programs = ReadonlyMap<string, bigint>;
 
 export async function readPrograms(cgroup: string): Promise<Programs> {
-  const names = await readdir(cgroup, { recursive: true }).catch(() => []);
-  const lists = names.filter((name) => name.endsWith('cgroup.procs'));
-  const texts = await Promise.all(lists.map((name) => readFile(join(cgroup, name), 'utf8').catch(() => '')));
-  const pids = texts.join('\n').split('\n').filter(Boolean);
   const programs = new Map<string, bigint>();
-  for (const pid of pids) {
+  for (const pid of await cgroupPids(cgroup)) {
     const vdso = findVdso(await readFile(`/proc/${pid}/auxv`).catch(() => Buffer.alloc(0)));
-    if (vdso !== undefined) programs.set(pid, vdso);
+    if (vdso !== undefined) programs.set(String(pid), vdso);
   }
   return programs;
 }

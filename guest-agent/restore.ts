@@ -7,9 +7,9 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { RestoreRequest, RestoreResult } from '../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../platform/errors.ts';
-import type { Container, Containers } from './containers.ts';
-import type { EventLog } from './events.ts';
+import type { Containers } from './containers.ts';
 import { unpackImages } from './image-tar.ts';
+import type { Container } from './life.ts';
 import { replaceMachineId } from './machine-id.ts';
 import { type PagerProcess, startPager } from './pager-process.ts';
 import type { AgentPaths } from './paths.ts';
@@ -21,12 +21,11 @@ export interface RestoreDeps {
   containers: Containers;
   paths: AgentPaths;
   run: RunProgram;
-  events: EventLog;
   nowMs: () => number;
 }
 
 export function createRestores(deps: RestoreDeps) {
-  const { containers, events, nowMs } = deps;
+  const { containers, nowMs } = deps;
 
   async function start(
     request: RestoreRequest,
@@ -46,12 +45,11 @@ export function createRestores(deps: RestoreDeps) {
     await pager.ready;
     const pagerReadyMs = nowMs() - startMs;
     const pid = await containers
-      .conmon(id, own.restoreImages, request.deadlineMs)
+      .conmon(request.spec, own.restoreImages, request.deadlineMs)
       .catch(async (error: unknown) => {
         throw await criuFailure(`restore container ${id}`, `${own.bundle}/restore.log`, error);
       });
-    events.emit({ container: id, event: 'restored' });
-    await containers.settle(container, hold ? 'paused' : 'running', pid);
+    await containers.settle(container, hold ? 'paused' : 'running', pid, 'restored');
     return { preparedMs, pagerReadyMs, runningMs: nowMs() - startMs };
   }
 
@@ -80,6 +78,7 @@ export function createRestores(deps: RestoreDeps) {
       tokenFile: own.tokenFile,
       workDirectory: own.bundle,
       imagesDirectory: own.restoreImages,
+      log: own.pagerLog,
       cgroup: own.cgroup,
       deadlineMs: request.deadlineMs,
       onEnd,
@@ -105,13 +104,7 @@ export function createRestores(deps: RestoreDeps) {
       }
       await writeFile(own.tokenFile, Buffer.from(request.token, 'hex'), { mode: 0o600 });
       let container: Container | undefined;
-      const pager = launchPager(request, (failure) => {
-        if (container) container.pager = undefined;
-        // It ends the container itself. But killed together with its supervisor it could not: what is missing
-        // would read as zero from now on.
-        if (failure !== undefined) killCgroup(own.cgroup);
-        if (failure !== undefined) console.error(JSON.stringify({ container: id, pager: failure }));
-      });
+      const pager = launchPager(request, (failure) => pagerEnded(containers, id, container, failure));
       try {
         await applyRootfsDiff(id);
         container = await containers.prepare(request.spec, { phase: 'restoring' }, pager);
@@ -130,6 +123,23 @@ export function createRestores(deps: RestoreDeps) {
   };
 }
 export type Restores = ReturnType<typeof createRestores>;
+
+/** One that has failed has ended its container; what it has not done for want of time is done here. */
+export function pagerEnded(
+  containers: Containers,
+  id: string,
+  container: Container | undefined,
+  failure: string | undefined,
+): void {
+  if (failure !== undefined) {
+    // Killed together with its supervisor it could not: what is missing would read as zero from now on.
+    killCgroup(containers.paths(id).cgroup);
+    console.error(JSON.stringify({ container: id, pager: failure }));
+  }
+  if (!container) return;
+  container.pager = undefined;
+  containers.save(container);
+}
 
 /** CRIU runs it at each stage; before it lets the tasks go, their cgroup is frozen (criu(8), --action-script). */
 function holdScript(cgroup: string): string {

@@ -7,8 +7,10 @@
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OffloadError } from '../platform/errors.ts';
-import type { Container, Containers } from './containers.ts';
+import type { Containers } from './containers.ts';
+import type { Container } from './life.ts';
 import type { Programs } from './programs.ts';
+import type { ContainerRecord } from './records.ts';
 
 export interface TrackedDump {
   token: string;
@@ -30,6 +32,7 @@ export function expectTracked(container: Container, parent: string | undefined):
 /** From here on nothing may build on a dump of this container. */
 export async function forgetTracked(containers: Containers, container: Container): Promise<void> {
   container.trackedDump = undefined;
+  containers.save(container);
   await rm(containers.paths(container.spec.id).parentImages, { recursive: true, force: true });
 }
 
@@ -43,4 +46,16 @@ export async function keepTracked(
   await mkdir(own.parentImages, { recursive: true });
   await copyFile(join(own.dumpImages, INVENTORY), join(own.parentImages, INVENTORY));
   container.trackedDump = dump;
+  containers.save(container);
+}
+
+type RecordedDump = NonNullable<ContainerRecord['trackedDump']>;
+
+/** As a record has it: addresses in hexadecimal. */
+export function recordedDump({ token, programs }: TrackedDump): RecordedDump {
+  return { token, programs: [...programs].map(([pid, vdso]) => [pid, vdso.toString(16)]) };
+}
+
+export function dumpOfRecord({ token, programs }: RecordedDump): TrackedDump {
+  return { token, programs: new Map(programs.map(([pid, vdso]) => [pid, BigInt(`0x${vdso}`)])) };
 }

@@ -18,13 +18,37 @@ export const ContainerPhase = Type.Union([
 ]);
 export type ContainerPhase = Static<typeof ContainerPhase>;
 
+/** Raised with every change of these calls that one end of another version would take amiss. */
+export const AGENT_API_VERSION = 2;
+/** Names a call that changes something: the agent gives a repeated one the first answer and does nothing again. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+export const RequestId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
+
+/** A directory inside a container that something is mounted on. */
+const Destination = Type.String({ pattern: '^/[^\\x00]', maxLength: 4096 });
+const LUN = Type.Integer({ minimum: 0, maximum: 255 });
+const MAX_MOUNTS = 64;
+
+/** A file system in memory: its content is part of a checkpoint. */
+const Tmpfs = Type.Object(
+  {
+    destination: Destination,
+    sizeBytes: Type.Optional(Type.Integer({ minimum: 4096 })),
+    /** Permissions of its root directory; default 1777. */
+    mode: Type.Optional(Type.Integer({ minimum: 0, maximum: 0o7777 })),
+  },
+  strict,
+);
+/** A block device with an ext4 file system; its content is no part of a checkpoint. */
+const Volume = Type.Object({ lun: LUN, destination: Destination, readOnly: Type.Boolean() }, strict);
+
 /** What a container is made from. The plane's record is the only source of it, also at a restore. */
 export const ContainerSpec = Type.Object(
   {
     id: ContainerId,
     hostname: Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}$' }),
     /** LUN at which the image's read-only block device was attached. */
-    rootfsLun: Type.Integer({ minimum: 0, maximum: 255 }),
+    rootfsLun: LUN,
     command: Type.Array(Type.String({ maxLength: 4096 }), { minItems: 1, maxItems: 256 }),
     env: Type.Array(Type.String({ maxLength: 32_768 }), { maxItems: 512 }),
     workingDir: Type.String({ pattern: '^/', maxLength: 4096 }),
@@ -33,6 +57,22 @@ export const ContainerSpec = Type.Object(
     /** IPv4 address with prefix length, kept across restores. */
     address: Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$' }),
     memoryLimitBytes: Type.Optional(Type.Integer({ minimum: 4_194_304 })),
+    /** Thousandths of a processor. */
+    cpuLimitMillicores: Type.Optional(Type.Integer({ minimum: 10, maximum: 1_024_000 })),
+    /** Default 4096. */
+    pidLimit: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_194_304 })),
+    terminal: Type.Optional(Type.Boolean()),
+    /** Standard input is a pipe that attach writes to; without it, it is /dev/null. */
+    openStdin: Type.Optional(Type.Boolean()),
+    readonlyRootfs: Type.Optional(Type.Boolean()),
+    /** All it has; default: what Docker and podman both grant. */
+    capabilities: Type.Optional(
+      Type.Array(Type.String({ pattern: '^CAP_[A-Z_]{1,32}$' }), { maxItems: 64, uniqueItems: true }),
+    ),
+    /** `default` is Docker's profile. Without it, and with `unconfined`, io_uring alone is refused. */
+    seccomp: Type.Optional(Type.Union([Type.Literal('default'), Type.Literal('unconfined')])),
+    tmpfs: Type.Optional(Type.Array(Tmpfs, { maxItems: MAX_MOUNTS })),
+    volumes: Type.Optional(Type.Array(Volume, { maxItems: MAX_MOUNTS })),
   },
   strict,
 );
@@ -44,6 +84,8 @@ export const ContainerState = Type.Object(
     phase: ContainerPhase,
     pid: Type.Optional(Type.Integer()),
     exitCode: Type.Optional(Type.Integer()),
+    /** The kernel ended one of its processes for want of memory. */
+    oomKilled: Type.Optional(Type.Boolean()),
     address: Type.String(),
   },
   strict,
@@ -52,6 +94,9 @@ export type ContainerState = Static<typeof ContainerState>;
 
 export const Health = Type.Object(
   {
+    apiVersion: Type.Integer(),
+    /** The same over restarts of the agent, another after a boot of the guest: events are numbered within it. */
+    instanceId: Type.String(),
     bootId: Type.String(),
     agent: Type.String(),
     node: Type.String(),
@@ -87,21 +132,67 @@ export const GuestLoad = Type.Object(
 );
 export type GuestLoad = Static<typeof GuestLoad>;
 
-/** cgroup v2 figures of one container. */
+/** Share of time in percent over the last 10, 60 and 300 s, and its sum (Documentation/accounting/psi.rst). */
+const Stall = Type.Object(
+  { avg10: Type.Number(), avg60: Type.Number(), avg300: Type.Number(), totalUs: Type.Integer() },
+  strict,
+);
+/** `some`: at least one task stood still for want of it; `full`: all that were not idle did. */
+const Pressure = Type.Object({ some: Stall, full: Stall }, strict);
+export type Pressure = Static<typeof Pressure>;
+
+/** cgroup v2 figures of one container, and its network interface's; all zero when it does not run. */
 export const ContainerStats = Type.Object(
   {
     memoryBytes: Type.Integer(),
     memoryPeakBytes: Type.Integer(),
     /** Of all its memory, what no file has: what a dump has to bring. */
     memoryAnonymousBytes: Type.Integer(),
+    memoryLimitBytes: Type.Optional(Type.Integer()),
+    oomKillCount: Type.Integer(),
     cpuUsageUs: Type.Integer(),
+    cpuUserUs: Type.Integer(),
+    cpuSystemUs: Type.Integer(),
+    /** How long it was held back by its limit. */
+    cpuThrottledUs: Type.Integer(),
     pidCount: Type.Integer(),
+    pidLimit: Type.Optional(Type.Integer()),
     ioReadBytes: Type.Integer(),
     ioWriteBytes: Type.Integer(),
+    ioReadCount: Type.Integer(),
+    ioWriteCount: Type.Integer(),
+    networkReceivedBytes: Type.Integer(),
+    networkSentBytes: Type.Integer(),
+    /** Where the kernel keeps account of it. */
+    pressure: Type.Optional(Type.Object({ cpu: Pressure, memory: Pressure, io: Pressure }, strict)),
   },
   strict,
 );
 export type ContainerStats = Static<typeof ContainerStats>;
+
+const Process = Type.Object(
+  {
+    /** As the container sees it. */
+    pid: Type.Integer(),
+    parentPid: Type.Integer(),
+    /** As the guest sees it. */
+    guestPid: Type.Integer(),
+    uid: Type.Integer(),
+    /** One letter, see proc_pid_stat(5). */
+    state: Type.String({ maxLength: 1 }),
+    threadCount: Type.Integer(),
+    residentBytes: Type.Integer(),
+    cpuUs: Type.Integer(),
+    runtimeMs: Type.Integer(),
+    /** Its arguments joined by spaces; a task without any has its name in brackets. Cut at 512 characters. */
+    command: Type.String({ maxLength: 512 }),
+  },
+  strict,
+);
+export type Process = Static<typeof Process>;
+/** `total` counts those that are left out because the list is bounded. */
+export const ProcessList = Type.Object({ processes: Type.Array(Process), total: Type.Integer() }, strict);
+export type ProcessList = Static<typeof ProcessList>;
 
 export const AgentEvent = Type.Object(
   {
@@ -212,6 +303,8 @@ export const ErrorBody = Type.Object(
 );
 
 const Empty = Type.Object({}, strict);
+/** A name, with or without SIG, or a number. */
+const Signal = Type.String({ pattern: '^((SIG)?[A-Z0-9]{2,8}([+-][0-9]{1,2})?|[0-9]{1,2})$' });
 
 interface Call {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -231,7 +324,7 @@ export const agentCalls = {
   killContainer: {
     method: 'POST',
     path: '/v1/containers/:id/kill',
-    body: Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' }) }, strict),
+    body: Type.Object({ signal: Signal }, strict),
     response: ContainerState,
   },
   pauseContainer: { method: 'POST', path: '/v1/containers/:id/pause', body: Empty, response: ContainerState },
@@ -241,8 +334,16 @@ export const agentCalls = {
     body: Empty,
     response: ContainerState,
   },
+  /** Of a stopped one: its writable layer stays, all else is as the new specification says. */
+  recreateContainer: {
+    method: 'POST',
+    path: '/v1/containers/:id/recreate',
+    body: ContainerSpec,
+    response: ContainerState,
+  },
   deleteContainer: { method: 'DELETE', path: '/v1/containers/:id', response: Empty },
   containerStats: { method: 'GET', path: '/v1/containers/:id/stats', response: ContainerStats },
+  listProcesses: { method: 'GET', path: '/v1/containers/:id/processes', response: ProcessList },
   preDumpContainer: {
     method: 'POST',
     path: '/v1/containers/:id/pre-dump',

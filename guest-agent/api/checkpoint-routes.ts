@@ -1,10 +1,9 @@
 /** Calls about checkpoints and restores. */
 import { agentCalls, agentStreams } from '../../interconnect/agent-api.ts';
-import { OffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
 import { isImage } from '../checkpoint.ts';
 import { packImages } from '../image-tar.ts';
-import { IdParams } from './container-routes.ts';
+import { expectOwnSpec, IdParams } from './container-routes.ts';
 import type { App } from './server.ts';
 
 export function checkpointRoutes(app: App, agent: Agent): void {
@@ -37,14 +36,8 @@ export function checkpointRoutes(app: App, agent: Agent): void {
   app.post(
     agentCalls.restoreContainer.path,
     { schema: { params: IdParams, body: agentCalls.restoreContainer.body } },
-    async (request) => {
-      const { id } = request.params;
-      if (id !== request.body.spec.id) {
-        throw new OffloadError(
-          'invalid_request',
-          `restore container ${id}: its spec is of ${request.body.spec.id}`,
-        );
-      }
+    (request) => {
+      expectOwnSpec(request.params.id, request.body.spec, 'restore');
       return restores.restore(request.body);
     },
   );

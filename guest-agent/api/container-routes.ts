@@ -1,8 +1,10 @@
 /** Calls about containers: lifecycle, figures, health. */
 import { Type } from 'typebox';
-import { agentCalls, ContainerId } from '../../interconnect/agent-api.ts';
+import { agentCalls, ContainerId, type ContainerSpec } from '../../interconnect/agent-api.ts';
+import { OffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
 import { readLoad } from '../load.ts';
+import { listProcesses } from '../processes.ts';
 import { readStats } from '../stats.ts';
 import type { App } from './server.ts';
 
@@ -37,12 +39,30 @@ export function containerRoutes(app: App, agent: Agent): void {
   app.post(agentCalls.resumeContainer.path, { schema: { params: IdParams } }, (request) =>
     containers.resume(request.params.id),
   );
+  app.post(
+    agentCalls.recreateContainer.path,
+    { schema: { params: IdParams, body: agentCalls.recreateContainer.body } },
+    (request) => {
+      expectOwnSpec(request.params.id, request.body, 'recreate');
+      return containers.recreate(request.body);
+    },
+  );
   app.delete(agentCalls.deleteContainer.path, { schema: { params: IdParams } }, async (request) => {
     await containers.remove(request.params.id);
     return {};
   });
   app.get(agentCalls.containerStats.path, { schema: { params: IdParams } }, (request) => {
-    containers.get(request.params.id);
-    return readStats(containers.paths(request.params.id).cgroup);
+    const { spec } = containers.get(request.params.id);
+    return readStats(containers.paths(spec.id).cgroup, spec.address);
   });
+  app.get(agentCalls.listProcesses.path, { schema: { params: IdParams } }, (request) => {
+    const { spec } = containers.get(request.params.id);
+    return listProcesses(containers.paths(spec.id).cgroup);
+  });
+}
+
+/** @throws {OffloadError} invalid_request when path and body name two containers */
+export function expectOwnSpec(id: string, spec: ContainerSpec, operation: string): void {
+  if (spec.id === id) return;
+  throw new OffloadError('invalid_request', `${operation} container ${id}: its spec is of ${spec.id}`);
 }

@@ -20,6 +20,10 @@ export interface ConmonOptions {
   exitDirectory: string;
   /** CRIU's images: restore instead of create. */
   restoreFrom?: string;
+  /** The container's standard files are a terminal, which conmon holds the other end of. */
+  terminal?: boolean;
+  /** Its standard input is a pipe or that terminal, not /dev/null. */
+  openStdin?: boolean;
   timeoutMs: number;
   /** Default: Debian's. */
   program?: string;
@@ -56,6 +60,8 @@ export function conmonArgs(options: ConmonOptions): string[] {
     '--socket-dir-path',
     paths.bundle,
     '--full-attach',
+    ...(options.terminal ? ['--terminal'] : []),
+    ...(options.openStdin ? ['--stdin'] : []),
     ...crunGlobalArgs(options.crunRoot).flatMap((arg) => ['--runtime-arg', arg]),
     ...(options.restoreFrom
       ? ['--restore', options.restoreFrom, '--runtime-opt', '--tcp-close', '--runtime-opt', '--file-locks']

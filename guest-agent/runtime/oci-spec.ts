@@ -1,9 +1,10 @@
 /** config.json of a container (OCI runtime specification 1.0.2), as a pure function of the plane's record. */
 import type { ContainerSpec } from '../../interconnect/agent-api.ts';
 import type { ContainerPaths } from '../paths.ts';
+import { volumeData } from '../volumes.ts';
 
 /** What Docker and podman grant by default. */
-const DEFAULT_CAPABILITIES = [
+export const DEFAULT_CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
   'CAP_FOWNER',
@@ -27,21 +28,6 @@ const MASKED_PATHS = [
   '/proc/sched_debug',
 ];
 const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
-/**
- * io_uring is refused, as Docker's default profile does: CRIU cannot dump a ring, and libuv opens some for
- * epoll when it may (Node 24 does, whatever UV_USE_IO_URING says) and goes on without when it may not.
- */
-const SECCOMP = {
-  defaultAction: 'SCMP_ACT_ALLOW',
-  syscalls: [
-    {
-      names: ['io_uring_setup', 'io_uring_enter', 'io_uring_register'],
-      action: 'SCMP_ACT_ERRNO',
-      errnoRet: 1,
-    },
-  ],
-};
 
 const MOUNTS = [
   { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
@@ -67,29 +53,35 @@ const MOUNTS = [
   { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
 ];
 
+const DEFAULT_PID_LIMIT = 4096;
+const CPU_PERIOD_US = 100_000;
+
+export interface OciOptions {
+  /** See seccomp-profile.ts. */
+  seccomp: object;
+  /** Where the volume of a LUN is mounted. */
+  volumeMount: (lun: number) => string;
+}
+
 /** The network namespace is given by path, so that it stays outside a checkpoint (the agent makes it again). */
-export function ociSpec(spec: ContainerSpec, paths: ContainerPaths): object {
+export function ociSpec(spec: ContainerSpec, paths: ContainerPaths, options: OciOptions): object {
   const [uid, gid] = spec.user.split(':').map(Number);
-  const memory = spec.memoryLimitBytes === undefined ? {} : { memory: { limit: spec.memoryLimitBytes } };
+  const capabilities = spec.capabilities ?? DEFAULT_CAPABILITIES;
   return {
     ociVersion: '1.0.2',
     hostname: spec.hostname,
-    root: { path: paths.rootfs, readonly: false },
+    root: { path: paths.rootfs, readonly: spec.readonlyRootfs ?? false },
     process: {
-      terminal: false,
+      terminal: spec.terminal ?? false,
       user: { uid, gid },
       args: spec.command,
       env: spec.env,
       cwd: spec.workingDir,
-      capabilities: {
-        bounding: DEFAULT_CAPABILITIES,
-        effective: DEFAULT_CAPABILITIES,
-        permitted: DEFAULT_CAPABILITIES,
-      },
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       noNewPrivileges: true,
       rlimits: [{ type: 'RLIMIT_NOFILE', hard: 65_536, soft: 65_536 }],
     },
-    mounts: MOUNTS,
+    mounts: [...MOUNTS, ...tmpfsMounts(spec), ...volumeMounts(spec, options)],
     annotations: { 'org.criu.config': paths.criuConfig },
     linux: {
       cgroupsPath: `/offload/${spec.id}`,
@@ -101,10 +93,43 @@ export function ociSpec(spec: ContainerSpec, paths: ContainerPaths): object {
         { type: 'cgroup' },
         { type: 'network', path: `/run/netns/${paths.networkNamespace}` },
       ],
-      resources: { pids: { limit: 4096 }, ...memory },
-      seccomp: SECCOMP,
+      resources: resources(spec),
+      seccomp: options.seccomp,
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
     },
   };
+}
+
+function resources(spec: ContainerSpec): object {
+  const { memoryLimitBytes, cpuLimitMillicores, pidLimit } = spec;
+  const quota = cpuLimitMillicores === undefined ? undefined : (cpuLimitMillicores * CPU_PERIOD_US) / 1000;
+  return {
+    pids: { limit: pidLimit ?? DEFAULT_PID_LIMIT },
+    ...(quota === undefined ? {} : { cpu: { quota, period: CPU_PERIOD_US } }),
+    ...(memoryLimitBytes === undefined ? {} : { memory: { limit: memoryLimitBytes } }),
+  };
+}
+
+function tmpfsMounts({ tmpfs = [] }: ContainerSpec): object[] {
+  return tmpfs.map(({ destination, sizeBytes, mode = 0o1777 }) => ({
+    destination,
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: [
+      'nosuid',
+      'nodev',
+      `mode=${mode.toString(8)}`,
+      ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
+    ],
+  }));
+}
+
+function volumeMounts({ volumes = [] }: ContainerSpec, { volumeMount }: OciOptions): object[] {
+  return volumes.map(({ lun, destination, readOnly }) => ({
+    destination,
+    type: 'bind',
+    source: volumeData(volumeMount(lun)),
+    options: ['bind', readOnly ? 'ro' : 'rw'],
+  }));
 }

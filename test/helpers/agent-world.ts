@@ -6,12 +6,21 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { basename, join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Agent } from '../../guest-agent/agent.ts';
+import { createBundles } from '../../guest-agent/bundle.ts';
 import { createCheckpoints } from '../../guest-agent/checkpoint.ts';
 import { createContainers } from '../../guest-agent/containers.ts';
 import { createEventLog } from '../../guest-agent/events.ts';
+import { watchExits } from '../../guest-agent/exits.ts';
 import { createHealth } from '../../guest-agent/health.ts';
 import { createMemoryComparison } from '../../guest-agent/memory-comparison.ts';
-import { type AgentPaths, containerPaths, crunRoot, exitDirectory } from '../../guest-agent/paths.ts';
+import {
+  type AgentPaths,
+  containerPaths,
+  crunRoot,
+  eventLogFile,
+  exitDirectory,
+} from '../../guest-agent/paths.ts';
+import { createRecords } from '../../guest-agent/records.ts';
 import { createRestores } from '../../guest-agent/restore.ts';
 import { type RunProgram, runProgram } from '../../guest-agent/run-program.ts';
 import { createCrun } from '../../guest-agent/runtime/crun.ts';
@@ -71,8 +80,11 @@ export async function createAgentWorld(
     dataDirectory: join(directory, 'data'),
     programDirectory: join(directory, 'programs'),
     cgroupRoot: join(directory, 'cgroup'),
+    seccompProfile: join(directory, 'seccomp.json'),
   };
-  for (const path of Object.values(paths)) mkdirSync(path);
+  const { seccompProfile, ...directories } = paths;
+  for (const path of Object.values(directories)) mkdirSync(path);
+  writeFileSync(seccompProfile, '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}');
   for (const [program, script] of Object.entries({ crun: CRUN, conmon: CONMON, 'offload-pager': PAGER })) {
     const path = join(paths.programDirectory, program);
     const head = `#!/bin/sh\nDIR='${directory}'\nNODE='${process.execPath}'\nFAKE_CRIU='${FAKE_CRIU}'\n`;
@@ -84,12 +96,11 @@ export async function createAgentWorld(
     return runProgram(existsSync(fake) ? fake : command, args, options);
   };
   const [mounted, attached, dialled] = [new Set<string>(), new Set<string>(), [] as Duplex[]];
-  const events = createEventLog(() => Date.now());
+  const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
-  const containers = createContainers({
+  const bundles = createBundles({
     paths,
     crun,
-    events,
     networks: {
       attach: async (namespace) => void attached.add(namespace),
       detach: async (namespace) => void attached.delete(namespace),
@@ -102,10 +113,25 @@ export async function createAgentWorld(
       },
       unmount: async (id) => void mounted.delete(id),
     },
+    volumes: {
+      async mount({ volumes = [] }) {
+        for (const { lun } of volumes) mounted.add(`volume ${lun}`);
+      },
+      async unmount(_id, volumes = []) {
+        for (const { lun } of volumes) mounted.delete(`volume ${lun}`);
+      },
+    },
+  });
+  const containers = createContainers({
+    paths,
+    crun,
+    bundles,
+    events,
+    records: createRecords(paths.runDirectory),
     createTimeoutMs: 20_000,
     conmonProgram: join(paths.programDirectory, 'conmon'),
   });
-  await containers.watchExits();
+  await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
   const nowMs = () => performance.now();
   const dialPlane = async (port: number) => {
     if (dial) return dial(port);
@@ -123,9 +149,9 @@ export async function createAgentWorld(
     agent: {
       containers,
       checkpoints: createCheckpoints({ containers, crun, run, events, nowMs, dialPlane }),
-      restores: createRestores({ containers, paths, run, events, nowMs }),
+      restores: createRestores({ containers, paths, run, nowMs }),
       events,
-      health: createHealth({ run, paths }),
+      health: createHealth({ run, paths, instanceId: 'instance-1' }),
       compareMemory: createMemoryComparison({ containers, crun, run, paths }),
     },
     crunCalls() {

@@ -19,7 +19,20 @@ const RESTORE = { spec: CONTAINER_SPEC, token: TOKEN, lazyPages: true, deadlineM
 
 test('a whole specification of a container passes', () => {
   assert.ok(Value.Check(ContainerSpec, CONTAINER_SPEC));
-  assert.ok(Value.Check(ContainerSpec, { ...CONTAINER_SPEC, memoryLimitBytes: 4_194_304 }));
+  const everything: ContainerSpec = {
+    ...CONTAINER_SPEC,
+    memoryLimitBytes: 4_194_304,
+    cpuLimitMillicores: 500,
+    pidLimit: 10,
+    terminal: true,
+    openStdin: true,
+    readonlyRootfs: true,
+    capabilities: ['CAP_KILL'],
+    seccomp: 'default',
+    tmpfs: [{ destination: '/tmp', sizeBytes: 4096, mode: 0o700 }],
+    volumes: [{ lun: 3, destination: '/data', readOnly: false }],
+  };
+  assert.ok(Value.Check(ContainerSpec, everything));
 });
 
 test('every request and every answer of the agent refuses a field it does not know', () => {
@@ -59,6 +72,17 @@ test('names, users, addresses and LUNs that are none are refused', () => {
     { address: '10.88.0.2' },
     { address: '10.88.0.2/16; reboot' },
     { memoryLimitBytes: 1 },
+    { cpuLimitMillicores: 0 },
+    { pidLimit: 0 },
+    { capabilities: ['NET_ADMIN'] },
+    { capabilities: ['CAP_KILL', 'CAP_KILL'] },
+    { seccomp: 'none' },
+    { tmpfs: [{ destination: 'tmp' }] },
+    { tmpfs: [{ destination: '/' }] },
+    { tmpfs: [{ destination: '/tmp', mode: 0o10000 }] },
+    { volumes: [{ lun: 256, destination: '/data', readOnly: true }] },
+    { volumes: [{ lun: 1, destination: '/data' }] },
+    { volumes: Array(65).fill({ lun: 1, destination: '/data', readOnly: true }) },
   ];
   for (const fields of wrong) {
     assert.not(

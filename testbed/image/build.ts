@@ -24,6 +24,7 @@ import { sourceLines } from '../setup/private-apt.ts';
 import { agentLayerMount } from './init-script.ts';
 import {
   aptPreferences,
+  filesHookScript,
   type GuestImageRecipe,
   guestImageRecipe,
   kernelHookScript,
@@ -139,6 +140,7 @@ async function installDebian(
     rootfs: image.rootfsPath,
     preferencesPath: join(draft, 'kernel/preferences'),
     kernelHookPath: join(draft, 'kernel/hook.sh'),
+    filesHookPath: join(draft, 'kernel/files-hook.sh'),
     kernelDirectory: join(draft, 'kernel'),
     sourcesPath: join(draft, 'kernel/sources.list'),
     aptSettings: await machineAptSettings(run),
@@ -146,6 +148,7 @@ async function installDebian(
   mkdirSync(plan.kernelDirectory);
   writeFileSync(plan.preferencesPath, aptPreferences(recipe));
   writeFileSync(plan.kernelHookPath, kernelHookScript, { mode: 0o755 });
+  writeFileSync(plan.filesHookPath, filesHookScript, { mode: 0o755 });
   writeFileSync(plan.sourcesPath, `${imageSources(recipe).join('\n')}\n`);
   const argv = mmdebstrapArgv(recipe, plan);
   // In namespaces of its own a killed build leaves neither mounts nor processes behind.

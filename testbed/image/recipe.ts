@@ -12,6 +12,8 @@ export interface GuestImageRecipe {
   packages: string[];
   /** Packages that come from testing, with their version pins; "*" is apt's own wildcard. */
   pinned: Record<string, string>;
+  /** Single files of packages that are not installed, for all that these would bring with them. */
+  packageFiles: Record<string, string[]>;
   /** Meta package whose dependency is the kernel package. */
   kernelPackage: string;
   modules: string[];
@@ -50,6 +52,8 @@ export const guestImageRecipe: GuestImageRecipe = {
     'libnl-3-200': '3.12*',
     'libnl-route-3-200': '3.12*',
   },
+  // The seccomp profile that Docker, podman and CRI-O share.
+  packageFiles: { 'golang-github-containers-common': ['usr/share/containers/seccomp.json'] },
   kernelPackage: 'linux-image-cloud-amd64',
   modules: guestModules,
   initScript: guestInitScript,
@@ -79,6 +83,7 @@ export interface MmdebstrapPlan {
   rootfs: string;
   preferencesPath: string;
   kernelHookPath: string;
+  filesHookPath: string;
   /** Directory outside the root filesystem that the hook puts the kernel into. */
   kernelDirectory: string;
   sourcesPath: string;
@@ -97,6 +102,9 @@ export function mmdebstrapArgv(recipe: GuestImageRecipe, plan: MmdebstrapPlan): 
     ...plan.aptSettings,
   ];
   const include = [...recipe.packages, 'crun', 'criu', 'libcriu2'];
+  const fileHooks = Object.entries(recipe.packageFiles).map(
+    ([name, files]) => `--customize-hook=${plan.filesHookPath} "$1" ${name} ${files.join(' ')}`,
+  );
   return [
     '--mode=root',
     '--format=directory',
@@ -107,6 +115,7 @@ export function mmdebstrapArgv(recipe: GuestImageRecipe, plan: MmdebstrapPlan): 
     `--setup-hook=install -D -m 644 ${plan.preferencesPath} "$1/etc/apt/preferences.d/pinned"`,
     `--include=${include.join(',')}`,
     `--customize-hook=${plan.kernelHookPath} ${recipe.kernelPackage} ${plan.kernelDirectory} "$1"`,
+    ...fileHooks,
     recipe.suite,
     plan.rootfs,
     plan.sourcesPath,
@@ -134,4 +143,18 @@ for modules in tree/lib/modules tree/usr/lib/modules; do
 done
 chroot "$root" depmod "$version"
 rm -rf tree "$package"_*.deb
+`;
+
+/** Takes files out of a package without installing it: root, package, files without a leading slash. */
+export const filesHookScript = `#!/bin/sh
+set -eu
+root=$1 package=$2
+shift 2
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+scratch=$(mktemp -d)
+cd "$scratch"
+apt-get -o APT::Sandbox::User=root download "$package"
+dpkg-deb -x "$package"_*.deb tree
+for file in "$@"; do install -D -m 644 "tree/$file" "$root/$file"; done
+rm -rf "$scratch"
 `;

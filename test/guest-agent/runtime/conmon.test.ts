@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileS
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { containerPaths } from '../../../guest-agent/paths.ts';
+import { containerPaths, guestPaths } from '../../../guest-agent/paths.ts';
 import { conmonArgs, runConmon } from '../../../guest-agent/runtime/conmon.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
@@ -15,7 +15,7 @@ function fake(script: string) {
   const directory = mkdtempSync(join(root, 'case-'));
   const program = join(directory, 'conmon');
   const paths = containerPaths(
-    { runDirectory: directory, dataDirectory: join(directory, 'data'), programDirectory: '', cgroupRoot: '' },
+    { ...guestPaths, runDirectory: directory, dataDirectory: join(directory, 'data') },
     'web',
   );
   mkdirSync(paths.bundle, { recursive: true });
@@ -36,6 +36,18 @@ function fake(script: string) {
 }
 
 const flagOf = (args: string[], flag: string) => args[args.indexOf(flag) + 1];
+
+test('a terminal and an open standard input are asked for by name, and only then', () => {
+  const { options } = fake('');
+  const flags = ['--terminal', '--stdin'];
+  assert.equal(
+    flags.filter((flag) => conmonArgs(options).includes(flag)),
+    [],
+  );
+  assert.ok(conmonArgs({ ...options, terminal: true }).includes('--terminal'));
+  const both = conmonArgs({ ...options, terminal: true, openStdin: true, restoreFrom: '/images' });
+  assert.ok(flags.every((flag) => both.includes(flag)));
+});
 
 test('the arguments name the container, its bundle, its log and where its exit code goes', () => {
   const { options, paths } = fake('');

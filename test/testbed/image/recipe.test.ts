@@ -32,12 +32,18 @@ test('the mmdebstrap command line names suite, target and sources last', () => {
     rootfs: '/d/rootfs',
     preferencesPath: '/d/preferences',
     kernelHookPath: '/d/hook',
+    filesHookPath: '/d/files-hook',
     kernelDirectory: '/d/kernel',
     sourcesPath: '/d/sources.list',
     aptSettings: ['Acquire::Check-Date "false";'],
   });
   assert.equal(argv.slice(-3), ['trixie', '/d/rootfs', '/d/sources.list']);
   assert.ok(argv.includes('--aptopt=Acquire::Check-Date "false";'));
+  assert.ok(
+    argv.includes(
+      '--customize-hook=/d/files-hook "$1" golang-github-containers-common usr/share/containers/seccomp.json',
+    ),
+  );
   assert.match(argv.find((arg) => arg.startsWith('--include='))!, /crun,criu,libcriu2/);
 });
 
