@@ -1,19 +1,12 @@
 /** A whole testbed: guests, and a plane in a process of its own that manages them. */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createPlaneClient, type PlaneClient } from '../offload-plane/client/index.ts';
-import { pollUntil } from '../platform/deadline.ts';
-import { OffloadError } from '../platform/errors.ts';
-import { describeEnd, lastLines, type RunningProcess } from '../platform/processes.ts';
+import type { PlaneClient } from '../offload-plane/client/index.ts';
+import type { RunningProcess } from '../platform/processes.ts';
 import { buildDemoImages } from './images/build-demo-images.ts';
+import { startPlaneProcess } from './plane-process.ts';
 import type { Accelerator } from './qemu/argv.ts';
 import { type Guest, type GuestOptions, startGuest } from './qemu/guest.ts';
-import {
-  type PreparedTestbed,
-  prepareTestbed,
-  projectDirectory,
-  removeOnEndSignals,
-} from './qemu/prepare.ts';
+import { type PreparedTestbed, prepareTestbed, removeOnEndSignals } from './qemu/prepare.ts';
 
 export interface TestbedOptions {
   guests: readonly Omit<GuestOptions, 'cid'>[];
@@ -40,7 +33,6 @@ export interface Testbed {
 
 /** The first context identifiers are taken: 0 hypervisor, 1 loopback, 2 host (vsock(7)). */
 const FIRST_CID = 3;
-const PLANE_START_TIMEOUT_MS = 30_000;
 
 export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
   const prepared = await prepareTestbed({
@@ -92,9 +84,9 @@ export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
 }
 
 /** At once; those that came up are in `guests` even when another failed. */
-async function bootGuests(
+export async function bootGuests(
   prepared: PreparedTestbed,
-  options: TestbedOptions,
+  options: Pick<TestbedOptions, 'guests'>,
   guests: Guest[],
 ): Promise<void> {
   const boots = options.guests.map(async (guest, index) => {
@@ -107,7 +99,8 @@ async function bootGuests(
   throw failed.reason;
 }
 
-function registrationOf(guest: Guest) {
+/** What the plane is told of a guest. */
+export function registrationOf(guest: Guest) {
   const { name, vsockPath, planeQmpPath, accelerator, memoryMiB, vcpus } = guest;
   return { name, vsockPath, qmpPath: planeQmpPath, accelerator, memoryMiB, vcpus };
 }
@@ -115,25 +108,8 @@ function registrationOf(guest: Guest) {
 async function startPlane({ run }: PreparedTestbed, options: TestbedOptions) {
   const socketPath = run.file('plane.sock');
   const logPath = run.file('plane.log');
-  const store = options.storeDirectory ?? join(run.scratchPath, 'store');
-  const args = [join(projectDirectory, 'offload-plane/main.ts'), '--socket', socketPath, '--store', store];
-  const process_ = run.startChild('plane', process.execPath, [...args, ...(options.planeArgs ?? [])], {
-    logPath,
-  });
-  let end: string | undefined;
-  void process_.exited.then((how) => {
-    end = describeEnd(how);
-  });
-  const client = createPlaneClient({ socketPath });
-  await pollUntil(
-    async () => {
-      if (end) return true;
-      return existsSync(socketPath) ? client.guests.list().then(() => true) : undefined;
-    },
-    { timeoutMs: PLANE_START_TIMEOUT_MS, intervalMs: 10, what: 'start plane' },
-  );
-  if (end) {
-    throw new OffloadError('internal', `start plane: ${end}: ${lastLines(readFileSync(logPath, 'utf8'), 3)}`);
-  }
-  return { client, process: process_, socketPath, logPath };
+  const storeDirectory = options.storeDirectory ?? join(run.scratchPath, 'store');
+  const args = options.planeArgs ?? [];
+  const started = await startPlaneProcess({ run, socketPath, storeDirectory, logPath, args });
+  return { ...started, socketPath, logPath };
 }

@@ -1,9 +1,8 @@
 /** What the verbs have in common: the plane they speak to, and how its answers are printed. */
 import type { Command } from 'commander';
+import { defaultPlaneSocket } from '../../platform/places.ts';
 import { createPlaneClient, type PlaneClient } from '../client/index.ts';
 import { printRows } from './rows.ts';
-
-export const DEFAULT_SOCKET = '/run/offload-plane/plane.sock';
 
 /** An answer as people read it: rows of a table, or text as it is. */
 export type ForPeople = readonly object[] | object | string;
@@ -36,7 +35,7 @@ export function createContext(program: Command): CliContext {
       return flags.json === true;
     },
     async withPlane(work, present) {
-      const socketPath = flags.socket ?? process.env.OFFLOAD_SOCKET ?? DEFAULT_SOCKET;
+      const socketPath = flags.socket ?? defaultPlaneSocket();
       const client = createPlaneClient({ socketPath });
       try {
         const answer = await work(client);
@@ -64,7 +63,7 @@ export function addCommonOptions(command: Command): void {
   if (!has('--socket')) {
     command.option(
       '--socket <path>',
-      `the plane's Unix socket (default: $OFFLOAD_SOCKET or ${DEFAULT_SOCKET})`,
+      "the plane's Unix socket (default: $OFFLOAD_SOCKET, or that of `offload up`)",
     );
   }
   if (!has('--json')) command.option('--json', 'print answers as JSON');

@@ -1,21 +1,13 @@
 /** `offload`: the testbed's commands and the plane's own, in one program. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { SECTIONS } from '../../bench/restore/plan.ts';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
 import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
 import { API_VERSION } from '../../offload-plane/http-api/server.ts';
 import { OffloadError } from '../../platform/errors.ts';
-
-function positiveInteger(value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('expected a positive whole number');
-  return Number(value);
-}
-
-function accelerator(value: string): 'kvm' | 'tcg' {
-  if (value !== 'kvm' && value !== 'tcg') throw new InvalidArgumentError('expected kvm or tcg');
-  return value;
-}
+import { addUpCommands } from './up-commands.ts';
+import { accelerator, positiveInteger } from './values.ts';
 
 const program = new Command('offload')
   .description('A container control plane that runs off the host')
@@ -30,6 +22,8 @@ const program = new Command('offload')
           .replaceAll(/\s*\n\s*/g, ' ')}; see offload --help\n`,
       ),
   });
+
+addUpCommands(program);
 
 program
   .command('demo')

@@ -4,10 +4,10 @@
  * The directory's name is its owner: pid and kernel start time. A later start finds the runs of owners
  * that are gone, ends what is left of them by pid with matching start time, and deletes them.
  */
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pollUntil } from '../../platform/deadline.ts';
+import { runsDirectory } from '../../platform/places.ts';
 import {
   isProcessAlive,
   processStartTicks,
@@ -16,17 +16,6 @@ import {
   startProcess,
 } from '../../platform/processes.ts';
 import { unmountBelow } from './mounts.ts';
-
-/** Where runs live: /run when it may be written, else the temporary directory. Kept short for sockets. */
-export function defaultRunsDirectory(): string {
-  for (const parent of ['/run', tmpdir()]) {
-    try {
-      accessSync(parent, constants.W_OK);
-      return join(parent, 'offload-plane');
-    } catch {}
-  }
-  throw new Error(`make run directory: neither /run nor ${tmpdir()} can be written`);
-}
 
 interface ChildRecord {
   name: string;
@@ -92,7 +81,7 @@ export interface RunDirectoryOptions {
 export function createRunDirectory(options: RunDirectoryOptions): RunDirectory {
   runCount += 1;
   const name = `${process.pid}-${processStartTicks(process.pid)}-${runCount}`;
-  const path = join(options.runsDirectory ?? defaultRunsDirectory(), name);
+  const path = join(options.runsDirectory ?? runsDirectory(), name);
   mkdirSync(join(path, 'children'), { recursive: true, mode: 0o700 });
   const scratchPath = join(options.scratchDirectory, name);
   mkdirSync(scratchPath, { recursive: true, mode: 0o700 });
@@ -106,7 +95,7 @@ export interface SweepResult {
 
 /** Ends and deletes the runs whose owner is gone. Called at each start. */
 export async function sweepStaleRuns(options: RunDirectoryOptions): Promise<SweepResult> {
-  const runs = options.runsDirectory ?? defaultRunsDirectory();
+  const runs = options.runsDirectory ?? runsDirectory();
   const result: SweepResult = { runCount: 0, killedCount: 0 };
   for (const name of staleNames(runs)) {
     result.runCount += 1;
