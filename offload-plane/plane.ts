@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.ts';
 import { createDumpInbox } from './checkpoints/dump-inbox.ts';
+import { checkpointRecipes } from './checkpoints/recipes.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
 import { createGuests, type Guests } from './guests/guests.ts';
-import { type ImageStore, openImageStore } from './images/image-store.ts';
+import { openImageStore } from './images/image-store.ts';
+import { createImages, type Images } from './images/images.ts';
 import { type Journal, openJournal } from './journal/journal.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -16,6 +18,8 @@ import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
 import { type Database, openDatabase } from './state/database.ts';
+import { openVolumeStore } from './volumes/volume-store.ts';
+import { createVolumes, type Volumes } from './volumes/volumes.ts';
 
 export interface PlaneConfig {
   /** Stands for the dedicated NVMe device. */
@@ -63,7 +67,8 @@ export interface Plane {
   operations: Operations;
   answers: Answers;
   guests: Guests;
-  images: ImageStore;
+  images: Images;
+  volumes: Volumes;
   containers: Containers;
   checkpoints: Checkpoints;
   restores: Restores;
@@ -102,7 +107,31 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const journal = openJournal(database, wallMs);
   const operations = createOperations({ database, nowMs: wallMs, randomBytes });
   const answers = openAnswers(database, wallMs);
-  const images = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
+  const imageStore = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
+  const images = createImages({
+    store: imageStore,
+    journal,
+    async usersOf(digest) {
+      const made = containers.records().filter(({ recipe }) => recipe.imageDigest === digest);
+      const saved = (await checkpointRecipes(store)).filter(({ recipe }) => recipe.imageDigest === digest);
+      return [...made.map(({ name }) => `container ${name}`), ...saved.map(({ id }) => `checkpoint ${id}`)];
+    },
+    async detach(path) {
+      const present = guests.list().filter((guest) => !guest.lost);
+      await Promise.all(present.map((guest) => guest.disks.detach(path)));
+    },
+  });
+  const volumes = createVolumes({
+    store: await openVolumeStore({ directory: join(config.storeDirectory, 'volumes'), logger }),
+    journal,
+    usersOf: (name) =>
+      containers
+        .records()
+        .filter(({ recipe }) => recipe.volumes?.some((volume) => volume.name === name))
+        .map((container) => container.name),
+    guestOf: (path) =>
+      guests.list().find((guest) => !guest.lost && guest.disks.holdersOf(path).length > 0)?.registration.name,
+  });
   const pageServer = createPageServer({ logger, metrics: metrics.pageServer });
   const inbox = createDumpInbox(logger);
   const guests = createGuests({
@@ -122,6 +151,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const containers = createContainers({
     guests,
     images,
+    volumes,
     logger,
     hostAddress: config.hostAddress,
     randomBytes,
@@ -158,6 +188,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     answers,
     guests,
     images,
+    volumes,
     containers,
     checkpoints,
     restores,
@@ -169,6 +200,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       await guests.close();
       await pageServer.close();
       await images.close();
+      await volumes.close();
       database.close();
       await store.close();
     },

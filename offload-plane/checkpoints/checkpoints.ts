@@ -63,7 +63,10 @@ const Meta = Type.Object({
     image: Type.String(),
     imageDigest: Type.String(),
     containerPorts: Type.Array(Type.Integer()),
-    spec: Type.Omit(ContainerSpec, ['id', 'rootfsLun']),
+    spec: Type.Omit(ContainerSpec, ['id', 'rootfsLun', 'volumes']),
+    volumes: Type.Optional(
+      Type.Array(Type.Object({ name: Type.String(), destination: Type.String(), readOnly: Type.Boolean() })),
+    ),
   }),
   parent: Type.Optional(Type.String()),
   transfers: Type.Optional(Type.Array(Type.Unsafe<Transfer>(Type.Object({ preDump: Type.Boolean() })))),

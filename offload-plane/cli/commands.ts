@@ -6,6 +6,7 @@ import { addContainerCommands } from './verbs/containers.ts';
 import { addGuestCommands } from './verbs/guests.ts';
 import { addImageCommands } from './verbs/images.ts';
 import { addRestoreCommands } from './verbs/restores.ts';
+import { addVolumeCommands } from './verbs/volumes.ts';
 
 export function addPlaneCommands(program: Command): void {
   const others = new Set(program.commands);
@@ -14,6 +15,7 @@ export function addPlaneCommands(program: Command): void {
   addCheckpointCommands(program, context);
   addRestoreCommands(program, context);
   addImageCommands(program, context);
+  addVolumeCommands(program, context);
   addGuestCommands(program, context);
   addCommonOptions(program);
   for (const verb of program.commands) if (!others.has(verb)) addCommonOptions(verb);

@@ -1,6 +1,6 @@
 /** Values of flags, read and refused. */
 import { InvalidArgumentError } from 'commander';
-import type { PortRequest } from '../containers/container.ts';
+import type { PortRequest, VolumeMount } from '../containers/container.ts';
 
 /** `[hostPort:]containerPort`, as Docker has it; repeatable. */
 export function parsePort(value: string, before: PortRequest[] = []): PortRequest[] {
@@ -15,6 +15,30 @@ export function parsePort(value: string, before: PortRequest[] = []): PortReques
 export function parseCount(value: string): number {
   if (!/^\d{1,4}$/.test(value)) throw new InvalidArgumentError('expected a whole number');
   return Number(value);
+}
+
+const MULTIPLES: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** `512m`, `10G`, `10GiB`, or plain bytes. */
+export function parseBytes(value: string): number {
+  const match = /^(\d{1,15})([kmgt]?)(i?b)?$/.exec(value.toLowerCase());
+  const bytes = Number(match?.[1]) * (MULTIPLES[match?.[2] ?? ''] ?? 1);
+  if (!match || bytes < 1 || !Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError('expected a number of bytes, with k, m, g or t behind it for more');
+  }
+  return bytes;
+}
+
+/** `name:/path[:ro]`; repeatable. */
+export function parseVolume(value: string, before: VolumeMount[] = []): VolumeMount[] {
+  const match = /^([a-z0-9][a-z0-9_.-]{0,62}):(\/[^:]*)(?::(ro|rw))?$/.exec(value);
+  if (!match) {
+    throw new InvalidArgumentError(
+      "expected volume:/path or volume:/path:ro; a path of the plane's is no volume",
+    );
+  }
+  const [, name = '', destination = '', mode] = match;
+  return [...before, { name, destination, readOnly: mode === 'ro' }];
 }
 
 /** For flags that may be given more than once. */

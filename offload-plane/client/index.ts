@@ -5,6 +5,7 @@ import { containerCalls } from './containers.ts';
 import { guestCalls } from './guests.ts';
 import { imageCalls } from './images.ts';
 import { restoreCalls } from './restores.ts';
+import { volumeCalls } from './volumes.ts';
 
 export type { PlaneAddress } from './connection.ts';
 
@@ -18,6 +19,7 @@ export function createPlaneClient(address: PlaneAddress) {
     containers: containerCalls(connection),
     checkpoints: checkpointCalls(connection),
     restores: restoreCalls(connection),
+    volumes: volumeCalls(connection),
     async metrics(): Promise<string> {
       return await (await connection.send({ method: 'GET', path: '/metrics' })).body.text();
     },

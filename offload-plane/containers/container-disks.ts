@@ -1,18 +1,69 @@
-/** The disks that a container needs in its guest. */
-import type { ContainerSpec } from '../../interconnect/agent-api.ts';
+/** The disks that a container needs in its guest: its image, and its volumes. */
+import { OffloadError } from '../../platform/errors.ts';
 import type { Guest } from '../guests/guest.ts';
-import type { ImageStore } from '../images/image-store.ts';
+import type { Guests } from '../guests/guests.ts';
+import type { Images } from '../images/images.ts';
 import type { Logger } from '../logger.ts';
-import type { Container } from './container.ts';
+import type { Volumes } from '../volumes/volumes.ts';
+import type { Container, VolumeMount } from './container.ts';
 
-export type AttachedDisks = Pick<ContainerSpec, 'rootfsLun'>;
+/** Their part of the agent's spec. */
+export interface AttachedDisks {
+  rootfsLun: number;
+  volumes?: { lun: number; destination: string; readOnly: boolean }[];
+}
 
-export function createContainerDisks({ images, logger }: { images: ImageStore; logger: Logger }) {
+export interface ContainerDisksDeps {
+  guests: Guests;
+  images: Pick<Images, 'get'>;
+  volumes: Pick<Volumes, 'get' | 'ensure'>;
+  logger: Logger;
+  /** What people call the container with this id. */
+  nameOf(id: string): string;
+}
+
+export function createContainerDisks({ guests, images, volumes, logger, nameOf }: ContainerDisksDeps) {
+  /** The last volume on its way: whether another guest has one is asked and answered one after the other. */
+  let tail: Promise<unknown> = Promise.resolve();
+
+  /** @throws {OffloadError} invalid_state naming the container in another guest that has it */
+  function expectFree(name: string, path: string, guest: Guest): void {
+    for (const other of guests.list()) {
+      if (other === guest || other.lost) continue;
+      const [holder] = other.disks.holdersOf(path);
+      if (holder === undefined) continue;
+      const [here, there] = [guest.registration.name, other.registration.name];
+      throw new OffloadError(
+        'invalid_state',
+        `attach volume ${name} to guest ${here}: container ${nameOf(holder)} of guest ${there} has it`,
+      );
+    }
+  }
+
+  async function attachVolumes(guest: Guest, { id, recipe }: Container) {
+    const mounts: NonNullable<AttachedDisks['volumes']> = [];
+    for (const { name, destination, readOnly } of recipe.volumes ?? []) {
+      const { path } = await volumes.get(name);
+      expectFree(name, path, guest);
+      mounts.push({ lun: await guest.disks.hold({ path, readOnly: false }, id), destination, readOnly });
+    }
+    return mounts;
+  }
+
   return {
+    /** For a container that is new, what is not there is made; one that is restored must find what it had. */
+    async ensureVolumes(mounts: readonly VolumeMount[]): Promise<void> {
+      for (const { name } of mounts) await volumes.ensure(name);
+    },
     /** Attaches what is not there yet; it stays until the container is gone. Gives its part of the spec. */
-    async attach(guest: Guest, { id, recipe }: Container): Promise<AttachedDisks> {
+    async attach(guest: Guest, container: Container): Promise<AttachedDisks> {
+      const { id, recipe } = container;
       const { rootfsPath: path } = images.get(recipe.imageDigest);
-      return { rootfsLun: await guest.disks.hold({ path, readOnly: true }, id) };
+      const rootfsLun = await guest.disks.hold({ path, readOnly: true }, id);
+      if (!recipe.volumes?.length) return { rootfsLun };
+      const attached = tail.then(() => attachVolumes(guest, container));
+      tail = attached.catch(() => undefined);
+      return { rootfsLun, volumes: await attached };
     },
     /** Once the agent has unmounted them. A guest that is lost has none to let go. */
     async release(guest: Guest | undefined, { id }: Container): Promise<void> {

@@ -17,8 +17,18 @@ export interface ContainerRecipe {
   tenant: string;
   image: string;
   imageDigest: string;
-  spec: Omit<ContainerSpec, 'id' | 'rootfsLun'>;
+  spec: Omit<ContainerSpec, 'id' | 'rootfsLun' | 'volumes'>;
   containerPorts: number[];
+  /** Absent in recipes of containers without any. */
+  volumes?: VolumeMount[];
+}
+
+/** A volume of the plane's in a container. */
+export interface VolumeMount {
+  name: string;
+  /** Where the container sees it. */
+  destination: string;
+  readOnly: boolean;
 }
 
 /** The plane's phases are the agent's, and `lost` when its guest is gone. */

@@ -4,8 +4,9 @@ import { type AgentEvent, agentPath, agentStreams } from '../../interconnect/age
 import { OffloadError } from '../../platform/errors.ts';
 import { expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
-import type { ImageStore } from '../images/image-store.ts';
+import type { Images } from '../images/images.ts';
 import type { Logger } from '../logger.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import { type AddressPool, createAddressPool } from './addresses.ts';
 import {
   type Container,
@@ -15,6 +16,7 @@ import {
   type PlanePhase,
   type PortRequest,
   setPhase,
+  type VolumeMount,
   viewOf,
 } from './container.ts';
 import { createContainerDisks } from './container-disks.ts';
@@ -30,11 +32,14 @@ export interface CreateRequest {
   env?: string[];
   memoryLimitMiB?: number;
   ports?: PortRequest[];
+  /** A volume that is not there is made. */
+  volumes?: VolumeMount[];
 }
 
 export interface ContainersDeps {
   guests: Guests;
-  images: ImageStore;
+  images: Pick<Images, 'get'>;
+  volumes: Pick<Volumes, 'get' | 'ensure'>;
   logger: Logger;
   hostAddress: string;
   randomBytes: (byteCount: number) => Buffer;
@@ -50,7 +55,7 @@ export function createContainers(deps: ContainersDeps) {
   const { guests, images, logger } = deps;
   const containers = createRegistry(deps.randomBytes);
   const addresses: AddressPool = createAddressPool();
-  const disks = createContainerDisks(deps);
+  const disks = createContainerDisks({ ...deps, nameOf: (id) => containers.byId(id)?.name ?? id });
 
   const { get } = containers;
 
@@ -172,6 +177,7 @@ export function createContainers(deps: ContainersDeps) {
       image: request.image,
       imageDigest: image.digest,
       containerPorts: (request.ports ?? []).map((port) => port.containerPort),
+      ...(request.volumes?.length ? { volumes: request.volumes } : {}),
       spec: {
         hostname: hostnameOf(request.name),
         command,
@@ -200,12 +206,14 @@ export function createContainers(deps: ContainersDeps) {
     /** An address that was taken for a container that did not come to be. */
     giveBack: (recipe: ContainerRecipe): void => releaseAddress(recipe.spec.address),
     timeoutFor,
+    records: () => containers.list(),
     list: (): ContainerView[] => containers.list().map(viewOf),
     attachDisks: disks.attach,
     forget,
     async create(request: CreateRequest): Promise<ContainerView> {
       const guest = guests.get(request.guest);
       expectAlive(guest, `create container ${request.name}`);
+      await disks.ensureVolumes(request.volumes ?? []);
       const recipe = await recipeOf(request);
       const container = await admit(request.name, guest, recipe, request.ports ?? [], 'created').catch(
         (error: unknown) => {

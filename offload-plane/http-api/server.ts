@@ -20,6 +20,7 @@ import { operationRoutes } from './operations.ts';
 import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
 import { timelineRoutes } from './timelines.ts';
+import { volumeRoutes } from './volumes.ts';
 
 export { API_VERSION } from './openapi.ts';
 
@@ -81,6 +82,8 @@ export async function createHttpApi(
 ): Promise<App> {
   const app = createApp(logger, options);
   if (options.token !== undefined) await requireToken(app, options.token);
+  // What comes as a tar is read by whoever takes it, within limits of its own.
+  app.addContentTypeParser('application/x-tar', (_request, body, done) => done(null, body));
   answerProblems(app, logger);
   await describeApi(app);
   app.addHook('onResponse', async (request, reply) => {
@@ -92,6 +95,7 @@ export async function createHttpApi(
   guestRoutes(app, plane);
   guestLoadRoutes(app, plane);
   imageRoutes(app, plane);
+  volumeRoutes(app, plane);
   containerRoutes(app, plane);
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);

@@ -19,8 +19,8 @@ export interface ImageNames {
   /** In the order in which they were given. */
   of(digest: string): string[];
   digestOf(name: string): string | undefined;
-  /** Gives the name to the image, also when another had it. */
-  assign(name: string, digest: string): Promise<void>;
+  /** Gives the names to the image, also those that another had. */
+  assign(given: readonly string[], digest: string): Promise<void>;
   /** Takes the names away. */
   release(names: readonly string[]): Promise<void>;
 }
@@ -53,12 +53,17 @@ export async function openImageNames(options: {
   return {
     of: (digest) => [...names].filter(([, owner]) => owner === digest).map(([name]) => name),
     digestOf: (name) => names.get(name),
-    async assign(name, digest) {
-      if (names.get(name) === digest) return;
-      if (!names.has(name) && names.size >= options.nameCountMax) {
-        throw new OffloadError('no_space', `name image ${name}: the limit is ${options.nameCountMax} names`);
+    async assign(given, digest) {
+      if (given.every((name) => names.get(name) === digest)) return;
+      const next = new Map(names);
+      for (const name of given) next.set(name, digest);
+      if (next.size > Math.max(names.size, options.nameCountMax)) {
+        throw new OffloadError(
+          'no_space',
+          `name image ${given.join(', ')}: the limit is ${options.nameCountMax} names`,
+        );
       }
-      await replace(new Map(names).set(name, digest));
+      await replace(next);
     },
     async release(released) {
       await replace(new Map([...names].filter(([name]) => !released.includes(name))));

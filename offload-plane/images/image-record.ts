@@ -6,6 +6,20 @@ import { Value } from 'typebox/value';
 
 const strict = { additionalProperties: false } as const;
 
+/** How the image wants its containers to be looked after; absent times are the plane's to choose. */
+export const ImageHealthcheck = Type.Object(
+  {
+    /** Run in the container; exit code 0 is healthy. */
+    command: Type.Array(Type.String(), { minItems: 1 }),
+    intervalMs: Type.Optional(Type.Integer({ minimum: 1 })),
+    timeoutMs: Type.Optional(Type.Integer({ minimum: 1 })),
+    startPeriodMs: Type.Optional(Type.Integer({ minimum: 1 })),
+    retries: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  strict,
+);
+export type ImageHealthcheck = Static<typeof ImageHealthcheck>;
+
 /** What a container made from the image runs, in the words of the agent's API. */
 export const ImageRunConfig = Type.Object(
   {
@@ -17,6 +31,12 @@ export const ImageRunConfig = Type.Object(
     user: Type.String({ pattern: '^[0-9]+:[0-9]+$' }),
     /** TCP ports only, ascending: the plane carries streams. */
     exposedPorts: Type.Array(Type.Integer({ minimum: 1, maximum: 65_535 })),
+    /** The part of `command` that stays when a container is given a command of its own. */
+    entrypoint: Type.Optional(Type.Array(Type.String())),
+    labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+    /** What asks a container to end, where it is not SIGTERM. */
+    stopSignal: Type.Optional(Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' })),
+    healthcheck: Type.Optional(ImageHealthcheck),
   },
   strict,
 );
@@ -36,9 +56,11 @@ export const StoredRecord = Type.Object(
 export type StoredRecord = Static<typeof StoredRecord>;
 
 export interface ImageRecord {
-  /** The first of its names; its digest when it has none left. */
+  /** The first of its names; without any the first of its `repoDigests`, then its digest. */
   name: string;
   names: string[];
+  /** `repository@digest` for each registry it was pulled from. */
+  repoDigests: string[];
   /** sha256 of the image's manifest. */
   digest: string;
   /** When it was imported, ISO 8601. */

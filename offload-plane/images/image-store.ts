@@ -4,43 +4,68 @@
  * built beside the others under a hidden name and renamed when it is whole, so a killed import leaves only
  * what the next open removes. One process opens a directory at a time; whoever opens the store sees to that.
  */
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { OffloadError } from '../../platform/errors.ts';
-import { renameSynced } from './durable-file.ts';
-import { checkName, openImageNames } from './image-names.ts';
-import { type ImageRecord, imageDirectoryName, ROOTFS_FILE, type StoredRecord } from './image-record.ts';
+import { namesInIndex } from './archive-names.ts';
+import { openImageCatalog } from './image-catalog.ts';
+import { checkName } from './image-names.ts';
+import type { ImageRecord } from './image-record.ts';
 import { importError } from './import-error.ts';
-import { buildImage, type ImportContext, type ImportProgress, openLayout } from './import-image.ts';
+import { buildImage, type ImportContext, type ImportProgress } from './import-image.ts';
 import { DEFAULT_IMAGE_LIMITS, type ImageLimits } from './limits.ts';
-import { type ImageStoreLogger, loadImages, STAGING_PREFIX, TRASH_PREFIX } from './load-images.ts';
+import { type ImageStoreLogger, STAGING_PREFIX } from './load-images.ts';
+import { type OpenedLayout, openLayout } from './open-layout.ts';
+import { checkAuthFile, download, lookUp, type PullRequest, registryOptions } from './pull-image.ts';
+import { receiveArchive } from './receive-archive.ts';
+import { digestName, parseReference, tagName } from './reference.ts';
 import { type RunTool, runTool } from './run-tool.ts';
 import { selectManifest } from './select-manifest.ts';
 
 export type { ImageRecord } from './image-record.ts';
 export type { ImportProgress } from './import-image.ts';
 export type { ImageStoreLogger } from './load-images.ts';
+export type { PullRequest } from './pull-image.ts';
+
+/** How a change that takes long is followed and ended. */
+export interface ChangeControl {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: ImportProgress) => void) | undefined;
+}
 
 export interface ImportRequest {
-  /** An OCI image layout: a directory, or a plain tar of one. */
+  /** An OCI image layout, a directory or a plain tar of one, or an archive of `docker save`. */
   path: string;
   /** Defaults to the last part of the path without `.tar`. A name that another image had moves. */
   name?: string;
   /** Chooses among several images of a layout by `org.opencontainers.image.ref.name`. */
   tag?: string;
-  signal?: AbortSignal;
+}
+
+export interface LoadRequest {
+  /** Defaults to what the archive calls its image. */
+  name?: string;
+  tag?: string;
 }
 
 export interface ImageStore {
-  import(request: ImportRequest, onProgress?: (progress: ImportProgress) => void): Promise<ImageRecord>;
+  import(request: ImportRequest, control?: ChangeControl): Promise<ImageRecord>;
+  /** As `import`, of a tar that comes as a stream. */
+  load(body: Readable, request: LoadRequest, control?: ChangeControl): Promise<ImageRecord>;
+  /** From a registry. What is there already under the same digest is not fetched again. */
+  pull(request: PullRequest, control?: ChangeControl): Promise<ImageRecord>;
   list(): ImageRecord[];
-  /** @throws {OffloadError} not_found */
-  get(nameOrDigest: string): ImageRecord;
   /**
-   * By digest the image goes; by name the name goes, and the image with its last one. The store does not
-   * know what is attached to a guest: the caller asks first.
+   * By name (without a tag it is `latest`), `repository@digest`, digest, or the digest's first 12 digits or more.
+   * @throws {OffloadError} not_found
    */
-  remove(nameOrDigest: string): Promise<void>;
+  get(reference: string): ImageRecord;
+  /**
+   * By digest the image goes; by name the name goes, and the image with its last one.
+   * @param expectUnused asked before an image goes; throws when it has to stay
+   */
+  remove(reference: string, expectUnused?: (image: ImageRecord) => Promise<void>): Promise<void>;
   /** Ends imports that are under way and waits for them to clean up. */
   close(): Promise<void>;
 }
@@ -55,16 +80,11 @@ export async function openImageStore(options: {
   const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
   const { logger, run = runTool } = options;
   await mkdir(directory, { recursive: true });
-  const images = await loadImages(directory, logger);
-  const names = await openImageNames({
-    directory,
-    digests: new Set(images.keys()),
-    nameCountMax: limits.nameCountMax,
-  });
+  const catalog = await openImageCatalog(directory, limits, logger);
   const closing = new AbortController();
-  /** The last change under way; changes are made one after the other. */
+  const underWay = new Set<Promise<unknown>>();
+  /** The last change of the catalog under way; they are made one after the other. */
   let tail: Promise<unknown> = Promise.resolve();
-  let importCount = 0;
 
   function enqueue<T>(change: () => Promise<T>): Promise<T> {
     const result = tail.then(change);
@@ -72,108 +92,135 @@ export async function openImageStore(options: {
     return result;
   }
 
-  function toRecord(stored: StoredRecord): ImageRecord {
-    const itsNames = names.of(stored.digest);
-    const { digest, createdAt, rootfsBytes, config } = stored;
-    const rootfsPath = join(directory, imageDirectoryName(digest), ROOTFS_FILE);
-    return {
-      name: itsNames[0] ?? digest,
-      names: itsNames,
-      digest,
-      createdAt,
-      rootfsPath,
-      rootfsBytes,
-      config,
-    };
-  }
-
-  function find(nameOrDigest: string, operation: string): StoredRecord {
-    const stored = images.get(names.digestOf(nameOrDigest) ?? nameOrDigest);
-    if (stored) return stored;
-    throw new OffloadError(
-      'not_found',
-      `${operation}: no image ${JSON.stringify(nameOrDigest.slice(0, 200))}`,
-    );
-  }
-
-  async function importInto(staging: string, request: ImportRequest, name: string, context: ImportContext) {
-    const layout = await openLayout(request.path, staging, context);
-    const manifest = await selectManifest(layout, request.tag);
-    if (!images.has(manifest.digest)) {
-      const built = await buildImage(layout, manifest, staging, context);
-      context.signal.throwIfAborted();
-      await renameSynced(built.directory, join(directory, imageDirectoryName(manifest.digest)));
-      images.set(manifest.digest, built.record);
+  /** A directory of its own, a deadline and a place among the limited number, for one import. */
+  async function inStaging(
+    subject: string,
+    { signal: cancel, onProgress = () => {} }: ChangeControl,
+    work: (staging: string, context: ImportContext) => Promise<ImageRecord>,
+  ): Promise<ImageRecord> {
+    if (underWay.size >= limits.importCountMax) {
+      throw new OffloadError(
+        'invalid_state',
+        `${subject}: ${underWay.size} imports are waiting, the limit is ${limits.importCountMax} imports`,
+      );
     }
-    await names.assign(name, manifest.digest);
-    return find(manifest.digest, context.subject);
-  }
-
-  async function performImport(request: ImportRequest, onProgress: (progress: ImportProgress) => void) {
-    const subject = `import image ${request.path}`;
-    const name = request.name ?? basename(request.path).replace(/\.tar$/, '');
-    checkName(name, subject);
-    const timeoutMs = limits.importTimeoutMs;
     const deadline = new AbortController();
+    const timeout = `${subject}: no end within ${limits.importTimeoutMs} ms`;
     const timer = setTimeout(
-      () =>
-        deadline.abort(new OffloadError('deadline_exceeded', `${subject}: no end within ${timeoutMs} ms`)),
-      timeoutMs,
+      () => deadline.abort(new OffloadError('deadline_exceeded', timeout)),
+      limits.importTimeoutMs,
     );
-    const signals = [closing.signal, deadline.signal, ...(request.signal ? [request.signal] : [])];
-    const signal = AbortSignal.any(signals);
+    const signal = AbortSignal.any([closing.signal, deadline.signal, ...(cancel ? [cancel] : [])]);
+    const done = perform();
+    underWay.add(done);
     try {
-      signal.throwIfAborted();
-      const staging = await mkdtemp(join(directory, STAGING_PREFIX));
-      try {
-        const stored = await importInto(staging, request, name, { subject, limits, run, signal, onProgress });
-        logger?.info(
-          { image: name, digest: stored.digest, rootfsBytes: stored.rootfsBytes },
-          'image imported',
-        );
-        return toRecord(stored);
-      } finally {
-        await rm(staging, { recursive: true, force: true, maxRetries: 3 });
-      }
+      return await done;
     } catch (error) {
       throw importError(error, subject, signal);
     } finally {
       clearTimeout(timer);
+      underWay.delete(done);
+    }
+
+    async function perform(): Promise<ImageRecord> {
+      signal.throwIfAborted();
+      const staging = await mkdtemp(join(directory, STAGING_PREFIX));
+      try {
+        return await work(staging, { subject, limits, run, signal, onProgress });
+      } finally {
+        await rm(staging, { recursive: true, force: true, maxRetries: 3 });
+      }
     }
   }
 
+  /** @param namesOf told the digest, what the image shall be called */
+  async function adopt(
+    layout: OpenedLayout,
+    staging: string,
+    context: ImportContext,
+    { tag, namesOf }: { tag?: string | undefined; namesOf: (digest: string) => Promise<string[]> | string[] },
+  ): Promise<ImageRecord> {
+    const { signal, subject } = context;
+    const manifest = await selectManifest(layout, tag);
+    if (!catalog.has(manifest.digest)) {
+      const built = await buildImage(layout, manifest, staging, context);
+      signal.throwIfAborted();
+      await catalog.add(built.directory, built.record);
+    }
+    await catalog.assign(await namesOf(manifest.digest), manifest.digest);
+    const image = catalog.get(manifest.digest, subject);
+    logger?.info(
+      { image: image.name, digest: image.digest, rootfsBytes: image.rootfsBytes },
+      'image imported',
+    );
+    return image;
+  }
+
   return {
-    async import(request, onProgress = () => {}) {
-      if (importCount >= limits.importCountMax) {
-        throw new OffloadError(
-          'invalid_state',
-          `import image ${request.path}: ${importCount} imports are waiting, the limit is ${limits.importCountMax} imports`,
-        );
-      }
-      importCount += 1;
-      try {
-        return await enqueue(() => performImport(request, onProgress));
-      } finally {
-        importCount -= 1;
-      }
+    async import({ path, tag, name = basename(path).replace(/\.tar$/, '') }, control = {}) {
+      const subject = `import image ${path}`;
+      checkName(name, subject);
+      return await inStaging(subject, control, (staging, context) =>
+        enqueue(async () => {
+          context.signal.throwIfAborted();
+          const layout = await openLayout(path, staging, context);
+          return await adopt(layout, staging, context, { tag, namesOf: () => [name] });
+        }),
+      );
     },
-    list: () => [...images.values()].map(toRecord).sort((a, b) => (a.name < b.name ? -1 : 1)),
-    get: (nameOrDigest) => toRecord(find(nameOrDigest, 'get image')),
-    remove: (nameOrDigest) =>
-      enqueue(async () => {
-        const { digest } = find(nameOrDigest, 'remove image');
-        const itsNames = names.of(digest);
-        const byName = nameOrDigest !== digest;
-        await names.release(byName ? [nameOrDigest] : itsNames);
-        if (byName && itsNames.length > 1) return;
-        const trash = join(directory, TRASH_PREFIX + imageDirectoryName(digest));
-        await rename(join(directory, imageDirectoryName(digest)), trash);
-        images.delete(digest);
-        await rm(trash, { recursive: true, force: true });
-      }),
+    async load(body, { name, tag }, control = {}) {
+      const subject = name === undefined ? 'load image' : `load image ${name}`;
+      if (name !== undefined) checkName(name, subject);
+      return await inStaging(subject, control, async (staging, context) => {
+        const path = join(staging, 'upload.tar');
+        await receiveArchive(body, path, context);
+        return await enqueue(async () => {
+          context.signal.throwIfAborted();
+          const layout = await openLayout(path, staging, context);
+          const given = async (digest: string) =>
+            layout.names.length > 0 ? layout.names : await namesInIndex(layout, digest);
+          const namesOf = name === undefined ? given : () => [name];
+          return await adopt(layout, staging, context, { tag, namesOf });
+        });
+      });
+    },
+    async pull(request, control = {}) {
+      const subject = `pull image ${request.reference}`;
+      const reference = parseReference(request.reference);
+      checkAuthFile(request);
+      const registry = registryOptions(request);
+      return await inStaging(subject, control, async (staging, context) => {
+        const found = await lookUp(reference, registry, context);
+        const repoDigests = found.digests.map((digest) => digestName(reference.repository, digest));
+        const names = [tagName(reference) ?? [], repoDigests].flat();
+        const present = await enqueue(async () => {
+          const image = findPulled([...repoDigests, ...found.digests]);
+          if (image) await catalog.assign(names, image.digest);
+          return image && catalog.get(image.digest, subject);
+        });
+        if (present) return present;
+        const path = await download(found, staging, registry, context);
+        return await enqueue(async () => {
+          context.signal.throwIfAborted();
+          const layout = await openLayout(path, staging, context);
+          return await adopt(layout, staging, context, { namesOf: () => names });
+        });
+      });
+    },
+    list: catalog.list,
+    get: (reference) => catalog.get(reference, 'get image'),
+    remove: (reference, expectUnused = async () => {}) =>
+      enqueue(() => catalog.remove(reference, expectUnused)),
     async close() {
       closing.abort(new OffloadError('invalid_state', 'import image: the image store is closing'));
-      await tail;
+      await Promise.allSettled([...underWay, tail]);
     },
   };
+
+  /** A digest means one image for ever, whoever says it. */
+  function findPulled(digests: readonly string[]): ImageRecord | undefined {
+    return catalog
+      .list()
+      .find((image) => [image.digest, ...image.repoDigests].some((digest) => digests.includes(digest)));
+  }
 }

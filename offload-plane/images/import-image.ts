@@ -1,20 +1,20 @@
-/** One import, from a path that a user named to a finished directory that only needs its rename. */
-import { mkdir, rm, stat, statfs } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+/** One image of a layout, verified and made a finished directory that only needs its rename. */
+import { mkdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
 import { buildRootfs } from './build-rootfs.ts';
 import { writeSynced } from './durable-file.ts';
-import { CONFIG_FILE, type ImageRunConfig, RECORD_FILE, type StoredRecord } from './image-record.ts';
+import { runConfig } from './image-config.ts';
+import { CONFIG_FILE, RECORD_FILE, type StoredRecord } from './image-record.ts';
 import { checkLayer, type LayerTotals } from './layer-check.ts';
-import { blobPath, checkLayoutVersion, type Layout, readJsonBlob, verifyBlob } from './layout.ts';
-import { expandLayoutTar } from './layout-tar.ts';
+import { blobPath, type Layout, readJsonBlob, verifyBlob } from './layout.ts';
 import type { ImageLimits } from './limits.ts';
 import { type Descriptor, ImageConfig, ImageManifest, LAYER_TYPES, parseOci } from './oci-schema.ts';
 import type { RunTool } from './run-tool.ts';
 
 export interface ImportProgress {
-  phase: 'expand' | 'verify' | 'unpack' | 'build';
-  /** Bytes of this phase, where it counts any: `expand` and `verify`. */
+  phase: 'resolve' | 'pull' | 'upload' | 'expand' | 'convert' | 'verify' | 'unpack' | 'build';
+  /** Bytes of this phase, where it counts any. */
   doneBytes?: number;
   totalBytes?: number;
 }
@@ -25,35 +25,6 @@ export interface ImportContext {
   run: RunTool;
   signal: AbortSignal;
   onProgress: (progress: ImportProgress) => void;
-}
-
-/** @returns a layout that can be read by blob; a tar is expanded into `<staging>/expanded` first */
-export async function openLayout(path: string, staging: string, context: ImportContext): Promise<Layout> {
-  const { subject, limits, signal } = context;
-  const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    const cause = error.code === 'ENOENT' ? 'no such file or directory' : error.message;
-    throw new OffloadError('invalid_request', `${subject}: ${cause}`, { cause: error });
-  });
-  const layout: Layout = { subject, root: resolve(path), limits };
-  if (stats.isFile()) {
-    layout.root = join(staging, 'expanded');
-    let doneBytes = 0;
-    await expandLayoutTar({
-      subject,
-      tarPath: path,
-      destination: layout.root,
-      limits,
-      signal,
-      onBytes: (byteCount) => {
-        doneBytes += byteCount;
-        context.onProgress({ phase: 'expand', doneBytes, totalBytes: stats.size });
-      },
-    });
-  } else if (!stats.isDirectory()) {
-    throw new OffloadError('invalid_request', `${subject}: is neither a directory nor a file`);
-  }
-  await checkLayoutVersion(layout);
-  return layout;
 }
 
 /** Verifies everything the manifest names, then builds the image's directory in `<staging>/image`. */
@@ -98,7 +69,6 @@ export async function buildImage(
     signal: context.signal,
     onPhase: (phase) => context.onProgress({ phase }),
   });
-  await rm(join(staging, 'expanded'), { recursive: true, force: true });
   const record: StoredRecord = {
     formatVersion: 1,
     digest: descriptor.digest,
@@ -142,7 +112,7 @@ async function verifyLayers(
       },
     });
   }
-  const totals: LayerTotals = { unpackedBytes: 0, entryCount: 0, mtimeMaxS: 0 };
+  const totals: LayerTotals = { unpackedBytes: 0, entryCount: 0, storedBytes: 0, mtimeMaxS: 0 };
   for (const [index, layer] of manifest.layers.entries()) {
     const options = {
       subject: `${subject}: layer ${layer.digest}`,
@@ -167,19 +137,4 @@ async function reserveSpace(directory: string, totals: LayerTotals, subject: str
     'no_space',
     `${subject}: needs ${mib(neededBytes)} MiB, ${directory} has ${mib(bavail * bsize)} MiB free`,
   );
-}
-
-function runConfig(image: ImageConfig, user: string): ImageRunConfig {
-  const config = image.config ?? {};
-  const ports = Object.keys(config.ExposedPorts ?? {})
-    .filter((key) => !key.includes('/') || key.endsWith('/tcp'))
-    .map((key) => Number.parseInt(key, 10))
-    .filter((port) => port >= 1 && port <= 65_535);
-  return {
-    command: [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])],
-    env: config.Env ?? [],
-    workingDir: config.WorkingDir?.startsWith('/') ? config.WorkingDir : `/${config.WorkingDir ?? ''}`,
-    user,
-    exposedPorts: [...new Set(ports)].sort((a, b) => a - b),
-  };
 }

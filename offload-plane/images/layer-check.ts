@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -17,6 +18,8 @@ import type { ImageLimits } from './limits.ts';
 export interface LayerTotals {
   unpackedBytes: number;
   entryCount: number;
+  /** Of the layers looked at so far, as stored. */
+  storedBytes: number;
   /** Latest modification time, in seconds since 1970: no file of the image is younger. */
   mtimeMaxS: number;
 }
@@ -43,16 +46,31 @@ const ENTRY_TYPES: ReadonlySet<string> = new Set([
   'fifo',
 ]);
 
+/** null, zero, full, random, urandom, tty, console, ptmx; and 0:0, an overlay's whiteout. */
+const HARMLESS_DEVICES: ReadonlySet<string> = new Set([
+  '1:3',
+  '1:5',
+  '1:7',
+  '1:8',
+  '1:9',
+  '5:0',
+  '5:1',
+  '5:2',
+  '0:0',
+]);
+/** Attributes by which an overlay is told where else to look. */
+const OVERLAY_ATTRIBUTE = /^SCHILY\.xattr\.(trusted|user)\.overlay\./;
+
 /** @throws {OffloadError} invalid_image or digest_mismatch, naming layer and entry */
 export async function checkLayer(options: LayerCheckOptions, totals: LayerTotals): Promise<void> {
   const { subject, signal } = options;
+  totals.storedBytes += (await stat(options.path)).size;
   const hash = createHash('sha256');
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       totals.unpackedBytes += chunk.length;
       hash.update(chunk);
-      const over = totals.unpackedBytes > options.limits.unpackedBytesMax;
-      done(over ? tooLarge(options) : null, chunk);
+      done(tooLarge(options, totals) ?? null, chunk);
     },
   });
   const entries = extract();
@@ -94,11 +112,18 @@ function checkEntry(header: Header, { subject, limits }: LayerCheckOptions, tota
   totals.entryCount += 1;
   if (totals.entryCount > limits.entryCountMax)
     throw refuse(`more than ${limits.entryCountMax} entries in the image`);
-  if (!entrySegments(header.name)) throw refuse('leads out of the root filesystem');
+  if (!entrySegments(header.name))
+    throw refuse('leads out of the root filesystem, or is too long or too deep');
   if (!ENTRY_TYPES.has(header.type)) throw refuse('is of an unknown type');
   // A sparse file's size on disk is not what the tar's length says.
   const paxKeys = Object.keys((header.pax ?? {}) as object);
   if (paxKeys.some((key) => key.startsWith('GNU.sparse'))) throw refuse('is a sparse file');
+  if (paxKeys.some((key) => OVERLAY_ATTRIBUTE.test(key)))
+    throw refuse('has an attribute of overlay file systems');
+  const isDevice = header.type === 'block-device' || header.type === 'character-device';
+  if (isDevice && !isHarmlessDevice(header)) {
+    throw refuse(`is the device ${header.devmajor}:${header.devminor}`);
+  }
   // A hard link names a file of the image; a symbolic link may say anything, only the container follows it.
   if (header.type === 'link' && !entrySegments(header.linkname)) {
     throw refuse(`links to ${printable(header.linkname)}, out of the root filesystem`);
@@ -107,9 +132,20 @@ function checkEntry(header: Header, { subject, limits }: LayerCheckOptions, tota
   if (Number.isFinite(mtimeS)) totals.mtimeMaxS = Math.max(totals.mtimeMaxS, mtimeS);
 }
 
-function tooLarge({ subject, limits }: LayerCheckOptions): OffloadError {
-  return new OffloadError(
-    'invalid_image',
-    `${subject}: the image unpacks to more than ${limits.unpackedBytesMax} bytes`,
-  );
+/** What grows beyond all measure is a bomb, though it may still fit. */
+function tooLarge({ subject, limits }: LayerCheckOptions, totals: LayerTotals): OffloadError | undefined {
+  const { unpackedBytes, storedBytes } = totals;
+  const refuse = (cause: string) =>
+    new OffloadError('invalid_image', `${subject}: the image unpacks to ${cause}`);
+  if (unpackedBytes > limits.unpackedBytesMax) return refuse(`more than ${limits.unpackedBytesMax} bytes`);
+  if (unpackedBytes <= limits.ratioFreeBytes || unpackedBytes <= storedBytes * limits.unpackRatioMax) return;
+  return refuse(`more than ${limits.unpackRatioMax} times its ${storedBytes} bytes`);
+}
+
+/**
+ * A device node is a way to the guest's own disks. These are none, and some images carry them in /dev, where
+ * no container ever sees them.
+ */
+function isHarmlessDevice({ type, devmajor, devminor }: Header): boolean {
+  return type === 'character-device' && HARMLESS_DEVICES.has(`${devmajor}:${devminor}`);
 }

@@ -13,10 +13,15 @@ export interface ImageLimits {
   layoutEntryCountMax: number;
   /** Image names kept by a store. */
   nameCountMax: number;
-  /** Imports running or waiting; they are done one after the other. */
+  /** Imports running or waiting, pulls and uploads among them; images are built one after the other. */
   importCountMax: number;
-  /** One import from its first byte to the commit, in milliseconds. */
+  /** One import from its request to the commit, in milliseconds. */
   importTimeoutMs: number;
+  /** A registry that sends nothing for so long is given up, in milliseconds. */
+  stallTimeoutMs: number;
+  /** Unpacked bytes for each stored one, of an image that unpacks to more than `ratioFreeBytes`. */
+  unpackRatioMax: number;
+  ratioFreeBytes: number;
 }
 
 const MIB = 1024 * 1024;
@@ -32,4 +37,7 @@ export const DEFAULT_IMAGE_LIMITS: Readonly<ImageLimits> = {
   nameCountMax: 10_000,
   importCountMax: 16,
   importTimeoutMs: 15 * 60_000,
+  stallTimeoutMs: 60_000,
+  unpackRatioMax: 200,
+  ratioFreeBytes: GIB,
 };

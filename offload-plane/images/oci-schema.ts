@@ -44,6 +44,16 @@ export type ImageManifest = Static<typeof ImageManifest>;
 
 const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 
+const Nanoseconds = Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
+/** An extension of Docker's; times in nanoseconds. */
+const Healthcheck = Type.Object({
+  Test: Type.Optional(Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 128 })),
+  Interval: Nanoseconds,
+  Timeout: Nanoseconds,
+  StartPeriod: Nanoseconds,
+  Retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
+});
+
 /** Bounds on command and environment are those that a container of the agent's API may have. */
 export const ImageConfig = Type.Object({
   architecture: Type.String(),
@@ -60,6 +70,9 @@ export const ImageConfig = Type.Object({
       ExposedPorts: nullable(
         Type.Record(Type.String({ pattern: '^[0-9]{1,5}(/(tcp|udp|sctp))?$' }), Type.Object({})),
       ),
+      Labels: nullable(Type.Record(Type.String({ maxLength: 4096 }), Type.String({ maxLength: 65_536 }))),
+      StopSignal: nullable(Type.String({ maxLength: 32 })),
+      Healthcheck: nullable(Healthcheck),
     }),
   ),
   rootfs: Type.Object({ type: Type.Literal('layers'), diff_ids: Type.Array(Digest) }),

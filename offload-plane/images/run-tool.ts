@@ -1,4 +1,4 @@
-/** Runs umoci and mkfs.erofs; injected, so that tests can put little executables in their place. */
+/** Runs umoci, mkfs.erofs, skopeo and mke2fs; injected, so that tests can put little executables in their place. */
 import { execa } from 'execa';
 import { OffloadError } from '../../platform/errors.ts';
 
@@ -9,7 +9,7 @@ export interface RunToolOptions {
   signal?: AbortSignal;
 }
 
-/** Gives what the tool printed on stdout. */
+/** Gives what the tool printed on stdout, byte for byte where it is UTF-8. */
 export type RunTool = (file: string, args: readonly string[], options: RunToolOptions) => Promise<string>;
 
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
@@ -25,6 +25,7 @@ export const runTool: RunTool = async (file, args, options) => {
   const result = await execa('setpriv', ['--pdeathsig', 'KILL', '--', file, ...args], {
     reject: false,
     stdin: 'ignore',
+    stripFinalNewline: false,
     timeout: options.timeoutMs,
     killSignal: 'SIGKILL',
     maxBuffer: OUTPUT_BYTES_MAX,

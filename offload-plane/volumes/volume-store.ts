@@ -30,8 +30,6 @@ export interface VolumeRequest {
 export interface VolumeStore {
   /** @throws {OffloadError} already_exists, invalid_request, no_space */
   create(request: VolumeRequest): Promise<VolumeRecord>;
-  /** The volume of this name, made with the default size where there is none. */
-  ensure(name: string): Promise<VolumeRecord>;
   has(name: string): boolean;
   /** @throws {OffloadError} not_found */
   get(name: string): Promise<VolumeRecord>;
@@ -104,13 +102,6 @@ export async function openVolumeStore(options: {
     async create(request) {
       checkRequest(request, limits);
       return await enqueue(() => create(request));
-    },
-    async ensure(name) {
-      checkRequest({ name }, limits);
-      return await enqueue(async () => {
-        const present = volumes.get(name);
-        return present ? await recordFor(present) : await create({ name });
-      });
     },
     has: (name) => volumes.has(name),
     get: async (name) => await recordFor(find(name, 'get volume')),

@@ -2,8 +2,9 @@
 
 import type { ContainerRecipe } from '../../offload-plane/containers/container.ts';
 import { createContainers } from '../../offload-plane/containers/containers.ts';
-import type { ImageStore } from '../../offload-plane/images/image-store.ts';
+import type { Images } from '../../offload-plane/images/images.ts';
 import { createLogger } from '../../offload-plane/logger.ts';
+import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type FakeGuest, guestsOf } from './fake-guest.ts';
 
@@ -28,17 +29,24 @@ const images = {
       },
     };
   },
-} as unknown as ImageStore;
+} as unknown as Images;
 
 const containerId = (number: number) => `c0ffee${String(number).padStart(6, '0')}`;
 /** The id of the first container that a test's containers make; the next has the next number. */
 export const FIRST_ID = containerId(1);
+
+/** Every volume is there, as `/NAME.ext4`. */
+const volumes = {
+  ensure: async () => {},
+  get: async (name: string) => ({ name, path: `/${name}.ext4` }),
+} as unknown as Volumes;
 
 export function containersOf(...guests: FakeGuest[]) {
   let made = 0;
   return createContainers({
     guests: guestsOf(...guests),
     images,
+    volumes,
     logger: silentLogger,
     hostAddress: '127.0.0.1',
     randomBytes() {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
-import { collect, parsePort } from '../options.ts';
+import { collect, parsePort, parseVolume } from '../options.ts';
 
 export function addContainerCommands(program: Command, context: CliContext): void {
   program
@@ -18,15 +18,17 @@ export function addContainerCommands(program: Command, context: CliContext): voi
     .option('--tenant <tenant>', 'whose it is: checkpoints of one tenant share equal pages')
     .option('-p, --publish <port>', '[hostPort:]containerPort, repeatable', parsePort)
     .option('-e, --env <variable>', 'NAME=value, repeatable', collect)
+    .option('-v, --volume <volume>', 'name:/path[:ro], repeatable; made where there is none', parseVolume)
     .action((image: string, command: string[], flags) =>
       context.withPlane(async (client) => {
-        const { name, guest, tenant, publish = [], env = [] } = flags;
+        const { name, guest, tenant, publish = [], env = [], volume = [] } = flags;
         const wanted = {
           name,
           guest,
           image,
           ports: publish,
           env,
+          ...(volume.length > 0 ? { volumes: volume } : {}),
           ...(tenant === undefined ? {} : { tenant }),
           ...(command.length > 0 ? { command } : {}),
         };

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { ContainerPhase } from '../../../interconnect/agent-api.ts';
 import { Name, Ports, strict } from './common.ts';
+import { VolumeMounts } from './volumes.ts';
 
 export const ContainerBody = Type.Object(
   {
@@ -13,6 +14,7 @@ export const ContainerBody = Type.Object(
     env: Type.Optional(Type.Array(Type.String({ pattern: '^[^=]+=', maxLength: 32_768 }), { maxItems: 256 })),
     memoryLimitMiB: Type.Optional(Type.Integer({ minimum: 4 })),
     ports: Type.Optional(Ports),
+    volumes: Type.Optional(VolumeMounts),
   },
   strict,
 );

@@ -12,16 +12,16 @@ const open = async () => await openImageNames({ directory, digests, nameCountMax
 
 test('a name moves from one image to another and is kept across an open', async () => {
   const names = await open();
-  await names.assign('web', 'sha256:a');
-  await names.assign('web', 'sha256:b');
+  await names.assign(['web'], 'sha256:a');
+  await names.assign(['web'], 'sha256:b');
   assert.equal(names.of('sha256:a'), []);
   assert.is((await open()).digestOf('web'), 'sha256:b');
 });
 
 test('more names than the limit are refused', async () => {
   const names = await open();
-  await names.assign('two', 'sha256:a');
-  assert.match((await rejection(names.assign('three', 'sha256:a'))).message, 'the limit is 2 names');
+  await names.assign(['two'], 'sha256:a');
+  assert.match((await rejection(names.assign(['three'], 'sha256:a'))).message, 'the limit is 2 names');
 });
 
 test('names of images that are gone are forgotten', async () => {

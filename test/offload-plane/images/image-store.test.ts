@@ -61,7 +61,10 @@ testWithTools('an imported image is a block image and the facts to run it', asyn
   const directory = fresh('store');
   const store = await openImageStore({ directory });
   const phases = new Set<string>();
-  const record = await store.import({ path: root, name: 'web' }, ({ phase }) => phases.add(phase));
+  const record = await store.import(
+    { path: root, name: 'web' },
+    { onProgress: ({ phase }) => void phases.add(phase) },
+  );
   assert.equal([...phases], ['verify', 'unpack', 'build']);
   assert.is(record.digest, manifestDigest);
   assert.is(record.name, 'web');
@@ -71,6 +74,7 @@ testWithTools('an imported image is a block image and the facts to run it', asyn
     workingDir: '/',
     user: '101:102',
     exposedPorts: [80, 8080],
+    entrypoint: ['/hello'],
   });
   assert.equal(
     readFileSync(join(directory, manifestDigest.slice(7), 'config.json')),

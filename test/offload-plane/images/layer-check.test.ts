@@ -13,7 +13,7 @@ const path = join(tempDirectory('images'), 'layer');
 
 async function check(tar: Buffer, options: { limits?: Partial<ImageLimits>; diffId?: string } = {}) {
   writeFileSync(path, gzipSync(tar));
-  const totals: LayerTotals = { unpackedBytes: 0, entryCount: 0, mtimeMaxS: 0 };
+  const totals: LayerTotals = { unpackedBytes: 0, entryCount: 0, storedBytes: 0, mtimeMaxS: 0 };
   await checkLayer(
     {
       subject: 'import image x: layer y',
@@ -57,6 +57,36 @@ test('a layer that grows beyond the limit is stopped on the way', async () => {
   const tar = await makeTar([{ name: 'zeros', content: Buffer.alloc(8_000_000) }]);
   const error = await rejection(check(tar, { limits: { unpackedBytesMax: 1_000_000 } }));
   assert.match(error.message, 'the image unpacks to more than 1000000 bytes');
+});
+
+test('a layer that grows out of proportion is stopped, once it is large at all', async () => {
+  const tar = await makeTar([{ name: 'zeros', content: Buffer.alloc(4_000_000) }]);
+  const limits = { ratioFreeBytes: 1_000_000, unpackRatioMax: 100 };
+  assert.match((await rejection(check(tar, { limits }))).message, 'unpacks to more than 100 times its');
+  await check(tar, { limits: { ...limits, unpackRatioMax: 2_000 } });
+  await check(tar, { limits: { ...limits, ratioFreeBytes: 5_000_000 } });
+});
+
+test('a device is refused but for those that every container has anyway', async () => {
+  for (const type of ['block-device', 'character-device'] as const) {
+    const error = await rejection(
+      checkEntries({ name: 'dev/x', type, devmajor: 8, devminor: 0, content: '' }),
+    );
+    assert.match(error.message, 'entry "dev/x": is the device 8:0');
+  }
+  await checkEntries({ name: 'dev/zero', type: 'character-device', devmajor: 1, devminor: 5, content: '' });
+});
+
+test('attributes of overlay file systems are refused', async () => {
+  const pax = { 'SCHILY.xattr.trusted.overlay.redirect': '/../../etc' };
+  const error = await rejection(checkEntries({ name: 'a', content: 'x', pax }));
+  assert.match(error.message, 'has an attribute of overlay file systems');
+});
+
+test('a tree deeper than any that people make is refused', async () => {
+  await checkEntries({ name: `${'d/'.repeat(127)}f`, content: 'x' });
+  const error = await rejection(checkEntries({ name: `${'d/'.repeat(128)}f`, content: 'x' }));
+  assert.match(error.message, 'leads out of the root filesystem');
 });
 
 test('more entries than the limit are refused', async () => {

@@ -17,7 +17,7 @@ function program(name: string, script: string): string {
 
 test('what a tool prints comes back', async () => {
   const path = program('prints', 'echo "$1 $FLAVOUR"');
-  assert.is(await runTool(path, ['a'], { timeoutMs: 5_000, env: { FLAVOUR: 'b' } }), 'a b');
+  assert.is(await runTool(path, ['a'], { timeoutMs: 5_000, env: { FLAVOUR: 'b' } }), 'a b\n');
 });
 
 test('a tool that fails is named with its last words on one line', async () => {
