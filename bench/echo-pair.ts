@@ -34,6 +34,9 @@ export async function openEchoPair(): Promise<EchoPair> {
     dialPlane: async () => {
       throw new OffloadError('invalid_state', 'bench: this agent has no plane to dial');
     },
+    connectAttach: async () => {
+      throw new OffloadError('invalid_state', 'bench: this agent has no containers');
+    },
     nowMs: () => performance.now(),
     freshId: () => 'bench',
     createTimeoutMs: TIMEOUT_MS,

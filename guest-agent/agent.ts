@@ -23,13 +23,16 @@ import { createRecords } from './records.ts';
 import { createRestores, type Restores } from './restore.ts';
 import { createRootfs, IMAGE_DEVICE } from './rootfs.ts';
 import type { RunProgram } from './run-program.ts';
+import type { ConnectAttach } from './runtime/attach-socket.ts';
 import { createCrun } from './runtime/crun.ts';
+import { createStdio, type Stdio } from './stdio/stdio.ts';
 import { createVolumes, VOLUME_DEVICE } from './volumes.ts';
 
 export interface AgentDeps {
   paths: AgentPaths;
   run: RunProgram;
   dialPlane: (port: number) => Promise<Duplex>;
+  connectAttach: ConnectAttach;
   nowMs: () => number;
   /** A name that nothing else has. */
   freshId: () => string;
@@ -42,6 +45,7 @@ export interface Agent {
   containers: Containers;
   checkpoints: Checkpoints;
   restores: Restores;
+  stdio: Stdio;
   events: EventLog;
   health(): Promise<Health>;
   compareMemory(id: string, index: Readable): Promise<MemoryComparison>;
@@ -75,8 +79,12 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     containers,
     checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),
     restores: createRestores({ containers, paths, run, nowMs }),
+    stdio: await createStdio({ ...deps, containers, events, randomId: shortId(deps.freshId) }),
     events,
     health: createHealth({ run, paths, instanceId }),
     compareMemory: createMemoryComparison({ containers, crun, run, paths }),
   };
 }
+
+/** 12 hex digits, of what is random in a UUID. */
+const shortId = (freshId: () => string) => () => freshId().slice(-12);

@@ -7,6 +7,7 @@ import { createApiServer } from './api/server.ts';
 import { restrainHugePages } from './huge-pages.ts';
 import { guestPaths } from './paths.ts';
 import { runProgram } from './run-program.ts';
+import { connectAttachSocket } from './runtime/attach-socket.ts';
 import { connectVsock, HOST_CID, listenVsock } from './vsock.ts';
 
 const CREATE_TIMEOUT_MS = 60_000;
@@ -20,6 +21,7 @@ const agent = await createAgent({
   paths: guestPaths,
   run: runProgram,
   dialPlane: (port) => connectVsock(HOST_CID, port),
+  connectAttach: connectAttachSocket,
   nowMs: () => performance.now(),
   freshId: randomUUID,
   createTimeoutMs: CREATE_TIMEOUT_MS,

@@ -45,6 +45,9 @@ export function containerPaths(paths: AgentPaths, id: string) {
     upper: join(data, 'upper'),
     work: join(data, 'work'),
     cgroup: join(paths.cgroupRoot, 'offload', id),
+    attachSocket: join(bundle, 'attach'),
+    control: join(bundle, 'ctl'),
+    execs: join(bundle, 'execs'),
     networkNamespace: `op-${id}`,
   };
 }

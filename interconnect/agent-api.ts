@@ -4,6 +4,7 @@
  * HTTP/2 without TLS over one interconnect connection; identity is the socket.
  */
 import { type Static, type TSchema, Type } from 'typebox';
+import { execCalls, stdioStreams } from './exec-api.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -368,6 +369,7 @@ export const agentCalls = {
     body: RestoreRequest,
     response: RestoreResult,
   },
+  ...execCalls,
 } as const satisfies Record<string, Call>;
 
 /**
@@ -388,6 +390,7 @@ export const agentStreams = {
   connectPort: { method: 'POST', path: '/v1/containers/:id/ports/:port' },
   events: { method: 'GET', path: '/v1/events' },
   logs: { method: 'GET', path: '/v1/containers/:id/logs' },
+  ...stdioStreams,
 } as const satisfies Record<string, Call>;
 
 export type AgentCall = keyof typeof agentCalls;

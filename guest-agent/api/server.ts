@@ -7,6 +7,7 @@ import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
 import { checkpointRoutes } from './checkpoint-routes.ts';
 import { containerRoutes } from './container-routes.ts';
+import { stdioRoutes } from './stdio-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -66,6 +67,7 @@ export async function createApiServer(agent: Agent): Promise<ApiServer> {
   containerRoutes(app, agent);
   checkpointRoutes(app, agent);
   streamRoutes(app, agent);
+  stdioRoutes(app, agent);
   await app.ready();
 
   const connections = new Set<Duplex>();

@@ -3,26 +3,13 @@
  * libuv's pipe handles then serve (they never look at the family). See ../vsock.ts for the other half.
  * Addresses: vsock(7), linux/vm_sockets.h.
  */
-#define NAPI_VERSION 8
 #include <errno.h>
-#include <node_api.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 #include <linux/vm_sockets.h>
 
-static napi_value fail(napi_env env, const char *what, int error, int fd)
-{
-	char message[160];
-
-	if (fd >= 0)
-		close(fd);
-	snprintf(message, sizeof(message), "%s: %s", what, strerror(error));
-	napi_throw_error(env, NULL, message);
-	return NULL;
-}
+#include "sockets.h"
 
 static int read_u32_args(napi_env env, napi_callback_info info, uint32_t *values, size_t count)
 {
@@ -37,16 +24,8 @@ static int read_u32_args(napi_env env, napi_callback_info info, uint32_t *values
 	return 0;
 }
 
-static napi_value to_number(napi_env env, int value)
-{
-	napi_value result;
-
-	napi_create_int32(env, value, &result);
-	return result;
-}
-
 /* bind(port): a bound, not yet listening descriptor; libuv calls listen(2). */
-static napi_value vsock_bind(napi_env env, napi_callback_info info)
+napi_value vsock_bind(napi_env env, napi_callback_info info)
 {
 	uint32_t port;
 	struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
@@ -67,7 +46,7 @@ static napi_value vsock_bind(napi_env env, napi_callback_info info)
  * connect(cid, port, timeoutMs): a connected descriptor. Blocks for the round trip of the connection
  * request, at most timeoutMs: the peer is the VMM beside us, not a network.
  */
-static napi_value vsock_connect(napi_env env, napi_callback_info info)
+napi_value vsock_connect(napi_env env, napi_callback_info info)
 {
 	uint32_t args[3];
 	struct sockaddr_vm address = { .svm_family = AF_VSOCK };
@@ -87,15 +66,4 @@ static napi_value vsock_connect(napi_env env, napi_callback_info info)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fail(env, "vsock connect", errno, fd);
 	return to_number(env, fd);
-}
-
-NAPI_MODULE_INIT()
-{
-	napi_property_descriptor properties[] = {
-		{ .utf8name = "bind", .method = vsock_bind, .attributes = napi_enumerable },
-		{ .utf8name = "connect", .method = vsock_connect, .attributes = napi_enumerable },
-	};
-
-	napi_define_properties(env, exports, 2, properties);
-	return exports;
 }

@@ -61,7 +61,8 @@ export function conmonArgs(options: ConmonOptions): string[] {
     paths.bundle,
     '--full-attach',
     ...(options.terminal ? ['--terminal'] : []),
-    ...(options.openStdin ? ['--stdin'] : []),
+    // Of a terminal conmon would close the input when the agent goes, for good; it takes input without.
+    ...(options.openStdin && !options.terminal ? ['--stdin'] : []),
     ...crunGlobalArgs(options.crunRoot).flatMap((arg) => ['--runtime-arg', arg]),
     ...(options.restoreFrom
       ? ['--restore', options.restoreFrom, '--runtime-opt', '--tcp-close', '--runtime-opt', '--file-locks']
@@ -107,7 +108,7 @@ export async function runConmon(options: ConmonOptions): Promise<number> {
 }
 
 /** The monitor leads a session of its own (setsid); crun and CRIU below it go with it. */
-async function killMonitor(pidFile: string): Promise<void> {
+export async function killMonitor(pidFile: string): Promise<void> {
   const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 1) return;
   try {
@@ -125,7 +126,7 @@ interface Verdict {
 const MAX_VERDICT_BYTES = 64 * 1024;
 
 /** conmon's sync pipe: one JSON line, `{"data": pid}` or `{"data": -exit, "message": "…"}`. */
-async function readVerdict(pipe: Readable, id: string): Promise<Verdict> {
+export async function readVerdict(pipe: Readable, id: string): Promise<Verdict> {
   let text = '';
   for await (const chunk of pipe) {
     text += chunk.toString();

@@ -2,6 +2,7 @@
  * The agent's parts as they run in a guest, over little executables in the place of crun, conmon and the
  * pager, with directories of their own. Networks and mounts are not made: they need a guest.
  */
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
@@ -24,6 +25,7 @@ import { createRecords } from '../../guest-agent/records.ts';
 import { createRestores } from '../../guest-agent/restore.ts';
 import { type RunProgram, runProgram } from '../../guest-agent/run-program.ts';
 import { createCrun } from '../../guest-agent/runtime/crun.ts';
+import { createStdio } from '../../guest-agent/stdio/stdio.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 const FAKE_CRIU = join(import.meta.dirname, 'fake-criu-dump.ts');
@@ -132,6 +134,18 @@ export async function createAgentWorld(
     conmonProgram: join(paths.programDirectory, 'conmon'),
   });
   await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
+  const stdio = await createStdio({
+    paths,
+    containers,
+    events,
+    run,
+    connectAttach: async () => {
+      throw new Error('no attach socket');
+    },
+    randomId: () => randomBytes(6).toString('hex'),
+    createTimeoutMs: 20_000,
+    conmonProgram: join(paths.programDirectory, 'conmon'),
+  });
   const nowMs = () => performance.now();
   const dialPlane = async (port: number) => {
     if (dial) return dial(port);
@@ -150,6 +164,7 @@ export async function createAgentWorld(
       containers,
       checkpoints: createCheckpoints({ containers, crun, run, events, nowMs, dialPlane }),
       restores: createRestores({ containers, paths, run, nowMs }),
+      stdio,
       events,
       health: createHealth({ run, paths, instanceId: 'instance-1' }),
       compareMemory: createMemoryComparison({ containers, crun, run, paths }),

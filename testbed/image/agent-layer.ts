@@ -39,7 +39,7 @@ export interface AgentLayer {
 
 /** Built by `make` in these folders, and put beside the agent. */
 const nativeParts = [
-  { folder: 'guest-agent/native', files: ['build/vsock.node'] },
+  { folder: 'guest-agent/native', files: ['build/vsock.node', 'build/offload-enter'] },
   { folder: 'guest-agent/pager', files: ['build/offload-pager', 'build/offload-memcheck'] },
 ];
 

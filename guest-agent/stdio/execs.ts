@@ -1,0 +1,210 @@
+/**
+ * Execs: programs started in running containers. Each has a conmon and a directory of its own below its
+ * container's, so that it outlives the agent, whose successor finds it there.
+ */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { ExecSpec, ExecState, TerminalSize } from '../../interconnect/exec-api.ts';
+import { STDERR, type StdioEnd } from '../../interconnect/stdio-frames.ts';
+import { pollUntil } from '../../platform/deadline.ts';
+import { OffloadError } from '../../platform/errors.ts';
+import type { Containers } from '../containers.ts';
+import { type AgentPaths, containerPaths, crunRoot } from '../paths.ts';
+import type { ConnectAttach } from '../runtime/attach-socket.ts';
+import { execPaths, runConmonExec } from '../runtime/conmon-exec.ts';
+import { execProcess, type OciProcess, type OciUser } from './exec-process.ts';
+import { createHub, type Hub } from './hub.ts';
+import { resize } from './terminal-control.ts';
+
+export interface ExecsDeps {
+  paths: AgentPaths;
+  containers: Containers;
+  connectAttach: ConnectAttach;
+  userOf: (container: string, user: string) => Promise<OciUser>;
+  randomId: () => string;
+  createTimeoutMs: number;
+  conmonProgram?: string | undefined;
+}
+
+interface Exec {
+  readonly id: string;
+  readonly container: string;
+  readonly command: string[];
+  readonly terminal: boolean;
+  readonly pid?: number | undefined;
+  hub?: Hub;
+  end?: StdioEnd;
+}
+
+const MAX_RUNNING = 64;
+/** Of one container; the exit codes of earlier ones are forgotten. */
+const MAX_ENDED = 32;
+/** How long output waits for the first who attaches. */
+const HOLD_MS = 30_000;
+/** conmon leaves the exit code right after it has closed its sockets. */
+const EXIT_CODE_TIMEOUT_MS = 10_000;
+
+export function createExecs(deps: ExecsDeps) {
+  const { containers } = deps;
+  const execs = new Map<string, Exec>();
+  const ofContainer = (id: string) => [...execs.values()].filter((exec) => exec.container === id);
+  const directoryOf = (container: string, id: string) =>
+    join(containerPaths(deps.paths, container).execs, id);
+
+  function get(container: string, id: string): Exec {
+    const exec = execs.get(id);
+    if (exec?.container === container) return exec;
+    throw new OffloadError('not_found', `exec ${id} of container ${container}: there is none of this id`);
+  }
+
+  async function makeRoom(container: string): Promise<void> {
+    const own = ofContainer(container);
+    if (own.filter((exec) => !exec.end).length >= MAX_RUNNING) {
+      throw new OffloadError('no_space', `exec in container ${container}: ${MAX_RUNNING} are running`);
+    }
+    const ended = own.filter((exec) => exec.end);
+    for (const exec of ended.slice(0, Math.max(0, ended.length - MAX_ENDED + 1))) await forget(exec);
+  }
+
+  async function forget(exec: Exec): Promise<void> {
+    execs.delete(exec.id);
+    exec.hub?.close();
+    await rm(directoryOf(exec.container, exec.id), { recursive: true, force: true });
+  }
+
+  /** Joins the exec's output; from here on its end is noticed. */
+  async function connectHub(exec: Exec, holdForFirstMs?: number): Promise<void> {
+    const own = execPaths(directoryOf(exec.container, exec.id), exec.container);
+    exec.hub = createHub({
+      subject: `exec ${exec.id}`,
+      socket: await deps.connectAttach(own.attachSocket),
+      ...(holdForFirstMs === undefined ? {} : { holdForFirstMs }),
+      async end() {
+        // It may be known already: it was not started after all.
+        exec.end = await endOf(async () => exec.end ?? readExit(own.exit));
+        return exec.end;
+      },
+    });
+  }
+
+  async function start(exec: Exec, spec: ExecSpec): Promise<number> {
+    const directory = directoryOf(exec.container, exec.id);
+    const own = execPaths(directory, exec.container);
+    await mkdir(own.exits, { recursive: true });
+    const config = containerPaths(deps.paths, exec.container).config;
+    const { process } = JSON.parse(await readFile(config, 'utf8')) as { process: OciProcess };
+    const user = spec.user === undefined ? process.user : await deps.userOf(exec.container, spec.user);
+    await writeFile(own.process, JSON.stringify(execProcess(process, spec, user)));
+    await writeFile(own.record, JSON.stringify({ command: spec.command, terminal: spec.terminal }));
+    return runConmonExec({
+      container: exec.container,
+      exec: exec.id,
+      directory,
+      crunRoot: crunRoot(deps.paths),
+      terminal: spec.terminal,
+      openStdin: spec.openStdin,
+      timeoutMs: deps.createTimeoutMs,
+      attach: () => connectHub(exec, spec.detached ? undefined : HOLD_MS),
+      program: deps.conmonProgram,
+    });
+  }
+
+  return {
+    async create(container: string, spec: ExecSpec): Promise<ExecState> {
+      containers.expectPhase(containers.get(container), 'exec in', 'running');
+      await makeRoom(container);
+      const { command, terminal } = spec;
+      const exec: Exec & { pid?: number } = { id: deps.randomId(), container, command, terminal };
+      execs.set(exec.id, exec);
+      try {
+        exec.pid = await start(exec, spec);
+      } catch (error) {
+        const exitCode = exitCodeOf(error);
+        if (exitCode === undefined || !exec.hub) {
+          await forget(exec);
+          throw error;
+        }
+        exec.hub.say(STDERR, Buffer.from(`${(error as Error).message}\n`));
+        exec.end = { exitCode };
+      }
+      return stateOf(exec);
+    },
+    inspect: (container: string, id: string): ExecState => stateOf(get(container, id)),
+    attach(container: string, id: string, client: () => Duplex, backlogBytes: number): void {
+      const { hub } = get(container, id);
+      if (!hub) throw new OffloadError('invalid_state', `attach to exec ${id}: it is being started`);
+      hub.attach(client, backlogBytes);
+    },
+    async resize(container: string, id: string, size: TerminalSize): Promise<void> {
+      const exec = get(container, id);
+      if (!exec.terminal) {
+        throw new OffloadError('invalid_state', `resize exec ${id}: it has no terminal`);
+      }
+      if (exec.end) return;
+      await resize(execPaths(directoryOf(container, id), container).control, size);
+    },
+    runningCount: (container: string) => ofContainer(container).filter((exec) => !exec.end).length,
+    /** The container is gone, and its directory with it. */
+    forgetContainer(container: string): void {
+      for (const exec of ofContainer(container)) void forget(exec);
+    },
+    /** Takes over the execs that an earlier agent has left. */
+    async adopt(container: string): Promise<void> {
+      const parent = containerPaths(deps.paths, container).execs;
+      for (const id of await readdir(parent).catch(() => [])) {
+        const own = execPaths(join(parent, id), container);
+        try {
+          const record = JSON.parse(await readFile(own.record, 'utf8'));
+          const pid = Number(await readFile(own.pidFile, 'utf8'));
+          const exec: Exec = { id, container, command: record.command, terminal: record.terminal, pid };
+          execs.set(id, exec);
+          const exit = await readExit(own.exit);
+          if (exit) exec.end = exit;
+          else await connectHub(exec);
+        } catch {
+          // It was being started or had just ended; whoever asked was told neither.
+          execs.delete(id);
+          await rm(join(parent, id), { recursive: true, force: true });
+        }
+      }
+    },
+  };
+}
+export type Execs = ReturnType<typeof createExecs>;
+
+function stateOf({ id, command, terminal, pid, end }: Exec): ExecState {
+  return {
+    id,
+    command,
+    terminal,
+    running: end === undefined,
+    ...(pid === undefined ? {} : { pid }),
+    ...(end && 'exitCode' in end ? { exitCode: end.exitCode } : {}),
+  };
+}
+
+/** As shells and Docker have it: 127 for a program that is not there, 126 for one that cannot be run. */
+function exitCodeOf(error: unknown): number | undefined {
+  if (!(error instanceof OffloadError) || error.code !== 'runtime_failed') return undefined;
+  if (/not found in \$PATH|no such file or directory/i.test(error.message)) return 127;
+  if (/permission denied|not executable|exec format error|is a directory/i.test(error.message)) return 126;
+  return undefined;
+}
+
+async function readExit(path: string): Promise<StdioEnd | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return /^-?\d+$/.test(text) ? { exitCode: Number(text) } : undefined;
+}
+
+async function endOf(find: () => Promise<StdioEnd | undefined>): Promise<StdioEnd> {
+  try {
+    return await pollUntil(find, {
+      timeoutMs: EXIT_CODE_TIMEOUT_MS,
+      intervalMs: 5,
+      what: 'exit code of an exec',
+    });
+  } catch {
+    return { error: 'its monitor ended without an exit code' };
+  }
+}
