@@ -5,6 +5,7 @@ import { AGENT_PORT } from '../interconnect/page-protocol.ts';
 import { createAgent } from './agent.ts';
 import { createApiServer } from './api/server.ts';
 import { restrainHugePages } from './huge-pages.ts';
+import { collectWhenIdle } from './idle-collection.ts';
 import { guestPaths } from './paths.ts';
 import { runProgram } from './run-program.ts';
 import { connectAttachSocket } from './runtime/attach-socket.ts';
@@ -29,3 +30,4 @@ const agent = await createAgent({
 const api = await createApiServer(agent);
 await listenVsock(AGENT_PORT, (socket) => api.accept(socket));
 console.log(`agent: listening on vsock port ${AGENT_PORT}`);
+collectWhenIdle();

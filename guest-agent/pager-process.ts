@@ -3,10 +3,11 @@
  * a successor when the pager itself is killed and ends the container when that is not possible.
  */
 
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execa } from 'execa';
 import { PAGE_PORT } from '../interconnect/page-protocol.ts';
 import { withDeadline } from '../platform/deadline.ts';
 import { OffloadError } from '../platform/errors.ts';
@@ -42,22 +43,18 @@ export interface PagerProcess {
 }
 
 export function startPager(options: PagerOptions): PagerProcess {
-  const child = execa(join(options.programDirectory, 'offload-pager'), pagerArgs(options), {
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: { file: options.log },
-    reject: false,
-    buffer: false,
-    // It goes on serving when the agent is told to end.
-    cleanup: false,
+  const log = openSync(options.log, 'w');
+  const child = spawn(join(options.programDirectory, 'offload-pager'), pagerArgs(options), {
+    stdio: ['ignore', 'pipe', log],
   });
-  const ended = child.then(async (result) => {
-    const failure = result.failed ? (await lastWords(options.log)) || result.shortMessage : undefined;
+  closeSync(log);
+  const ended = endOf(child).then(async (end) => {
+    const failure = end === undefined ? undefined : (await lastWords(options.log)) || end;
     options.onEnd(failure);
     return failure;
   });
   const ready = new Promise<void>((resolve, reject) => {
-    child.stdout.on('data', (chunk: Buffer) => {
+    child.stdout!.on('data', (chunk: Buffer) => {
       if (chunk.includes('ready')) resolve();
     });
     void ended.then((failure) => {
@@ -96,6 +93,16 @@ export function adoptPager(
       await withDeadline(ended, STOP_TIMEOUT_MS, 'stop pager').catch(() => sendSignal(process, 'SIGKILL'));
     },
   };
+}
+
+/** Undefined: it has done its work. */
+function endOf(child: ChildProcess): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) =>
+      resolve(code === 0 ? undefined : signal ? `ended by ${signal}` : `ended with exit code ${code}`),
+    );
+  });
 }
 
 function pagerArgs(options: PagerOptions): string[] {

@@ -2,9 +2,9 @@
  * conmon, the container monitor podman and CRI-O use: one small process a container that holds its stdio,
  * writes its log, reaps it and leaves its exit code as a file, so that a container outlives the agent.
  */
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { execa } from 'execa';
 import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { ContainerPaths } from '../paths.ts';
@@ -77,13 +77,13 @@ export function conmonArgs(options: ConmonOptions): string[] {
  */
 export async function runConmon(options: ConmonOptions): Promise<number> {
   const verb = options.restoreFrom ? 'restore' : 'create';
-  const child = execa(options.program ?? CONMON, conmonArgs(options), {
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    env: { _OCI_SYNCPIPE: '3' },
-    reject: false,
+  const child = spawn(options.program ?? CONMON, conmonArgs(options), {
     // conmon forks itself away; its parent's pipes stay open in the monitor, so only fd 3 is waited for.
-    buffer: { stderr: false, fd3: false },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env: { ...process.env, _OCI_SYNCPIPE: '3' },
   });
+  // One that cannot be started ends its pipes as well, and so has no verdict.
+  child.on('error', () => {});
   child.stderr?.resume();
   const pipe = child.stdio[3] as Readable;
   try {

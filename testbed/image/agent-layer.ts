@@ -87,8 +87,9 @@ async function bundleAgent(options: AgentLayerOptions, outfile: string): Promise
     target: 'node24',
     external: ['*.node'],
     banner: { js: requireBanner },
-    sourcemap: 'inline',
-    sourcesContent: false,
+    // Names stay, for stack traces; a source map would be memory in each guest.
+    minifyWhitespace: true,
+    minifySyntax: true,
     logLevel: 'silent',
   });
 }
