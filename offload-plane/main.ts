@@ -6,6 +6,7 @@ import { openListeners } from './http-api/listeners.ts';
 import { type TcpFlags, tcpListenerOf } from './http-api/tcp.ts';
 import { createLogger } from './logger.ts';
 import { createPlane, DEFAULT_TIMEOUTS } from './plane.ts';
+import { openTracing } from './tracing/otlp.ts';
 
 interface Flags extends TcpFlags {
   socket: string;
@@ -42,6 +43,7 @@ const flags = new Command('offload-plane')
 const logger = createLogger(flags.logLevel);
 try {
   const tcp = await tcpListenerOf(flags);
+  const traces = await openTracing(process.env);
   const plane = await createPlane(
     {
       storeDirectory: flags.store,
@@ -49,12 +51,19 @@ try {
       timeouts: DEFAULT_TIMEOUTS,
       ...(flags.storeQuotaBytes === undefined ? {} : { quotaBytes: flags.storeQuotaBytes }),
     },
-    { logger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
+    {
+      logger,
+      nowMs: () => performance.now(),
+      wallMs: () => Date.now(),
+      randomBytes,
+      tracing: traces.tracing,
+    },
   );
   const api = await openListeners(plane, logger, { socketPath: flags.socket, tcp });
   const stop = async () => {
     await api.close();
     await plane.close();
+    await traces.close();
     process.exit(0);
   };
   process.once('SIGINT', () => void stop());

@@ -4,6 +4,7 @@ import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.t
 import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { createAgentObserver } from './guests/agent-observer.ts';
 import { createGuests, type Guests } from './guests/guests.ts';
 import { openImageStore } from './images/image-store.ts';
 import { createImages, type Images } from './images/images.ts';
@@ -18,6 +19,7 @@ import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
 import { type Database, openDatabase } from './state/database.ts';
+import { NO_TRACING, type Tracing } from './tracing/tracing.ts';
 import { openVolumeStore } from './volumes/volume-store.ts';
 import { createVolumes, type Volumes } from './volumes/volumes.ts';
 
@@ -58,6 +60,8 @@ export interface PlaneDeps {
   /** Milliseconds since 1970. */
   wallMs: () => number;
   randomBytes: (byteCount: number) => Buffer;
+  /** Default: none. */
+  tracing?: Tracing;
 }
 
 export interface Plane {
@@ -74,6 +78,7 @@ export interface Plane {
   restores: Restores;
   store: PageStore;
   metrics: Metrics;
+  tracing: Tracing;
   close(): Promise<void>;
 }
 
@@ -89,7 +94,7 @@ async function openBeside(store: PageStore, path: string): Promise<Database> {
 }
 
 export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise<Plane> {
-  const { logger, nowMs, wallMs, randomBytes } = deps;
+  const { logger, nowMs, wallMs, randomBytes, tracing = NO_TRACING } = deps;
   const { timeouts } = config;
   const metrics = createMetrics();
   const store = await openPageStore({
@@ -136,14 +141,18 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const inbox = createDumpInbox(logger);
   const guests = createGuests({
     connectTimeoutMs: timeouts.guestConnectMs,
+    observer: createAgentObserver(metrics, tracing),
     onPager: (socket, guest) => pageServer.acceptPager(socket, guest),
     onDump: (socket, guest) => void inbox.accept(socket, guest, timeouts.dumpIdleMs),
     onEvent(event, guest) {
       containers.onAgentEvent(event, guest);
-      if (event.event === 'exited') void restores.onContainerGone(event.container, guest);
+      if (event.event !== 'exited') return;
+      metrics.containerExited(event.exitCode);
+      void restores.onContainerGone(event.container, guest);
     },
     onLost(guest) {
       logger.warn({ guest }, 'guest lost');
+      metrics.guestLost();
       restores.onGuestLost(guest);
       containers.onGuestLost(guest);
     },
@@ -163,6 +172,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     guests,
     inbox,
     metrics,
+    tracing,
     logger,
     randomBytes,
     deadlineMs: timeouts.checkpointMs,
@@ -174,6 +184,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     containers,
     guests,
     metrics,
+    tracing,
     logger,
     nowMs,
     randomBytes,
@@ -194,6 +205,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     restores,
     store,
     metrics,
+    tracing,
     async close() {
       await operations.close();
       containers.close();

@@ -50,6 +50,10 @@ export async function createApiServer(agent: Agent): Promise<ApiServer> {
   for (const type of ['application/octet-stream', 'application/x-tar']) {
     app.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
   }
+  // The plane puts it into the trace of whoever asked.
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('server-timing', `agent;dur=${reply.elapsedTime.toFixed(3)}`);
+  });
   app.setErrorHandler((error: FastifyError, request, reply) => {
     // fastify's own refusals (a body that does not fit, a broken JSON) are the caller's errors.
     const refused =

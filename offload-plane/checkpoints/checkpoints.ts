@@ -10,6 +10,7 @@ import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-store/contract.ts';
+import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
 import { type Transfer, takeCheckpoint } from './checkpoint.ts';
 import { readContents } from './contents/contents.ts';
 import type { CheckpointContents } from './contents/contract.ts';
@@ -50,6 +51,8 @@ export interface CheckpointsDeps {
   guests: Guests;
   inbox: DumpInbox;
   metrics: Metrics;
+  /** Default: none. */
+  tracing?: Tracing;
   randomBytes: (byteCount: number) => Buffer;
   /** Unscaled; multiplied by the guest's deadlineScale. */
   deadlineMs: number;
@@ -91,7 +94,7 @@ const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
   Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - storedBytes;
 
 export function createCheckpoints(deps: CheckpointsDeps) {
-  const { store, containers, guests, metrics } = deps;
+  const { store, containers, guests, metrics, tracing = NO_TRACING } = deps;
   const frozenMsById = new Map<string, number>();
   const lineage = createLineage(store);
 
@@ -145,16 +148,24 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       containers.expectPhase(container, 'checkpoint', 'running');
       const guest = guests.get(container.guest);
       expectAlive(guest, `checkpoint container ${container.name}`);
-      const outcome = await takeCheckpoint(
-        {
-          preDumpRounds: 0,
-          ...request,
-          container,
-          guest,
-          deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
-        },
-        { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
-      );
+      const about = { 'offload.checkpoint': request.id, 'offload.container': container.name };
+      const outcome = await tracing
+        .within('checkpoint', about, () =>
+          takeCheckpoint(
+            {
+              preDumpRounds: 0,
+              ...request,
+              container,
+              guest,
+              deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
+            },
+            { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
+          ),
+        )
+        .catch((error: unknown) => {
+          metrics.checkpointFailed();
+          throw error;
+        });
       frozenMsById.set(request.id, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
       return viewOf(outcome.manifest);

@@ -15,6 +15,7 @@ import {
   agentPath,
 } from '../../interconnect/agent-api.ts';
 import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
+import { type AgentObserver, NO_OBSERVER, streamName } from './agent-observer.ts';
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
 const PING_INTERVAL_MS = 5_000;
@@ -45,21 +46,37 @@ export interface AgentClient {
  * @param guest its name, for messages
  * @param pingTimeoutMs a peer that answers no PING for so long is dead
  */
-export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: number): AgentClient {
+export function createAgentClient(
+  guest: string,
+  socket: Duplex,
+  pingTimeoutMs: number,
+  observer: AgentObserver = NO_OBSERVER,
+): AgentClient {
   const session = http2.connect('http://agent', { createConnection: () => socket });
   const closed = new Promise<void>((resolve) => session.once('close', resolve));
   session.on('error', () => session.destroy());
   // Interconnect sockets stay half open, and HTTP/2 does not see that the other side has gone.
   socket.once('end', () => session.destroy());
-  const pinger = startPings(session, pingTimeoutMs);
+  const pinger = startPings(session, pingTimeoutMs, (durationMs) => observer.pinged(guest, durationMs));
   session.once('close', () => clearInterval(pinger));
 
-  function open(method: string, path: string, contentType: string | undefined, timeoutMs: number) {
+  function open(
+    method: string,
+    path: string,
+    contentType: string | undefined,
+    timeoutMs: number,
+    headers: Record<string, string> = {},
+  ) {
     if (session.destroyed || session.closed) {
       throw new OffloadError('guest_lost', `${method} ${path}: guest ${guest} is not connected`);
     }
     const stream = session.request(
-      { ':method': method, ':path': path, ...(contentType ? { 'content-type': contentType } : {}) },
+      {
+        ...headers,
+        ':method': method,
+        ':path': path,
+        ...(contentType ? { 'content-type': contentType } : {}),
+      },
       { endStream: method === 'GET' || method === 'DELETE' },
     );
     const timer = setTimeout(() => {
@@ -83,19 +100,42 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
   }
 
   async function request(
+    name: string,
     method: string,
     path: string,
     timeoutMs: number,
     send?: { contentType: string; body: Readable },
   ) {
-    const { stream, status } = open(method, path, send?.contentType, timeoutMs);
+    const observed = observer.begin(guest, name);
+    try {
+      const { answer, serverTiming } = await exchange(method, path, timeoutMs, observed.headers, send);
+      observed.end({ answer, serverTiming });
+      return answer;
+    } catch (error) {
+      observed.end({ error });
+      throw error;
+    }
+  }
+
+  async function exchange(
+    method: string,
+    path: string,
+    timeoutMs: number,
+    headers: Record<string, string>,
+    send?: { contentType: string; body: Readable },
+  ) {
+    const { stream, status } = open(method, path, send?.contentType, timeoutMs, headers);
+    let serverTiming: string | undefined;
+    stream.once('response', (answered) => {
+      serverTiming = String(answered['server-timing'] ?? '');
+    });
     try {
       const sent = send ? pipeline(send.body, stream) : undefined;
       sent?.catch(() => undefined);
       const code = await status;
       const answer = await readAnswer(stream, `${method} ${path}`);
       if (code !== 200) throw agentError(guest, `${method} ${path}`, code, answer);
-      return answer;
+      return { answer, serverTiming };
     } catch (error) {
       throw asGuestLost(error as Error, guest, `${method} ${path}`);
     } finally {
@@ -111,7 +151,7 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
         call.method === 'POST'
           ? { contentType: 'application/json', body: Readable.from([JSON.stringify(body ?? {})]) }
           : undefined;
-      const answer = await request(call.method, path, options.timeoutMs, send);
+      const answer = await request(name, call.method, path, options.timeoutMs, send);
       if (!Value.Check(call.response, answer)) {
         throw new OffloadError(
           'guest_lost',
@@ -132,7 +172,10 @@ export function createAgentClient(guest: string, socket: Duplex, pingTimeoutMs: 
       throw agentError(guest, `${method} ${path}`, code, answer);
     },
     upload: ({ method, path, contentType, timeoutMs }, body) =>
-      request(method, path, timeoutMs, { contentType: contentType ?? 'application/octet-stream', body }),
+      request(streamName(method, path), method, path, timeoutMs, {
+        contentType: contentType ?? 'application/octet-stream',
+        body,
+      }),
     closed,
     close: () => session.destroy(),
   };
@@ -143,7 +186,11 @@ function asGuestLost(error: Error, guest: string, what: string): OffloadError {
   return new OffloadError('guest_lost', `${what}: guest ${guest}: ${error.message}`, { cause: error });
 }
 
-function startPings(session: http2.ClientHttp2Session, timeoutMs: number): NodeJS.Timeout {
+function startPings(
+  session: http2.ClientHttp2Session,
+  timeoutMs: number,
+  onAnswer: (durationMs: number) => void,
+): NodeJS.Timeout {
   let lastAnswerMs = performance.now();
   const timer = setInterval(
     () => {
@@ -152,8 +199,10 @@ function startPings(session: http2.ClientHttp2Session, timeoutMs: number): NodeJ
         session.destroy(new Error(`no PING answered within ${timeoutMs} ms`));
         return;
       }
-      session.ping((error) => {
-        if (!error) lastAnswerMs = performance.now();
+      session.ping((error, durationMs) => {
+        if (error) return;
+        lastAnswerMs = performance.now();
+        onAnswer(durationMs);
       });
     },
     Math.min(PING_INTERVAL_MS, timeoutMs / 4),

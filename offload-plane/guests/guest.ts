@@ -7,6 +7,7 @@ import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type AgentClient, createAgentClient } from './agent-client.ts';
 import { followEvents } from './agent-events.ts';
+import type { AgentObserver } from './agent-observer.ts';
 import { createGuestDisks, type GuestDisks } from './guest-disks.ts';
 
 export interface GuestRegistration {
@@ -25,6 +26,8 @@ export interface GuestDeps {
   onDump(socket: Duplex, guest: string): void;
   onEvent(event: AgentEvent, guest: string): void;
   onLost(guest: string): void;
+  /** Default: nobody. */
+  observer?: AgentObserver;
   connectTimeoutMs: number;
 }
 
@@ -68,7 +71,7 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
   };
   let agent: AgentClient | undefined;
   try {
-    agent = await connectAgent(registration, deps.connectTimeoutMs);
+    agent = await connectAgent(registration, deps);
     return await openReached(agent);
   } catch (error) {
     agent?.close();
@@ -107,14 +110,14 @@ export async function openGuest(registration: GuestRegistration, deps: GuestDeps
   }
 }
 
-async function connectAgent(registration: GuestRegistration, timeoutMs: number): Promise<AgentClient> {
+async function connectAgent(registration: GuestRegistration, deps: GuestDeps): Promise<AgentClient> {
   const { name, vsockPath } = registration;
   const socket = await pollUntil(() => dialGuest(vsockPath, AGENT_PORT, DIAL_TIMEOUT_MS), {
-    timeoutMs,
+    timeoutMs: deps.connectTimeoutMs,
     intervalMs: RETRY_INTERVAL_MS,
     what: `register guest ${name}: reach its agent`,
   });
-  return createAgentClient(name, socket, PING_TIMEOUT_MS);
+  return createAgentClient(name, socket, PING_TIMEOUT_MS, deps.observer);
 }
 
 /** @throws {OffloadError} guest_lost */

@@ -15,11 +15,13 @@ import { guestLoadRoutes } from './guest-load.ts';
 import { guestRoutes } from './guests.ts';
 import { addIdempotency } from './idempotency.ts';
 import { imageRoutes } from './images.ts';
+import { metricsRoute } from './metrics.ts';
 import { describeApi } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
 import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
 import { timelineRoutes } from './timelines.ts';
+import { traceRequests } from './trace-requests.ts';
 import { volumeRoutes } from './volumes.ts';
 
 export { API_VERSION } from './openapi.ts';
@@ -84,6 +86,7 @@ export async function createHttpApi(
   if (options.token !== undefined) await requireToken(app, options.token);
   // What comes as a tar is read by whoever takes it, within limits of its own.
   app.addContentTypeParser('application/x-tar', (_request, body, done) => done(null, body));
+  traceRequests(app, plane.tracing);
   answerProblems(app, logger);
   await describeApi(app);
   app.addHook('onResponse', async (request, reply) => {
@@ -102,11 +105,7 @@ export async function createHttpApi(
   timelineRoutes(app, plane);
   operationRoutes(app, plane);
   eventRoutes(app, plane);
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
-    plane.metrics.setGuestCount(plane.guests.list().filter((guest) => !guest.lost).length);
-    plane.metrics.setStore(plane.store.figures);
-    return reply.type(plane.metrics.contentType).send(await plane.metrics.text());
-  });
+  metricsRoute(app, plane);
   await app.ready();
   return app;
 }

@@ -7,6 +7,7 @@ import type { Container, ContainerRecipe } from '../containers/container.ts';
 import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 import type { Timeline } from './timeline.ts';
+import type { RestoreTrace } from './trace-restore.ts';
 
 export type RestoreLife =
   | { phase: 'restoring' }
@@ -27,6 +28,7 @@ export interface Restore {
   readonly startedMs: number;
   readonly hold: boolean;
   readonly timeline: Timeline;
+  readonly trace: RestoreTrace;
   life: RestoreLife;
   /** When the first byte of the first response passed the published port, and what was in place then. */
   firstResponse?: { atMs: number; counters: PagerCounters } | undefined;

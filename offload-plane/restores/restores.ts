@@ -13,11 +13,13 @@ import type { OrderLog } from '../order-log/contract.ts';
 import { loadOrderLog } from '../order-log/load.ts';
 import type { PageServer, Policy } from '../page-server/contract.ts';
 import type { CheckpointReader, PageStore } from '../page-store/contract.ts';
+import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
 import { imagesTar } from './images-tar.ts';
 import { memoryIndex } from './memory-index.ts';
 import type { NewIdentity } from './new-identity.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
 import { createTimeline, type Timeline } from './timeline.ts';
+import { traceRestore } from './trace-restore.ts';
 
 /** The policy that measures best in the demo (see docs/benchmarks.md). */
 export const DEFAULT_POLICY: Policy = 'ordered';
@@ -45,6 +47,8 @@ export interface RestoresDeps {
   containers: Containers;
   guests: Guests;
   metrics: Metrics;
+  /** Default: none. */
+  tracing?: Tracing;
   logger: Logger;
   nowMs: () => number;
   randomBytes: (byteCount: number) => Buffer;
@@ -119,6 +123,7 @@ export function createRestores(deps: RestoresDeps) {
       startedMs,
       hold: request.hold === true,
       timeline: createTimeline(session, () => nowMs() - startedMs),
+      trace: traceRestore(deps.tracing ?? NO_TRACING, nowMs() - startedMs),
       life: { phase: 'restoring' },
     };
     remember(restore);
@@ -196,6 +201,7 @@ export function createRestores(deps: RestoresDeps) {
       if (restore.life.phase !== 'running') return;
       restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
       restore.timeline.mark('complete');
+      restore.trace.end(viewOf(restore), restore.timeline.view());
       metrics.restoreComplete(restore.policy, completeMs, result);
       const { memoryDigest, expectedDigest, ...counts } = result;
       logger.info({ restore: restore.id, completeMs, ...counts }, 'restore complete');
@@ -214,6 +220,7 @@ export function createRestores(deps: RestoresDeps) {
     const error = toOffloadError(reason, `restore container ${restore.container.name}`);
     restore.life = { phase: 'failed', code: error.code, message: error.message };
     restore.timeline.mark('failed');
+    restore.trace.end(viewOf(restore), restore.timeline.view());
     metrics.restoreFailed(restore.policy);
     await restore.session.close(error.message);
     const guest = guests.find(restore.container.guest);
@@ -246,7 +253,7 @@ export function createRestores(deps: RestoresDeps) {
         await reader.close();
         throw error;
       }
-      const running = run(restore, guest);
+      const running = restore.trace.run(() => run(restore, guest));
       running.catch(() => undefined);
       void follow(restore, running);
       try {

@@ -129,7 +129,7 @@ test('the plane tells what it did as Prometheus metrics', async ({ testbed }) =>
   const text = await testbed.plane.metrics();
   assert.match(text, /^offload_checkpoints_total [1-9]/m);
   assert.match(text, /^offload_restore_first_response_seconds_count\{policy="ordered"\} [1-9]/m);
-  assert.match(text, /^offload_guests 2$/m);
+  assert.match(text, /^offload_guests\{phase="ready"\} 2$/m);
 });
 
 test.run();

@@ -191,7 +191,7 @@ test("a guest's failures keep their code: crun's, an unreachable guest's and a l
     machine.hangUp();
     await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
     assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
-    assert.match((await send('GET', '/metrics')).body, /^offload_guests 0$/m);
+    assert.match((await send('GET', '/metrics')).body, /^offload_guests\{phase="ready"\} 0$/m);
   });
 });
 
@@ -261,7 +261,7 @@ test('metrics tell of guests, store and requests by route, not by name', async (
     const { status, type, body } = await send('GET', '/metrics');
     assert.is(status, 200);
     assert.match(type, /^text\/plain/);
-    assert.match(body, /^offload_guests 1$/m);
+    assert.match(body, /^offload_guests\{phase="ready"\} 1$/m);
     assert.match(body, /^offload_store_used_bytes 0$/m);
     assert.match(
       body,
