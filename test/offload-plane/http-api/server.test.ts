@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InjectOptions } from 'fastify';
 import { test } from 'uvu';
@@ -9,11 +8,11 @@ import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plan
 import { OffloadError } from '../../../platform/errors.ts';
 import { DUMPED_PAGE_COUNT } from '../../helpers/criu-dump.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
+import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 
-const IMAGE = `sha256:${'1'.repeat(64)}`;
 const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
 
 interface World {
@@ -77,22 +76,6 @@ async function withApi(body: (world: World) => Promise<void>): Promise<void> {
     await plane.close();
     machine.close();
   }
-}
-
-/** An image as an import would have left it; its root filesystem is never mounted here. */
-function placeImage(directory: string): void {
-  const own = join(directory, IMAGE.slice('sha256:'.length));
-  mkdirSync(own, { recursive: true });
-  const rootfs = Buffer.alloc(4_096);
-  const config = {
-    ...{ command: ['redis-server'], env: ['PATH=/bin'], workingDir: '/', user: '0:0' },
-    exposedPorts: [6379],
-  };
-  const createdAt = '2026-01-01T00:00:00.000Z';
-  const record = { formatVersion: 1, digest: IMAGE, createdAt, rootfsBytes: rootfs.length, config };
-  writeFileSync(join(own, 'rootfs.erofs'), rootfs);
-  writeFileSync(join(own, 'record.json'), JSON.stringify(record));
-  writeFileSync(join(directory, 'names.json'), JSON.stringify({ formatVersion: 1, names: { redis: IMAGE } }));
 }
 
 function assertProblem({ status, type, body }: Answer, code: string, expectedStatus: number): void {
