@@ -81,6 +81,7 @@ ensure_testbed() {
   need libxxhash-dev /usr/include/xxhash.h
   need mmdebstrap /usr/bin/mmdebstrap
   need umoci /usr/bin/umoci
+  need skopeo /usr/bin/skopeo
   need erofs-utils /usr/bin/mkfs.erofs
   need e2fsprogs /sbin/mke2fs /usr/sbin/mke2fs
   need util-linux /usr/bin/setpriv
@@ -98,6 +99,13 @@ ensure_testbed() {
     [ ! -e "$root/guest-agent/$part/Makefile" ] || make -s -C "$root/guest-agent/$part" >&2 ||
       fail "make -C guest-agent/$part failed"
   done
+}
+
+# What nothing but tests needs.
+ensure_test_programs() {
+  missing=
+  need docker-registry /usr/bin/docker-registry
+  install_missing
 }
 
 # Changes whenever the tools could have: another QEMU, another wish list, another release.

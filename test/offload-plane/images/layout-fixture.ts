@@ -32,6 +32,8 @@ export interface FixtureOptions {
   entries?: Entry[];
   /** Takes the place of the layer's tar. */
   layerTar?: Buffer;
+  /** More layers than one, the lowest first. */
+  layerTars?: Buffer[];
   diffId?: string;
   layerMediaType?: string;
   config?: object;
@@ -61,8 +63,9 @@ export async function makeLayout(root: string, options: FixtureOptions = {}): Pr
     return { mediaType, digest, size: bytes.length };
   };
   const tar = options.layerTar ?? (await makeTar(options.entries ?? DEFAULT_ENTRIES));
+  const tars = options.layerTars ?? [tar];
   const layerType = options.layerMediaType ?? 'application/vnd.oci.image.layer.v1.tar+gzip';
-  const layer = put(layerType.endsWith('+gzip') ? gzipSync(tar) : tar, layerType);
+  const layers = tars.map((bytes) => put(layerType.endsWith('+gzip') ? gzipSync(bytes) : bytes, layerType));
   const configJson = {
     architecture: options.architecture ?? 'amd64',
     os: options.os ?? 'linux',
@@ -73,10 +76,10 @@ export async function makeLayout(root: string, options: FixtureOptions = {}): Pr
       Cmd: ['--now'],
       ExposedPorts: { '8080/tcp': {}, '53/udp': {}, '80': {} },
     },
-    rootfs: { type: 'layers', diff_ids: [options.diffId ?? digestOf(tar)] },
+    rootfs: { type: 'layers', diff_ids: options.diffId ? [options.diffId] : tars.map(digestOf) },
   };
   const config = put(Buffer.from(JSON.stringify(configJson)), 'application/vnd.oci.image.config.v1+json');
-  const manifestJson = { schemaVersion: 2, config, layers: [layer] };
+  const manifestJson = { schemaVersion: 2, config, layers };
   const manifest = put(
     Buffer.from(JSON.stringify(manifestJson)),
     'application/vnd.oci.image.manifest.v1+json',
@@ -90,7 +93,7 @@ export async function makeLayout(root: string, options: FixtureOptions = {}): Pr
   return {
     root,
     manifestDigest: manifest.digest,
-    layerDigest: layer.digest,
+    layerDigest: layers[0]?.digest ?? '',
     configDigest: config.digest,
     blobPath,
   };
