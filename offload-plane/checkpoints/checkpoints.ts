@@ -1,4 +1,5 @@
 /** The plane's checkpoints: taken from containers, listed, removed. */
+import type { Readable } from 'node:stream';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ContainerSpec } from '../../interconnect/agent-api.ts';
@@ -19,6 +20,8 @@ import type { CheckpointDiff } from './contents/diff-contract.ts';
 import type { DumpInbox } from './dump-inbox.ts';
 import { createLineage } from './lineage.ts';
 import { isPreDump, removeLeftPreDumps } from './pre-dumps.ts';
+import { exportTar } from './transfer/export.ts';
+import { type ImportRequest, importTar } from './transfer/import.ts';
 
 export interface CheckpointView {
   id: string;
@@ -191,6 +194,21 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     /** What became of the first on the way to the second. */
     diff: (from: string, to: string): Promise<CheckpointDiff> =>
       withReader(from, (before) => withReader(to, (after) => diffCheckpoints(before, after))),
+    /** The stream holds the checkpoint until it ends or is destroyed. */
+    async export(id: string): Promise<Readable> {
+      const reader = await store.open(id);
+      try {
+        const { guest } = metaOf(reader.manifest);
+        const tar = exportTar({ reader, guest, recipe: recipeOfManifest(reader.manifest) });
+        return tar.once('close', () => void reader.close());
+      } catch (error) {
+        await reader.close();
+        throw error;
+      }
+    },
+    async import(tar: Readable, request: ImportRequest): Promise<CheckpointView> {
+      return await viewOf(await importTar(store, tar, request));
+    },
     async pin(id: string): Promise<CheckpointView> {
       await store.pin(id);
       return await inspect(id);

@@ -1,4 +1,5 @@
 /** Calls about checkpoints. */
+import type { Readable } from 'node:stream';
 import type { CheckpointContents } from '../checkpoints/contents/contract.ts';
 import type { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
 import type { CheckpointView } from '../http-api/schemas/checkpoints.ts';
@@ -20,6 +21,15 @@ export const checkpointCalls = (plane: PlaneConnection) => {
     inspect: (id: string) => plane.get<CheckpointView>(at(id)),
     contents: (id: string) => plane.get<CheckpointContents>(at(id, '/contents')),
     diff: (from: string, to: string) => plane.get<CheckpointDiff>(at(from, '/diff'), { with: to }),
+    /** A tar. It fails in the middle where the checkpoint is damaged. */
+    export: async (id: string): Promise<Readable> =>
+      (await plane.send({ method: 'GET', path: at(id, '/export') })).body,
+    async import(tar: Readable, as: { id?: string; tenant?: string } = {}): Promise<CheckpointView> {
+      const headers = { 'content-type': 'application/x-tar' };
+      const path = '/v1/checkpoints/import';
+      const answer = await plane.send({ method: 'POST', path, query: as, headers, body: tar });
+      return (await answer.body.json()) as CheckpointView;
+    },
     pin: (id: string) => plane.put<CheckpointView>(at(id, '/pin')),
     async unpin(id: string): Promise<CheckpointView> {
       const answer = await plane.send({ method: 'DELETE', path: at(id, '/pin') });

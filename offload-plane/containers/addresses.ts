@@ -4,6 +4,14 @@ import { OffloadError } from '../../platform/errors.ts';
 const FIRST = 2;
 const LAST = 65_534;
 
+/** What `take` could have given: not the gateway, and nothing outside the containers' network. */
+export function isContainerAddress(address: string): boolean {
+  const [, high, low] = /^10\.88\.(\d{1,3})\.(\d{1,3})\/16$/.exec(address) ?? [];
+  if (high === undefined || Number(high) > 255 || Number(low) > 255) return false;
+  const number = Number(high) * 256 + Number(low);
+  return number >= FIRST && number <= LAST;
+}
+
 export function createAddressPool() {
   const taken = new Set<number>();
   let next = FIRST;

@@ -5,9 +5,10 @@ import { OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
 import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
-import { CheckpointBody, CheckpointView, DiffQuery } from './schemas/checkpoints.ts';
-import { IdParams, Nothing } from './schemas/common.ts';
+import { CheckpointBody, CheckpointView, DiffQuery, ImportQuery } from './schemas/checkpoints.ts';
+import { IdParams, Nothing, streamOf } from './schemas/common.ts';
 import type { App } from './server.ts';
+import { TAR_TYPE, tarBody } from './tar-body.ts';
 
 export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): void {
   const params = IdParams;
@@ -67,6 +68,30 @@ export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): 
       },
     },
     (request) => checkpoints.diff(request.params.id, request.query.with),
+  );
+  app.get(
+    '/v1/checkpoints/:id/export',
+    {
+      schema: {
+        summary: 'Export a checkpoint',
+        description: "A tar of podman's layout, which checkpointctl reads; `import` takes it back.",
+        params,
+        response: { 200: streamOf(TAR_TYPE, 'The checkpoint') },
+      },
+    },
+    async (request, reply) => reply.type(TAR_TYPE).send(await checkpoints.export(request.params.id)),
+  );
+  app.post(
+    '/v1/checkpoints/import',
+    {
+      schema: {
+        summary: 'Import a checkpoint that a plane exported',
+        consumes: [TAR_TYPE],
+        querystring: ImportQuery,
+        response: { 201: CheckpointView },
+      },
+    },
+    async (request, reply) => reply.code(201).send(await checkpoints.import(tarBody(request), request.query)),
   );
   app.put(
     '/v1/checkpoints/:id/pin',

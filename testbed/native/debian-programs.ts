@@ -9,7 +9,7 @@ import { SUITE, unpackDebian } from '../images/debian-tree.ts';
 import { cacheDirectory } from '../setup/cache.ts';
 import { withLockFile } from '../setup/lock-file.ts';
 
-const PACKAGES = ['redis-server', 'python3', 'postgresql-17'];
+const PACKAGES = ['redis-server', 'python3', 'postgresql-17', 'checkpointctl'];
 const DRAFT_PREFIX = '.unpack-';
 const LOCK_TIMEOUT_MS = 10 * 60_000;
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
 import { addContentsCommands } from './checkpoint-contents.ts';
+import { addTransferCommands } from './checkpoint-transfer.ts';
 
 export function addCheckpointCommands(program: Command, context: CliContext): void {
   program
@@ -33,6 +34,7 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
       }),
     );
   addContentsCommands(checkpoint, context);
+  addTransferCommands(checkpoint, context);
   program
     .command('pin')
     .description('keep a checkpoint: it is neither evicted nor removed')

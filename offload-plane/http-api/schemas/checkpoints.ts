@@ -15,6 +15,14 @@ export const CheckpointBody = Type.Object(
 
 export const DiffQuery = Type.Object({ with: Name }, strict);
 
+export const ImportQuery = Type.Object(
+  {
+    id: Type.Optional(Type.String({ ...Name, description: 'default: the name it had' })),
+    tenant: Type.Optional(Type.String({ ...Name, description: 'default: whose it was' })),
+  },
+  strict,
+);
+
 const Transfer = Type.Object(
   {
     preDump: Type.Boolean({ description: 'the container ran, but for `frozenMs`' }),

@@ -1,0 +1,200 @@
+/**
+ * Several containers from one checkpoint: each with a hostname, an address and a machine id of its own, whose
+ * clocks go on and whose random numbers are its own.
+ */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pollUntil } from '../../platform/deadline.ts';
+import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
+import { importBash } from '../helpers/bash-image.ts';
+
+interface World {
+  testbed: Testbed;
+  deadlineMs: number;
+}
+const test = suite<World>('clones');
+const GUEST = { memoryMiB: 1_024, vcpus: 2 };
+const PORT = 8080;
+const CLOCK_SLACK_MS = 60_000;
+
+/** Listens at its own address only, and says who and when it is. */
+const SERVER = `
+const { readFileSync, writeFileSync, openSync, readSync } = require('node:fs');
+const os = require('node:os');
+const crypto = require('node:crypto');
+writeFileSync('/etc/machine-id', 'a'.repeat(32) + '\\n');
+const urandom = openSync('/dev/urandom', 'r');
+const own = () => os.networkInterfaces().eth0.find(({ family }) => family === 'IPv4').address;
+const timers = [];
+setInterval(() => timers.push(performance.now()), 50);
+require('node:http').createServer((request, response) => {
+  const bytes = Buffer.alloc(16);
+  readSync(urandom, bytes);
+  response.end(JSON.stringify({
+    hostname: os.hostname(),
+    address: own(),
+    machineId: readFileSync('/etc/machine-id', 'utf8').trim(),
+    kernelRandom: bytes.toString('hex'),
+    monotonicMs: Number(process.hrtime.bigint() / 1000000n),
+    nowMs: Date.now(),
+    timers: timers.length,
+  }));
+}).listen(${PORT}, own());
+`;
+
+interface Identity {
+  hostname: string;
+  address: string;
+  machineId: string;
+  kernelRandom: string;
+  monotonicMs: number;
+  nowMs: number;
+  timers: number;
+}
+
+test.before(async (context) => {
+  context.testbed = await startTestbed({
+    guests: [
+      { name: 'origin', ...GUEST },
+      { name: 'other', ...GUEST },
+    ],
+    onProgress: () => {},
+  });
+  context.deadlineMs = 30_000 * context.testbed.deadlineScale;
+  await context.testbed.importDemoImages(() => {});
+});
+test.after(async ({ testbed }) => await testbed?.stop());
+
+async function ask({ testbed, deadlineMs }: World, name: string): Promise<Identity> {
+  const { ports } = await testbed.plane.containers.inspect(name);
+  const url = `http://127.0.0.1:${ports[0]!.hostPort}/`;
+  const answer = () =>
+    fetch(url, { signal: AbortSignal.timeout(deadlineMs) }).then(
+      (response) => response.json() as Promise<Identity>,
+      () => undefined,
+    );
+  return await pollUntil(answer, { timeoutMs: deadlineMs, intervalMs: 50, what: `answer of ${name}` });
+}
+
+async function complete({ testbed, deadlineMs }: World, restore: string): Promise<void> {
+  const view = await pollUntil(
+    async () => {
+      const seen = await testbed.plane.restores.inspect(restore);
+      return seen.phase === 'complete' || seen.phase === 'failed' ? seen : undefined;
+    },
+    { timeoutMs: deadlineMs, intervalMs: 50, what: `restore ${restore}` },
+  );
+  assert.is(view.phase, 'complete', view.error?.message);
+  assert.is(view.pagesVerified, true);
+}
+
+test('clones run beside their origin in one guest, each at an address of its own that its sockets are bound to', async (world) => {
+  const { plane } = world.testbed;
+  await plane.containers.create({
+    name: 'origin',
+    guest: 'origin',
+    image: 'node',
+    command: ['/usr/bin/node', '-e', SERVER],
+    ports: [{ containerPort: PORT }],
+  });
+  await plane.containers.start('origin');
+  const before = await ask(world, 'origin');
+  assert.is(before.hostname, 'origin');
+  await plane.checkpoints.create({ container: 'origin', id: 'one', after: 'resume' });
+  const contents = await plane.checkpoints.contents('one');
+  const sockets = contents.processes[0]!.handles.flatMap(({ socket }) => (socket ? [socket] : []));
+  assert.is(sockets.find(({ state }) => state === 'listening')!.local, `${before.address}:${PORT}`);
+
+  const first = await plane.restores.create({ checkpoint: 'one', guest: 'origin', name: 'clone-1' });
+  const second = await plane.restores.create({
+    checkpoint: 'one',
+    guest: 'origin',
+    name: 'clone-2',
+    clone: true,
+  });
+  assert.is(first.clone, true);
+  const clones = await Promise.all([ask(world, 'clone-1'), ask(world, 'clone-2')]);
+  const origin = await ask(world, 'origin');
+  await Promise.all([complete(world, first.id), complete(world, second.id)]);
+
+  const all = [origin, ...clones];
+  assert.equal(
+    all.map(({ hostname }) => hostname),
+    ['origin', 'clone-1', 'clone-2'],
+  );
+  for (const key of ['address', 'machineId', 'kernelRandom'] as const) {
+    assert.is(new Set(all.map((one) => one[key])).size, 3, `${key}: ${all.map((one) => one[key]).join(' ')}`);
+  }
+  assert.is(origin.machineId, before.machineId);
+  assert.is(clones[0]!.address, (await plane.containers.inspect('clone-1')).address);
+});
+
+test('the monotonic clock goes on from the checkpoint, timers run, and the time of day is now', async (world) => {
+  const { plane } = world.testbed;
+  const before = await ask(world, 'origin');
+  await plane.checkpoints.create({ container: 'origin', id: 'two', after: 'stop' });
+  const stoppedMs = Date.now();
+  const restore = await plane.restores.create({
+    checkpoint: 'two',
+    guest: 'other',
+    name: 'later',
+    clone: true,
+  });
+  const after = await ask(world, 'later');
+  await complete(world, restore.id);
+  const wentOnMs = after.monotonicMs - before.monotonicMs;
+  assert.ok(wentOnMs > 0, `it went back by ${-wentOnMs} ms`);
+  assert.ok(wentOnMs < after.nowMs - before.nowMs + 1_000, `it went on by ${wentOnMs} ms`);
+  assert.ok(Math.abs(after.nowMs - Date.now()) < CLOCK_SLACK_MS, 'the time of day is not now');
+  assert.ok(after.nowMs > stoppedMs - CLOCK_SLACK_MS);
+  await pollUntil(async () => ((await ask(world, 'later')).timers > after.timers ? true : undefined), {
+    timeoutMs: world.deadlineMs,
+    intervalMs: 100,
+    what: 'timers of the clone',
+  });
+
+  // Once more, of a container whose clock has an offset already, back into the first guest.
+  const again = await ask(world, 'later');
+  await plane.checkpoints.create({ container: 'later', id: 'three', after: 'stop' });
+  await plane.restores.create({ checkpoint: 'three', guest: 'origin', name: 'latest', clone: true });
+  const latest = await ask(world, 'latest');
+  assert.ok(latest.monotonicMs > again.monotonicMs);
+  assert.ok(latest.monotonicMs - again.monotonicMs < latest.nowMs - again.nowMs + 1_000);
+  assert.is(latest.hostname, 'latest');
+});
+
+test('clones draw random numbers of their own from the C library, and so do their children', async (world) => {
+  const { plane } = world.testbed;
+  await importBash(plane);
+  // glibc takes them from the vDSO, whose state is in the program's own memory.
+  const draw = 'while :; do echo "drawn $SRANDOM$SRANDOM $(echo $SRANDOM$SRANDOM)"; sleep 0.1; done';
+  await plane.containers.create({
+    name: 'dice',
+    guest: 'other',
+    image: 'bash',
+    command: ['/usr/bin/bash', '-c', draw],
+  });
+  await plane.containers.start('dice');
+  await numbersOf(world, 'dice');
+  await plane.checkpoints.create({ container: 'dice', id: 'dice', after: 'stop' });
+  const names = ['dice-1', 'dice-2', 'dice-3'];
+  for (const name of names) {
+    await plane.restores.create({ checkpoint: 'dice', guest: 'other', name, clone: true });
+  }
+  const drawn = (await Promise.all(names.map((name) => numbersOf(world, name)))).flat();
+  assert.is(new Set(drawn).size, drawn.length, drawn.join(' '));
+});
+
+/** The numbers of the first lines that a container wrote. */
+async function numbersOf({ testbed, deadlineMs }: World, name: string): Promise<string[]> {
+  const lines = await pollUntil(
+    async () => {
+      const found = [...(await testbed.plane.containers.logs(name)).matchAll(/drawn (\d+) (\d+)/g)];
+      return found.length >= 5 ? found : undefined;
+    },
+    { timeoutMs: deadlineMs, intervalMs: 100, what: `numbers of ${name}` },
+  );
+  return lines.slice(0, 5).flatMap(([, own, childs]) => [own!, childs!]);
+}
+
+test.run();
