@@ -5,8 +5,11 @@
  * process takes its children along. The kernel sends that signal when the *thread* that forked goes away:
  * start children from the main thread only.
  */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { execa } from 'execa';
+import { processStartTicks } from './process-identity.ts';
+
+export { isProcessAlive, processStartTicks } from './process-identity.ts';
 
 /** How a process ended: exactly one of the two is set, or neither when it could not be started. */
 export interface ProcessEnd {
@@ -63,24 +66,6 @@ export class ProcessError extends Error {
 export function describeEnd(end: ProcessEnd): string {
   if (end.startError) return `could not start: ${end.startError}`;
   return end.signal ? `killed by ${end.signal}` : `exit code ${end.exitCode}`;
-}
-
-/** Kernel start time of a process in clock ticks since boot, or undefined when there is no such process. */
-export function processStartTicks(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the command in brackets and may hold spaces: count from its end.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie holds nothing any more, only its parent's wait() is missing.
-    return fields[0] === 'Z' ? undefined : Number(fields[19]);
-  } catch {
-    return undefined;
-  }
-}
-
-/** True when that very process (not a later one with the same pid) is alive. */
-export function isProcessAlive(pid: number, startTicks: number): boolean {
-  return processStartTicks(pid) === startTicks;
 }
 
 /** Starts a long-lived program. Never throws for a missing program: `exited` says so. */

@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { addCommonOptions, createContext } from './context.ts';
 import { addCheckpointCommands } from './verbs/checkpoints.ts';
 import { addContainerCommands } from './verbs/containers.ts';
+import { addEventCommands } from './verbs/events.ts';
 import { addGuestCommands } from './verbs/guests.ts';
 import { addImageCommands } from './verbs/images.ts';
+import { addOperationCommands } from './verbs/operations.ts';
 import { addRestoreCommands } from './verbs/restores.ts';
 import { addVolumeCommands } from './verbs/volumes.ts';
 
@@ -17,6 +19,8 @@ export function addPlaneCommands(program: Command): void {
   addImageCommands(program, context);
   addVolumeCommands(program, context);
   addGuestCommands(program, context);
+  addEventCommands(program, context);
+  addOperationCommands(program, context);
   addCommonOptions(program);
   for (const verb of program.commands) if (!others.has(verb)) addCommonOptions(verb);
 }

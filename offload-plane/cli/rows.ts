@@ -1,4 +1,5 @@
 /** Answers of the plane as an aligned table. */
+import { styleText } from 'node:util';
 
 function cellOf(value: unknown): string {
   if (value === undefined || value === null) return '-';
@@ -30,6 +31,7 @@ export function formatRows(rows: readonly Record<string, unknown>[]): string[] {
 }
 
 export function printRows(rows: readonly Record<string, unknown>[]): void {
-  if (rows.length === 0) return;
-  console.log(formatRows(rows).join('\n'));
+  const [head, ...rest] = formatRows(rows);
+  if (head === undefined || rows.length === 0) return;
+  console.log([styleText('bold', head, { stream: process.stdout }), ...rest].join('\n'));
 }

@@ -1,9 +1,6 @@
 /** The CLI's verbs on a page store's directory. They need no plane; `ls` and `verify` do not mind one. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { OffloadError } from '../../platform/errors.ts';
-import { auditCheckpoint } from '../page-store/audit.ts';
-import { checkpointIds, inspectStore } from '../page-store/inspect.ts';
-import { openPageStore } from '../page-store/store.ts';
 import { printRows } from './rows.ts';
 
 interface Flags {
@@ -31,12 +28,17 @@ export function addStoreCommands(program: Command): void {
       .option('--json', 'print JSON in place of a table');
 
   verb('ls', 'list the checkpoints, the one used last first').action(async (flags: Flags) => {
+    const { inspectStore } = await import('../page-store/inspect.ts');
     print(await inspectStore(flags.store), flags.json);
   });
 
   verb('verify', 'read everything and compare it with its checksums')
     .argument('[checkpoint...]', 'only these')
     .action(async (only: string[], flags: Flags) => {
+      const [{ checkpointIds }, { auditCheckpoint }] = await Promise.all([
+        import('../page-store/inspect.ts'),
+        import('../page-store/audit.ts'),
+      ]);
       const ids = await checkpointIds(flags.store);
       for (const id of only) {
         if (!ids.includes(id)) throw new OffloadError('not_found', `page store verify: no checkpoint ${id}`);
@@ -57,6 +59,10 @@ export function addStoreCommands(program: Command): void {
   verb('gc', 'remove half-written checkpoints, and evict down to a size')
     .option('--to-bytes <bytes>', 'evict what was not used for the longest time down to this', byteCount)
     .action(async (flags: Flags & { toBytes?: number }) => {
+      const [{ checkpointIds }, { openPageStore }] = await Promise.all([
+        import('../page-store/inspect.ts'),
+        import('../page-store/store.ts'),
+      ]);
       await checkpointIds(flags.store); // gc makes no store where there is none
       const opened = await openPageStore({ directory: flags.store });
       try {

@@ -17,7 +17,7 @@ export const checkpointCalls = (plane: PlaneConnection) => {
   const at = (id: string, verb = '') => `/v1/checkpoints/${part(id)}${verb}`;
   return {
     list: () => plane.list<CheckpointView>('/v1/checkpoints'),
-    create: (checkpoint: CheckpointRequest) => plane.post<CheckpointView>('/v1/checkpoints', checkpoint),
+    create: (checkpoint: CheckpointRequest) => plane.postLong<CheckpointView>('/v1/checkpoints', checkpoint),
     inspect: (id: string) => plane.get<CheckpointView>(at(id)),
     contents: (id: string) => plane.get<CheckpointContents>(at(id, '/contents')),
     diff: (from: string, to: string) => plane.get<CheckpointDiff>(at(from, '/diff'), { with: to }),

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, request } from 'undici';
 import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
+import { postWatched, type Watcher } from './long-calls.ts';
 
 /** The plane bounds every call itself; this is for a plane that has stopped answering. */
 const ANSWER_TIMEOUT_MS = 30 * 60_000;
@@ -31,6 +32,8 @@ export interface PlaneConnection {
   /** All items of a list, page by page. */
   list<T>(path: string, query?: Query): Promise<T[]>;
   post<T>(path: string, body?: object): Promise<T>;
+  /** A call that may take long: watched where the connection was given a watcher. */
+  postLong<T>(path: string, body: object): Promise<T>;
   put<T>(path: string, body?: object): Promise<T>;
   remove(path: string, query?: Query): Promise<void>;
   /** Any request; its answer is not read yet. */
@@ -38,7 +41,7 @@ export interface PlaneConnection {
   close(): Promise<void>;
 }
 
-export function connectPlane(address: PlaneAddress): PlaneConnection {
+export function connectPlane(address: PlaneAddress, watcher?: Watcher): PlaneConnection {
   const isLocal = 'socketPath' in address;
   const [origin, place] = isLocal ? ['http://plane', address.socketPath] : [address.url, address.url];
   const authorization = authorizationOf(address);
@@ -86,18 +89,21 @@ export function connectPlane(address: PlaneAddress): PlaneConnection {
     return items;
   }
 
-  return {
+  const connection: PlaneConnection = {
     address,
     send,
     list,
     get: (path, query = {}) => json({ method: 'GET', path, query }),
     post: (path, body) => json({ method: 'POST', path, ...(body ? { body } : {}) }),
+    postLong: (path, body) =>
+      watcher ? postWatched(connection, path, body, watcher) : connection.post(path, body),
     put: (path, body) => json({ method: 'PUT', path, ...(body ? { body } : {}) }),
     async remove(path, query = {}) {
       await (await send({ method: 'DELETE', path, query })).body.dump();
     },
     close: () => dispatcher.close(),
   };
+  return connection;
 }
 
 /** What proves to a plane on TCP who asks. */

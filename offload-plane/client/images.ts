@@ -6,7 +6,7 @@ import { type PlaneConnection, part } from './connection.ts';
 
 export const imageCalls = (plane: PlaneConnection) => ({
   list: () => plane.list<ImageView>('/v1/images'),
-  import: (image: ImportRequest) => plane.post<ImageView>('/v1/images', image),
+  import: (image: ImportRequest) => plane.postLong<ImageView>('/v1/images', image),
   /** @param tar an OCI image layout or an archive of `docker save` */
   async load(tar: Readable, request: LoadRequest = {}): Promise<ImageView> {
     const answer = await plane.send({
@@ -18,7 +18,7 @@ export const imageCalls = (plane: PlaneConnection) => ({
     });
     return (await answer.body.json()) as ImageView;
   },
-  pull: (image: PullRequest) => plane.post<ImageView>('/v1/images/pull', image),
+  pull: (image: PullRequest) => plane.postLong<ImageView>('/v1/images/pull', image),
   prune: (request: { all: boolean }) => plane.post<PruneView>('/v1/images/prune', request),
   inspect: (name: string) => plane.get<ImageView>(`/v1/images/${part(name)}`),
   remove: (name: string) => plane.remove(`/v1/images/${part(name)}`),

@@ -2,15 +2,19 @@
 import { checkpointCalls } from './checkpoints.ts';
 import { connectPlane, type PlaneAddress } from './connection.ts';
 import { containerCalls } from './containers.ts';
+import { eventCalls, operationCalls } from './events.ts';
 import { guestCalls } from './guests.ts';
 import { imageCalls } from './images.ts';
+import type { Watcher } from './long-calls.ts';
 import { restoreCalls } from './restores.ts';
 import { volumeCalls } from './volumes.ts';
 
 export type { PlaneAddress } from './connection.ts';
+export type { Watcher } from './long-calls.ts';
 
-export function createPlaneClient(address: PlaneAddress) {
-  const connection = connectPlane(address);
+/** @param watcher hears of the progress of long calls */
+export function createPlaneClient(address: PlaneAddress, watcher?: Watcher) {
+  const connection = connectPlane(address, watcher);
   return {
     /** For calls that have no function here yet, and for streams. */
     connection,
@@ -20,6 +24,8 @@ export function createPlaneClient(address: PlaneAddress) {
     checkpoints: checkpointCalls(connection),
     restores: restoreCalls(connection),
     volumes: volumeCalls(connection),
+    operations: operationCalls(connection),
+    ...eventCalls(connection),
     async metrics(): Promise<string> {
       return await (await connection.send({ method: 'GET', path: '/metrics' })).body.text();
     },

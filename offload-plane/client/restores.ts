@@ -7,7 +7,7 @@ export const restoreCalls = (plane: PlaneConnection) => {
   const at = (id: string, verb = '') => `/v1/restores/${part(id)}${verb}`;
   return {
     list: () => plane.list<RestoreView>('/v1/restores'),
-    create: (restore: RestoreRequest) => plane.post<RestoreView>('/v1/restores', restore),
+    create: (restore: RestoreRequest) => plane.postLong<RestoreView>('/v1/restores', restore),
     inspect: (id: string) => plane.get<RestoreView>(at(id)),
     compareMemory: (id: string) => plane.post<RestoreView>(at(id, '/memory-comparison')),
   };

@@ -4,7 +4,7 @@ import type { FastifySchema } from 'fastify';
 import { Problem } from './schemas/common.ts';
 import type { App } from './server.ts';
 
-export const API_VERSION = '0.1.0';
+import { API_VERSION } from './version.ts';
 
 export async function describeApi(app: App): Promise<void> {
   await app.register(swagger, {

@@ -24,7 +24,7 @@ import { timelineRoutes } from './timelines.ts';
 import { traceRequests } from './trace-requests.ts';
 import { volumeRoutes } from './volumes.ts';
 
-export { API_VERSION } from './openapi.ts';
+export { API_VERSION } from './version.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 const MAX_PARAMETER_LENGTH = 256;

@@ -1,10 +1,13 @@
 /** `offload`: the testbed's commands and the plane's own, in one program. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
 import { SECTIONS } from '../../bench/restore/plan.ts';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
+import { CliFailure } from '../../offload-plane/cli/context.ts';
+import { hintOf } from '../../offload-plane/cli/hints.ts';
 import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
-import { API_VERSION } from '../../offload-plane/http-api/server.ts';
+import { API_VERSION } from '../../offload-plane/http-api/version.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { addUpCommands } from './up-commands.ts';
 import { accelerator, positiveInteger } from './values.ts';
@@ -138,7 +141,11 @@ try {
   process.exit();
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`offload: ${message}\n`);
-  if (!(error instanceof OffloadError) && process.env.OFFLOAD_DEBUG) console.error(error);
-  process.exit(1);
+  const red = (text: string) => styleText('red', text, { stream: process.stderr });
+  process.stderr.write(`${red('offload:')} ${message}\n`);
+  const hint = hintOf(error);
+  if (hint !== undefined) process.stderr.write(`${' '.repeat('offload:'.length)} ${hint}\n`);
+  const isExpected = error instanceof OffloadError || error instanceof CliFailure;
+  if (!isExpected && process.env.OFFLOAD_DEBUG) console.error(error);
+  process.exit(error instanceof CliFailure ? error.exitCode : 1);
 }

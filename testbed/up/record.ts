@@ -6,7 +6,7 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { OffloadError } from '../../platform/errors.ts';
 import { runsDirectory } from '../../platform/places.ts';
-import { isProcessAlive } from '../../platform/processes.ts';
+import { isProcessAlive } from '../../platform/process-identity.ts';
 import type { Accelerator } from '../qemu/argv.ts';
 
 export interface UpOptions {

@@ -1,15 +1,69 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { GuestView } from '../../http-api/schemas/guests.ts';
 import type { CliContext } from '../context.ts';
+import { shortBytes } from '../format.ts';
 
 export function addGuestCommands(program: Command, context: CliContext): void {
-  program
-    .command('guests')
-    .description('list the guests')
-    .action(() =>
+  addList(program.command('guests'), context);
+  const guest = program.command('guest').description('guests, as `guest VERB`');
+  addList(guest.command('ls'), context);
+  guest
+    .command('inspect')
+    .description('all that is known of guests, as JSON')
+    .argument('<guest...>')
+    .action((names: string[]) =>
       context.withPlane(
-        (client) => client.guests.list(),
-        (guests) =>
-          guests.map(({ health, ...guest }) => ({ ...guest, agent: health.agent, criu: health.criu })),
+        (client) => Promise.all(names.map((name) => client.guests.inspect(name))),
+        (guests) => `${JSON.stringify(guests, null, 2)}\n`,
       ),
     );
+  guest
+    .command('register')
+    .description('connect the plane to a guest that runs')
+    .argument('<name>')
+    .requiredOption('--vsock <path>', 'its vsock as a Unix socket')
+    .requiredOption('--qmp <path>', 'a QMP socket of its QEMU that is the plane’s alone')
+    .option('--accelerator <name>', 'as it is told to others', 'unknown')
+    .option('--memory-mib <mebibytes>', 'as it is told to others', parseNumber, 1_024)
+    .option('--vcpus <count>', 'as it is told to others', parseNumber, 1)
+    .action((name: string, { vsock: vsockPath, qmp: qmpPath, accelerator, memoryMib: memoryMiB, vcpus }) =>
+      context.withPlane(
+        (client) => client.guests.register({ name, vsockPath, qmpPath, accelerator, memoryMiB, vcpus }),
+        (made) => `${made.name}\n`,
+      ),
+    );
+  guest
+    .command('rm')
+    .description('forget guests; their containers are lost, they themselves run on')
+    .argument('<guest...>')
+    .action((names: string[]) => context.forEach(names, (client, name) => client.guests.remove(name)));
+}
+
+function addList(command: Command, context: CliContext): void {
+  command
+    .description('list the guests')
+    .option('-q, --quiet', 'only their names')
+    .action(({ quiet }: { quiet?: boolean }) =>
+      context.withPlane(
+        (client) => client.guests.list(),
+        (guests) => (quiet ? guests.map(({ name }) => `${name}\n`).join('') : guests.map(rowOf)),
+      ),
+    );
+}
+
+const rowOf = ({ name, phase, health, accelerator, memoryMiB, vcpus }: GuestView) => ({
+  name,
+  phase,
+  memory: `${memoryMiB} MiB`,
+  free: shortBytes(health.memoryAvailableBytes),
+  cpus: vcpus,
+  accelerator,
+  kernel: health.kernel,
+  criu: health.criu,
+  agent: health.agent,
+});
+
+function parseNumber(value: string): number {
+  if (!/^[1-9]\d{0,7}$/.test(value)) throw new InvalidArgumentError('expected a positive whole number');
+  return Number(value);
 }

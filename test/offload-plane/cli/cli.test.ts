@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -20,6 +21,7 @@ const offload = (args: string[], env: Record<string, string> = {}) =>
 const VERBS = [
   ...['demo', 'test', 'ps', 'run', 'kill', 'pause', 'resume', 'rm', 'logs', 'stats'],
   ...['checkpoints', 'checkpoint', 'pin', 'unpin', 'restore', 'restores', 'guests', 'images', 'import'],
+  ...['guest', 'events', 'operation', 'up', 'down', 'status', 'dashboard'],
 ];
 
 const CONTAINER = {
@@ -106,7 +108,7 @@ test('without a plane there is one line that names the socket, and exit code 1',
   for (const { exitCode, stdout, stderr } of [byFlag, byEnvironment]) {
     assert.is(exitCode, 1);
     assert.is(stdout, '');
-    assert.match(stderr, /^offload: plane at [^\n]+$/);
+    assert.match(stderr, /^offload: plane at [^\n]+\n +bring one up with `offload up`[^\n]+$/);
     assert.ok(stderr.includes(socket));
   }
 });
@@ -136,7 +138,10 @@ test("the plane's refusal is one line with exit code 1", async () => {
     const { exitCode, stderr, stdout } = await offload(['--socket', socket, 'pause', 'none']);
     assert.is(exitCode, 1);
     assert.is(stdout, '');
-    assert.is(stderr, 'offload: container none: there is none of this name');
+    assert.is(
+      stderr,
+      'offload: container none: there is none of this name\n         `offload ps -a` lists them',
+    );
   });
 });
 
@@ -215,6 +220,57 @@ test('run creates and starts, restore asks for what its flags say', async () => 
         body: { checkpoint: 'warm', name: 'again', guest: 'guest-b', policy: 'ordered', hold: true },
       },
     ]);
+  });
+});
+
+test('a verb that was mistyped is answered with the one that was meant', async () => {
+  const { exitCode, stderr } = await offload(['restor']);
+  assert.is(exitCode, 1);
+  assert.match(stderr, /unknown command 'restor'.*Did you mean restore/);
+});
+
+test('a plane on TCP is spoken to with its token, which flags and environment name', async () => {
+  const directory = tempDirectory('cli');
+  const tokenFile = join(directory, 'token');
+  writeFileSync(tokenFile, 'the-token\n');
+  const seen: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request.headers.authorization);
+    response.end(JSON.stringify({ items: [] }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  const results = await Promise.all([
+    offload(['--url', url, 'restores', '--token-file', tokenFile]),
+    offload(['restores'], { OFFLOAD_URL: url, OFFLOAD_TOKEN_FILE: tokenFile }),
+    offload(['restores', '--url', 'nonsense']),
+  ]);
+  server.close();
+  assert.equal(
+    results.map(({ exitCode }) => exitCode),
+    [0, 0, 1],
+  );
+  assert.equal(seen, ['Bearer the-token', 'Bearer the-token']);
+  assert.match(results[2]?.stderr ?? '', /--url nonsense: expected/);
+});
+
+test('events are lines for people, and JSON for programs', async () => {
+  const event = {
+    sequence: 7,
+    atMs: 0,
+    type: 'container',
+    event: 'exited',
+    guest: 'a',
+    name: 'web',
+    exitCode: 3,
+  };
+  const answers = { 'GET /v1/events?since=0&follow=false': `\n${JSON.stringify(event)}\n` };
+  await withPlane(answers, async (socket) => {
+    const flags = ['--socket', socket, 'events', '--since', '0', '--no-follow'];
+    const [lines, json] = await Promise.all([offload(flags), offload([...flags, '--json'])]);
+    assert.is(lines.stdout, '1970-01-01T00:00:00.000Z 7 container exited web (a) exitCode=3');
+    assert.equal(JSON.parse(json.stdout), event);
   });
 });
 
