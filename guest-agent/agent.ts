@@ -1,6 +1,7 @@
 /** The agent's parts, put together from what main.ts gives them. */
 import type { Duplex, Readable } from 'node:stream';
 import type { Health, MemoryComparison } from '../interconnect/agent-api.ts';
+import { adoptContainers } from './adoption.ts';
 import { createBundles } from './bundle.ts';
 import { type Checkpoints, createCheckpoints } from './checkpoint.ts';
 import { type Containers, createContainers } from './containers.ts';
@@ -56,6 +57,7 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
   const instanceId = await readInstanceId(paths.runDirectory, deps.freshId);
   const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
+  const records = createRecords(paths.runDirectory);
   const images = createDeviceMounts({ run, directory: imageMounts(paths), kind: IMAGE_DEVICE });
   const devices = createDeviceMounts({ run, directory: volumeMounts(paths), kind: VOLUME_DEVICE });
   const bundles = createBundles({
@@ -70,11 +72,15 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     crun,
     bundles,
     events,
-    records: createRecords(paths.runDirectory),
+    records,
     createTimeoutMs: deps.createTimeoutMs,
     ...(deps.conmonProgram ? { conmonProgram: deps.conmonProgram } : {}),
   });
+  const found = await adoptContainers({ paths, containers, crun, events, records, images, volumes: devices });
+  if (found.adopted.length + found.undone.length > 0) console.log(JSON.stringify(found));
   await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
+  // Those that ended while nobody watched.
+  await Promise.all(found.adopted.map((id) => containers.lookForExit(id)));
   return {
     containers,
     checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),

@@ -23,16 +23,20 @@ export async function readExit(
   try {
     const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
     if (!/^\d+\s*$/.test(text)) return undefined;
-    return { exitCode: Number(text), oomKilled: existsSync(join(data, OOM_FILE)), atMs: mtimeMs };
+    return { exitCode: Number(text), oomKilled: existsSync(join(data, OOM_FILE)), atMs: Math.round(mtimeMs) };
   } catch {
     return undefined;
   }
 }
 
-/** Calls `onFile` with the name of each file that appears or changes. What keeps the agent alive is its listener. */
-export async function watchExits(directory: string, onFile: (id: string) => void): Promise<void> {
+/**
+ * Calls `onFile` with the name of each file that appears or changes. What keeps the agent alive is its listener.
+ * @returns what ends it
+ */
+export async function watchExits(directory: string, onFile: (id: string) => void): Promise<() => void> {
   await mkdir(directory, { recursive: true });
-  watch(directory, { persistent: false }, (_event, name) => {
+  const watcher = watch(directory, { persistent: false }, (_event, name) => {
     if (name) onFile(name);
   });
+  return () => watcher.close();
 }

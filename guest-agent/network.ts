@@ -21,7 +21,12 @@ export function createNetworks(run: RunProgram) {
     // An agent before this one may have made it.
     if (existsSync(`/sys/class/net/${BRIDGE}`)) return;
     bridge ??= run('ip', ['-batch', '-'], {
-      input: `link add ${BRIDGE} type bridge\naddr add ${GATEWAY} dev ${BRIDGE}\nlink set ${BRIDGE} up\n`,
+      // An earlier agent may have made it, or begun to.
+      input: [
+        ...(existsSync(`/sys/class/net/${BRIDGE}`) ? [] : [`link add ${BRIDGE} type bridge`]),
+        `addr replace ${GATEWAY} dev ${BRIDGE}`,
+        `link set ${BRIDGE} up\n`,
+      ].join('\n'),
     });
     await bridge;
   };

@@ -21,10 +21,22 @@ export const guestPaths: AgentPaths = {
   seccompProfile: '/usr/share/containers/seccomp.json',
 };
 
+const CGROUP = 'offload';
+/** @param membership a task's /proc/PID/cgroup */
+export const inContainerCgroup = (membership: string) => membership.startsWith(`0::/${CGROUP}/`);
+
+/** Of bundles and of writable layers, one below for each container. */
+export const containerDirectories = (paths: AgentPaths): [bundles: string, data: string] => [
+  join(paths.runDirectory, 'containers'),
+  join(paths.dataDirectory, 'containers'),
+];
+
 /** The files of one container. */
 export function containerPaths(paths: AgentPaths, id: string) {
-  const bundle = join(paths.runDirectory, 'containers', id);
-  const data = join(paths.dataDirectory, 'containers', id);
+  const [bundle, data] = containerDirectories(paths).map((directory) => join(directory, id)) as [
+    string,
+    string,
+  ];
   return {
     bundle,
     data,
@@ -44,7 +56,7 @@ export function containerPaths(paths: AgentPaths, id: string) {
     log: join(data, 'container.log'),
     upper: join(data, 'upper'),
     work: join(data, 'work'),
-    cgroup: join(paths.cgroupRoot, 'offload', id),
+    cgroup: join(paths.cgroupRoot, CGROUP, id),
     attachSocket: join(bundle, 'attach'),
     control: join(bundle, 'ctl'),
     execs: join(bundle, 'execs'),

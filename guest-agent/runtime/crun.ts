@@ -12,6 +12,11 @@ export interface DumpOptions {
   timeoutMs: number;
 }
 
+export interface CrunState {
+  status: 'creating' | 'created' | 'running' | 'paused' | 'stopped';
+  pid: number;
+}
+
 export function createCrun(deps: { run: RunProgram; root: string }) {
   const crun = (...args: string[]) => deps.run(CRUN, [...crunGlobalArgs(deps.root), ...args]);
   const checkpoint = (id: string, flags: readonly string[], options: DumpOptions) => {
@@ -21,6 +26,8 @@ export function createCrun(deps: { run: RunProgram; root: string }) {
     return deps.run(CRUN, args, { timeoutMs });
   };
   return {
+    /** @throws when there is none of this name */
+    state: async (id: string): Promise<CrunState> => JSON.parse(await crun('state', id)) as CrunState,
     start: (id: string) => crun('start', id),
     kill: (id: string, signal: string) => crun('kill', id, signal),
     pause: (id: string) => crun('pause', id),
