@@ -7,9 +7,9 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pollUntil } from '../platform/deadline.ts';
 import type { Containers } from './containers.ts';
-import type { DeviceMounts } from './device-mounts.ts';
 import type { EventLog } from './events.ts';
 import { readExit } from './exits.ts';
+import type { GuestParts } from './guest-parts.ts';
 import { endNow, type LeftoverProgram, outlive, worksOn } from './leftover-programs.ts';
 import { type Container, isBeingMade, type Life } from './life.ts';
 import { missingEvents } from './missing-events.ts';
@@ -20,19 +20,18 @@ import { pagerEnded } from './restore.ts';
 import type { Crun } from './runtime/crun.ts';
 import { dumpOfRecord, forgetTracked } from './tracked-dumps.ts';
 
-export interface AdoptionDeps {
+export interface AdoptionDeps extends Pick<GuestParts, 'imageDevices' | 'volumeDevices' | 'listPrograms'> {
   paths: AgentPaths;
   containers: Containers;
   crun: Crun;
   events: EventLog;
   records: Records;
-  images: Pick<DeviceMounts, 'adopt' | 'releaseUnused'>;
-  volumes: Pick<DeviceMounts, 'adopt' | 'releaseUnused'>;
-  listPrograms: () => Promise<LeftoverProgram[]>;
 }
 
 const CONMON = 'conmon';
 const PAGER = 'offload-pager';
+/** What ends by itself when its work is done, and leaves a state that can be told. */
+const VERBS = ['crun', 'tar', 'cp', 'mount', 'umount'];
 /** CRIU gives up a dump by itself, and to kill it could take the container with it. */
 const PROGRAM_TIMEOUT_MS = 30_000;
 const EXIT_FILE_TIMEOUT_MS = 5_000;
@@ -66,18 +65,21 @@ export async function adoptContainers(deps: AdoptionDeps): Promise<{ adopted: st
   // In the order in which they ended.
   for (const found of adopted.sort((one, other) => one.atMs - other.atMs)) await tell(deps, found);
   await removeUnknown(deps, programs);
-  await deps.images.releaseUnused();
-  await deps.volumes.releaseUnused();
+  await deps.imageDevices.releaseUnused();
+  await deps.volumeDevices.releaseUnused();
   return { adopted: adopted.map(({ container }) => container.spec.id), undone };
 }
 
-function containerOf({ containers, images, volumes }: AdoptionDeps, record: ContainerRecord): Container {
+function containerOf(
+  { containers, imageDevices, volumeDevices }: AdoptionDeps,
+  record: ContainerRecord,
+): Container {
   const { spec, life, removing = false, pager, trackedDump } = record;
   const { id } = spec;
   const container: Container = { spec, life, removing, waiters: new Set() };
   if (trackedDump) container.trackedDump = dumpOfRecord(trackedDump);
-  images.adopt(spec.rootfsLun, id);
-  for (const { lun } of spec.volumes ?? []) volumes.adopt(lun, id);
+  imageDevices.adopt(spec.rootfsLun, id);
+  for (const { lun } of spec.volumes ?? []) volumeDevices.adopt(lun, id);
   containers.adopt(container);
   if (pager) {
     const log = containers.paths(id).pagerLog;
@@ -115,7 +117,7 @@ async function find(
   const { containers, crun, paths } = deps;
   const { id } = container.spec;
   const recorded = container.life;
-  const verbs = programs.filter(({ name }) => name !== CONMON && name !== PAGER);
+  const verbs = programs.filter(({ name }) => VERBS.includes(name));
   if (recorded.phase === 'stopped') {
     // It was to be created again, and nobody was told that it is.
     await endNow(programs);
@@ -163,7 +165,10 @@ async function lifeNow(
   const early = await ended();
   if (early) return early;
   const state = await crun.state(id).catch(() => undefined);
-  const isWatched = programs.some(({ name, args }) => name === CONMON && args.includes(id));
+  // Its execs have monitors as well.
+  const isWatched = programs.some(
+    ({ name, args }) => name === CONMON && args[args.indexOf('--cuuid') + 1] === id,
+  );
   if (isWatched && state && state.status !== 'stopped') {
     if (state.status === 'created') return { phase: 'created', pid: state.pid };
     if (state.status === 'paused' && life.phase === 'paused') return { phase: 'paused', pid: state.pid };

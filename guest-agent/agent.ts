@@ -5,29 +5,19 @@ import { adoptContainers } from './adoption.ts';
 import { createBundles } from './bundle.ts';
 import { type Checkpoints, createCheckpoints } from './checkpoint.ts';
 import { type Containers, createContainers } from './containers.ts';
-import { createDeviceMounts } from './device-mounts.ts';
 import { createEventLog, type EventLog } from './events.ts';
 import { watchExits } from './exits.ts';
+import { createGuestParts, type GuestParts } from './guest-parts.ts';
 import { createHealth } from './health.ts';
 import { readInstanceId } from './instance-id.ts';
 import { createMemoryComparison } from './memory-comparison.ts';
-import { createNetworks } from './network.ts';
-import {
-  type AgentPaths,
-  crunRoot,
-  eventLogFile,
-  exitDirectory,
-  imageMounts,
-  volumeMounts,
-} from './paths.ts';
+import { type AgentPaths, crunRoot, eventLogFile, exitDirectory } from './paths.ts';
 import { createRecords } from './records.ts';
 import { createRestores, type Restores } from './restore.ts';
-import { createRootfs, IMAGE_DEVICE } from './rootfs.ts';
 import type { RunProgram } from './run-program.ts';
 import type { ConnectAttach } from './runtime/attach-socket.ts';
 import { createCrun } from './runtime/crun.ts';
 import { createStdio, type Stdio } from './stdio/stdio.ts';
-import { createVolumes, VOLUME_DEVICE } from './volumes.ts';
 
 export interface AgentDeps {
   paths: AgentPaths;
@@ -38,6 +28,8 @@ export interface AgentDeps {
   /** A name that nothing else has. */
   freshId: () => string;
   createTimeoutMs: number;
+  /** Default: the real ones. */
+  parts?: GuestParts;
   /** Default: Debian's. */
   conmonProgram?: string;
 }
@@ -50,6 +42,10 @@ export interface Agent {
   events: EventLog;
   health(): Promise<Health>;
   compareMemory(id: string, index: Readable): Promise<MemoryComparison>;
+  /** Ids of what an earlier agent has left: containers that go on, and those that were not finished. */
+  readonly adoption: { adopted: string[]; undone: string[] };
+  /** Sees no more exits; what runs is left as it is. */
+  close(): void;
 }
 
 export async function createAgent(deps: AgentDeps): Promise<Agent> {
@@ -58,29 +54,20 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
   const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
   const records = createRecords(paths.runDirectory);
-  const images = createDeviceMounts({ run, directory: imageMounts(paths), kind: IMAGE_DEVICE });
-  const devices = createDeviceMounts({ run, directory: volumeMounts(paths), kind: VOLUME_DEVICE });
-  const bundles = createBundles({
-    paths,
-    crun,
-    networks: createNetworks(run),
-    rootfs: createRootfs({ run, images }),
-    volumes: createVolumes({ run, devices }),
-  });
+  const parts = deps.parts ?? createGuestParts({ run, paths });
   const containers = createContainers({
     paths,
     crun,
-    bundles,
+    bundles: createBundles({ paths, crun, ...parts }),
     events,
     records,
     createTimeoutMs: deps.createTimeoutMs,
     ...(deps.conmonProgram ? { conmonProgram: deps.conmonProgram } : {}),
   });
-  const found = await adoptContainers({ paths, containers, crun, events, records, images, volumes: devices });
-  if (found.adopted.length + found.undone.length > 0) console.log(JSON.stringify(found));
-  await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
+  const adoption = await adoptContainers({ paths, containers, crun, events, records, ...parts });
+  const stopWatching = await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
   // Those that ended while nobody watched.
-  await Promise.all(found.adopted.map((id) => containers.lookForExit(id)));
+  await Promise.all(adoption.adopted.map((id) => containers.lookForExit(id)));
   return {
     containers,
     checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),
@@ -89,6 +76,8 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     events,
     health: createHealth({ run, paths, instanceId }),
     compareMemory: createMemoryComparison({ containers, crun, run, paths }),
+    adoption,
+    close: stopWatching,
   };
 }
 

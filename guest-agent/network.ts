@@ -17,18 +17,14 @@ const ATTACH = 'echo "$1" | ip -batch -; echo "$2" | ip -netns "$0" -batch -';
 
 export function createNetworks(run: RunProgram) {
   let bridge: Promise<unknown> | undefined;
-  const ensureBridge = async () => {
+  const ensureBridge = () => {
     // An agent before this one may have made it.
-    if (existsSync(`/sys/class/net/${BRIDGE}`)) return;
-    bridge ??= run('ip', ['-batch', '-'], {
-      // An earlier agent may have made it, or begun to.
-      input: [
-        ...(existsSync(`/sys/class/net/${BRIDGE}`) ? [] : [`link add ${BRIDGE} type bridge`]),
-        `addr replace ${GATEWAY} dev ${BRIDGE}`,
-        `link set ${BRIDGE} up\n`,
-      ].join('\n'),
-    });
-    await bridge;
+    bridge ??= existsSync(`/sys/class/net/${BRIDGE}`)
+      ? Promise.resolve()
+      : run('ip', ['-batch', '-'], {
+          input: `link add ${BRIDGE} type bridge\naddr add ${GATEWAY} dev ${BRIDGE}\nlink set ${BRIDGE} up\n`,
+        });
+    return bridge;
   };
   return {
     /** Makes the namespace with eth0 at `address` (with prefix length); replaces a leftover of that name. */

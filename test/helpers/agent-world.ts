@@ -2,30 +2,15 @@
  * The agent's parts as they run in a guest, over little executables in the place of crun, conmon and the
  * pager, with directories of their own. Networks and mounts are not made: they need a guest.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
-import type { Agent } from '../../guest-agent/agent.ts';
-import { createBundles } from '../../guest-agent/bundle.ts';
-import { createCheckpoints } from '../../guest-agent/checkpoint.ts';
-import { createContainers } from '../../guest-agent/containers.ts';
-import { createEventLog } from '../../guest-agent/events.ts';
-import { watchExits } from '../../guest-agent/exits.ts';
-import { createHealth } from '../../guest-agent/health.ts';
-import { createMemoryComparison } from '../../guest-agent/memory-comparison.ts';
-import {
-  type AgentPaths,
-  containerPaths,
-  crunRoot,
-  eventLogFile,
-  exitDirectory,
-} from '../../guest-agent/paths.ts';
-import { createRecords } from '../../guest-agent/records.ts';
-import { createRestores } from '../../guest-agent/restore.ts';
+import { type Agent, createAgent } from '../../guest-agent/agent.ts';
+import type { GuestParts } from '../../guest-agent/guest-parts.ts';
+import type { LeftoverProgram } from '../../guest-agent/leftover-programs.ts';
+import { type AgentPaths, containerPaths, exitDirectory } from '../../guest-agent/paths.ts';
 import { type RunProgram, runProgram } from '../../guest-agent/run-program.ts';
-import { createCrun } from '../../guest-agent/runtime/crun.ts';
-import { createStdio } from '../../guest-agent/stdio/stdio.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 const FAKE_CRIU = join(import.meta.dirname, 'fake-criu-dump.ts');
@@ -35,6 +20,7 @@ const CRUN = `
 if [ "$1" = --version ]; then echo 'crun version 1.28'; exit; fi
 while [ "$1" = --root ] || [ "$1" = --cgroup-manager ]; do shift 2; done
 echo "$*" >> "$DIR/crun.log"
+if [ "$1" = state ]; then cat "$DIR/state-$2"; exit; fi
 if [ -e "$DIR/fail-$1" ]; then cat "$DIR/fail-$1" >&2; exit 1; fi
 if [ "$1" = checkpoint ]; then exec "$NODE" "$FAKE_CRIU" "$@"; fi
 `;
@@ -59,6 +45,8 @@ export interface AgentWorld {
   directory: string;
   paths: AgentPaths;
   agent: Agent;
+  /** As if the agent had been killed: another one over the same files, which finds these programs. */
+  restart(programs?: LeftoverProgram[]): Promise<void>;
   /** What crun was asked for, one line a call, without its global options. */
   crunCalls(): string[];
   /** Makes a fake fail with this message from now on; undefined: no longer. */
@@ -98,55 +86,6 @@ export async function createAgentWorld(
     return runProgram(existsSync(fake) ? fake : command, args, options);
   };
   const [mounted, attached, dialled] = [new Set<string>(), new Set<string>(), [] as Duplex[]];
-  const events = createEventLog(eventLogFile(paths), () => Date.now());
-  const crun = createCrun({ run, root: crunRoot(paths) });
-  const bundles = createBundles({
-    paths,
-    crun,
-    networks: {
-      attach: async (namespace) => void attached.add(namespace),
-      detach: async (namespace) => void attached.delete(namespace),
-    },
-    rootfs: {
-      async mount(id, _lun, own) {
-        if (existsSync(join(directory, 'fail-mount'))) throw new Error('no such device');
-        mounted.add(id);
-        for (const path of [own.upper, own.rootfs]) mkdirSync(path, { recursive: true });
-      },
-      unmount: async (id) => void mounted.delete(id),
-    },
-    volumes: {
-      async mount({ volumes = [] }) {
-        for (const { lun } of volumes) mounted.add(`volume ${lun}`);
-      },
-      async unmount(_id, volumes = []) {
-        for (const { lun } of volumes) mounted.delete(`volume ${lun}`);
-      },
-    },
-  });
-  const containers = createContainers({
-    paths,
-    crun,
-    bundles,
-    events,
-    records: createRecords(paths.runDirectory),
-    createTimeoutMs: 20_000,
-    conmonProgram: join(paths.programDirectory, 'conmon'),
-  });
-  await watchExits(exitDirectory(paths), (id) => void containers.lookForExit(id));
-  const stdio = await createStdio({
-    paths,
-    containers,
-    events,
-    run,
-    connectAttach: async () => {
-      throw new Error('no attach socket');
-    },
-    randomId: () => randomBytes(6).toString('hex'),
-    createTimeoutMs: 20_000,
-    conmonProgram: join(paths.programDirectory, 'conmon'),
-  });
-  const nowMs = () => performance.now();
   const dialPlane = async (port: number) => {
     if (dial) return dial(port);
     const [near, far] = duplexPair();
@@ -154,20 +93,30 @@ export async function createAgentWorld(
     dialled.push(far);
     return near;
   };
-  return {
+  const startAgent = (programs: LeftoverProgram[]) =>
+    createAgent({
+      paths,
+      run,
+      dialPlane,
+      connectAttach: async () => {
+        throw new Error('no attach socket');
+      },
+      nowMs: () => performance.now(),
+      freshId: randomUUID,
+      createTimeoutMs: 20_000,
+      conmonProgram: join(paths.programDirectory, 'conmon'),
+      parts: fakeParts(directory, mounted, attached, programs),
+    });
+  const world: AgentWorld = {
     directory,
     paths,
     mounted,
     attached,
     dialled,
-    agent: {
-      containers,
-      checkpoints: createCheckpoints({ containers, crun, run, events, nowMs, dialPlane }),
-      restores: createRestores({ containers, paths, run, nowMs }),
-      stdio,
-      events,
-      health: createHealth({ run, paths, instanceId: 'instance-1' }),
-      compareMemory: createMemoryComparison({ containers, crun, run, paths }),
+    agent: await startAgent([]),
+    async restart(programs = []) {
+      world.agent.close();
+      world.agent = await startAgent(programs);
     },
     crunCalls() {
       const log = join(directory, 'crun.log');
@@ -180,6 +129,48 @@ export async function createAgentWorld(
       writeFileSync(`${path}.half`, String(exitCode));
       renameSync(`${path}.half`, path);
     },
+  };
+  return world;
+}
+
+/** Mounts and networks by name only: the real ones need a guest. */
+function fakeParts(
+  directory: string,
+  mounted: Set<string>,
+  attached: Set<string>,
+  programs: LeftoverProgram[],
+): GuestParts {
+  const devices = (kind: string) => ({
+    adopt: (lun: number) => void mounted.add(`${kind} ${lun}`),
+    releaseUnused: async () => {},
+  });
+  return {
+    networks: {
+      attach: async (namespace) => void attached.add(namespace),
+      detach: async (namespace) => void attached.delete(namespace),
+    },
+    rootfs: {
+      async mount(id, _lun, own) {
+        if (existsSync(join(directory, 'fail-mount'))) throw new Error('no such device');
+        mounted.add(id);
+        for (const path of [own.upper, own.rootfs]) mkdirSync(path, { recursive: true });
+      },
+      async unmount(id, lun) {
+        mounted.delete(id);
+        mounted.delete(`image ${lun}`);
+      },
+    },
+    volumes: {
+      async mount({ volumes = [] }) {
+        for (const { lun } of volumes) mounted.add(`volume ${lun}`);
+      },
+      async unmount(_id, volumes = []) {
+        for (const { lun } of volumes) mounted.delete(`volume ${lun}`);
+      },
+    },
+    imageDevices: devices('image'),
+    volumeDevices: devices('volume'),
+    listPrograms: async () => programs,
   };
 }
 
