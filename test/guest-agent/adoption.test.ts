@@ -84,7 +84,10 @@ test('one that was paused stays so, and one that stood still for a moment runs o
   await world.restart(monitors);
   assert.is(world.agent.containers.inspect('paused').phase, 'paused');
   assert.is(world.agent.containers.inspect('compared').phase, 'running');
-  assert.is(world.crunCalls().at(-1), 'resume compared');
+  assert.equal(
+    world.crunCalls().filter((call) => call.startsWith('resume')),
+    ['resume compared'],
+  );
 });
 
 test('one that stood still for a checkpoint runs on, without what was dumped and without a base for the next', async () => {
