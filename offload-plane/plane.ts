@@ -35,6 +35,8 @@ export interface PlaneConfig {
 /** Milliseconds on an unemulated guest; those about work in a guest are multiplied by its deadlineScale. */
 export interface Timeouts {
   guestConnectMs: number;
+  /** How long a guest may be out of reach before its containers are lost. */
+  guestLostMs: number;
   callMs: number;
   checkpointMs: number;
   restoreMs: number;
@@ -45,6 +47,7 @@ export interface Timeouts {
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
   guestConnectMs: 120_000,
+  guestLostMs: 60_000,
   callMs: 10_000,
   checkpointMs: 60_000,
   restoreMs: 30_000,
@@ -140,8 +143,12 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const pageServer = createPageServer({ logger, metrics: metrics.pageServer });
   const inbox = createDumpInbox(logger);
   const guests = createGuests({
+    database,
+    journal,
+    newRequestId: () => randomBytes(8).toString('hex'),
     connectTimeoutMs: timeouts.guestConnectMs,
     observer: createAgentObserver(metrics, tracing),
+    lostAfterMs: timeouts.guestLostMs,
     onPager: (socket, guest) => pageServer.acceptPager(socket, guest),
     onDump: (socket, guest) => void inbox.accept(socket, guest, timeouts.dumpIdleMs),
     onEvent(event, guest) {
@@ -150,14 +157,30 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       metrics.containerExited(event.exitCode);
       void restores.onContainerGone(event.container, guest);
     },
-    onLost(guest) {
-      logger.warn({ guest }, 'guest lost');
-      metrics.guestLost();
-      restores.onGuestLost(guest);
-      containers.onGuestLost(guest);
+    onCaughtUp(guest) {
+      containers.adopt(guest).catch((error: Error) => {
+        logger.error({ guest: guest.registration.name, error: error.message }, 'containers not adopted');
+      });
     },
+    onPhase({ registration: { name }, phase }) {
+      logger.info({ guest: name, phase }, 'guest');
+      if (phase !== 'lost') return;
+      metrics.guestLost();
+      onContainersLost(name);
+    },
+    onNewInstance: onContainersLost,
   });
+  function onContainersLost(guest: string): void {
+    restores.onGuestLost(guest);
+    containers.onGuestLost(guest);
+  }
+
   const containers = createContainers({
+    database,
+    journal,
+    answers,
+    wallMs,
+    isCommitted: (checkpoint, sinceMs) => checkpoints.isTaken(checkpoint, sinceMs),
     guests,
     images,
     volumes,
@@ -175,10 +198,13 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     tracing,
     logger,
     randomBytes,
+    wallMs,
     deadlineMs: timeouts.checkpointMs,
   });
   await checkpoints.removeLeftovers();
   const restores = createRestores({
+    database,
+    answers,
     store,
     pageServer,
     containers,
@@ -192,6 +218,8 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     faultsDryUpMs: timeouts.faultsDryUpMs,
     recordGraceMs: timeouts.recordGraceMs,
   });
+  await guests.adopt();
+  await containers.publishAgain();
   return {
     database,
     journal,
@@ -207,6 +235,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     metrics,
     tracing,
     async close() {
+      restores.close();
       await operations.close();
       containers.close();
       await guests.close();

@@ -66,6 +66,8 @@ function eventStream(agent: Agent, since: number): Readable {
   // An empty line at once: the answer's headers leave with the first byte, and the plane waits for them.
   stream.push('\n');
   for (const event of agent.events.since(since)) stream.push(line(event));
+  // And one more: all that had happened until now has been told.
+  stream.push('\n');
   const unsubscribe = agent.events.subscribe((event) => {
     pending += 1;
     if (pending > MAX_PENDING_EVENTS) stream.destroy();

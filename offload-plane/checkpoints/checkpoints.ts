@@ -57,6 +57,7 @@ export interface CheckpointsDeps {
   /** Default: none. */
   tracing?: Tracing;
   randomBytes: (byteCount: number) => Buffer;
+  wallMs: () => number;
   /** Unscaled; multiplied by the guest's deadlineScale. */
   deadlineMs: number;
 }
@@ -140,6 +141,11 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     withReader(id, (reader) => viewOf(reader.manifest));
 
   return {
+    /** Whether there is one that was taken since then; an older one of the name is another. */
+    isTaken: async (id: string, sinceMs: number): Promise<boolean> =>
+      (await store.list()).some(
+        (manifest) => manifest.id === id && Date.parse(manifest.createdAt) >= sinceMs,
+      ),
     async create(request: {
       container: string;
       id: string;
@@ -152,23 +158,27 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       const guest = guests.get(container.guest);
       expectAlive(guest, `checkpoint container ${container.name}`);
       const about = { 'offload.checkpoint': request.id, 'offload.container': container.name };
+      const { id, after } = request;
+      const intent = { verb: 'checkpoint', checkpoint: id, after, sinceMs: deps.wallMs() } as const;
+      const take = () =>
+        takeCheckpoint(
+          {
+            preDumpRounds: 0,
+            ...request,
+            container,
+            guest,
+            deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
+          },
+          { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
+        );
       const outcome = await tracing
-        .within('checkpoint', about, () =>
-          takeCheckpoint(
-            {
-              preDumpRounds: 0,
-              ...request,
-              container,
-              guest,
-              deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
-            },
-            { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
-          ),
-        )
+        .within('checkpoint', about, () => containers.during(container, intent, take))
         .catch((error: unknown) => {
           metrics.checkpointFailed();
           throw error;
         });
+      container.recorder.change(container, { lastCheckpoint: request.id });
+      containers.note(container, 'checkpointed');
       frozenMsById.set(request.id, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
       return viewOf(outcome.manifest);

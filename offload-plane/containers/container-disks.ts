@@ -74,3 +74,4 @@ export function createContainerDisks({ guests, images, volumes, logger, nameOf }
     },
   };
 }
+export type ContainerDisks = ReturnType<typeof createContainerDisks>;

@@ -1,5 +1,6 @@
-/** A container as the plane records it. */
+/** A container as the plane knows it. */
 import type { ContainerPhase, ContainerSpec } from '../../interconnect/agent-api.ts';
+import type { Policies } from './policies.ts';
 import type { PortForward } from './port-forward.ts';
 
 export interface PortRequest {
@@ -34,53 +35,53 @@ export interface VolumeMount {
 /** The plane's phases are the agent's, and `lost` when its guest is gone. */
 export type PlanePhase = ContainerPhase | 'lost';
 
-export interface Container {
-  /** Its own for ever, and the only one the agent knows: 12 hex digits. */
-  readonly id: string;
+export interface PublishedPort {
+  hostPort: number;
+  containerPort: number;
+}
+
+/** What is on record of a container: it outlives the plane. */
+export interface ContainerState {
   name: string;
   readonly guest: string;
   readonly recipe: ContainerRecipe;
   phase: PlanePhase;
   exitCode?: number;
+  ports: PublishedPort[];
+  policies: Policies;
+  labels: Record<string, string>;
+  /** What its user wants: a container that was stopped is not started again by itself. */
+  desired: 'running' | 'stopped';
+  /** Starts by the restart policy since it last ran for long. */
+  restartCount: number;
+  createdAtMs: number;
+  startedAtMs?: number;
+  finishedAtMs?: number;
+  /** From which it can be brought back. */
+  lastCheckpoint?: string;
+}
+
+export type Health = 'starting' | 'healthy' | 'unhealthy';
+
+export interface Container extends ContainerState {
+  /** Its own for ever, and the only one the agent knows: 12 hex digits. */
+  readonly id: string;
+  readonly recorder: Recorder;
   forwards: PortForward[];
   /** Wakes clients that are held until the container runs; called with an error when it never will. */
   onPhase: Set<(phase: PlanePhase) => void>;
   /** Called once, at the first byte the container sends on a published port after a restore. */
   onFirstResponse?: (() => void) | undefined;
+  /** What its probes say, since it was started. */
+  health?: Health | undefined;
+  ready?: boolean | undefined;
 }
 
-export interface ContainerView {
-  id: string;
-  name: string;
-  guest: string;
-  tenant: string;
-  image: string;
-  phase: PlanePhase;
-  address: string;
-  exitCode?: number;
-  ports: { hostAddress: string; hostPort: number; containerPort: number }[];
+/** Writes a change to disk, and only then lets it be so. */
+export interface Recorder {
+  change(container: Container, patch: Partial<ContainerState>): void;
 }
 
-export function viewOf(container: Container): ContainerView {
-  const { id, name, guest, recipe, phase, exitCode, forwards } = container;
-  return {
-    id,
-    name,
-    guest,
-    tenant: recipe.tenant,
-    image: recipe.image,
-    phase,
-    address: recipe.spec.address.replace(/\/.*/, ''),
-    ...(exitCode === undefined ? {} : { exitCode }),
-    ports: forwards.map(({ hostAddress, hostPort, containerPort }) => ({
-      hostAddress,
-      hostPort,
-      containerPort,
-    })),
-  };
-}
-
-export function setPhase(container: Container, phase: PlanePhase): void {
-  container.phase = phase;
-  for (const listener of [...container.onPhase]) listener(phase);
+export function setPhase(container: Container, phase: PlanePhase, patch: Partial<ContainerState> = {}): void {
+  container.recorder.change(container, { ...patch, phase });
 }

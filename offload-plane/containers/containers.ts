@@ -5,59 +5,56 @@ import { OffloadError } from '../../platform/errors.ts';
 import { expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Images } from '../images/images.ts';
+import type { Journal } from '../journal/journal.ts';
 import type { Logger } from '../logger.ts';
+import type { Answers } from '../operations/answers.ts';
+import type { Database } from '../state/database.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import { type AddressPool, createAddressPool } from './addresses.ts';
-import {
-  type Container,
-  type ContainerRecipe,
-  type ContainerView,
-  DEFAULT_TENANT,
-  type PlanePhase,
-  type PortRequest,
-  setPhase,
-  type VolumeMount,
-  viewOf,
-} from './container.ts';
+import { createAdoption } from './adoption.ts';
+import { type Container, type ContainerRecipe, type PlanePhase, setPhase } from './container.ts';
 import { createContainerDisks } from './container-disks.ts';
-import { openPortForward, type PortForward } from './port-forward.ts';
-import { createRegistry } from './registry.ts';
+import { openContainerRecords } from './container-records.ts';
+import { createContainerSet } from './container-set.ts';
+import type { Verb } from './intents.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { DEFAULT_STOP_GRACE_MS, DEFAULT_STOP_SIGNAL, type Policies } from './policies.ts';
+import { type CreateRequest, hostnameOf, policiesOf, recipeOf } from './recipe.ts';
+import { createUndertakings } from './undertakings.ts';
+import { type ContainerView, viewOf } from './view.ts';
+import { untilStopped } from './wait.ts';
 
-export interface CreateRequest {
-  name: string;
-  guest: string;
-  image: string;
-  tenant?: string;
-  command?: string[];
-  env?: string[];
-  memoryLimitMiB?: number;
-  ports?: PortRequest[];
-  /** A volume that is not there is made. */
-  volumes?: VolumeMount[];
-}
+export type { CreateRequest } from './recipe.ts';
 
 export interface ContainersDeps {
+  database: Database;
+  journal: Journal;
+  answers: Answers;
   guests: Guests;
   images: Pick<Images, 'get'>;
   volumes: Pick<Volumes, 'get' | 'ensure'>;
   logger: Logger;
   hostAddress: string;
   randomBytes: (byteCount: number) => Buffer;
+  wallMs: () => number;
   /** Unscaled; multiplied by a guest's deadlineScale. */
   callTimeoutMs: number;
+  /** Whether a checkpoint was committed, of one that was cut off. */
+  isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
 }
 
-const MEBIBYTE = 1024 * 1024;
-/** Held clients wait this many call timeouts. */
-const HOLD_FACTOR = 3;
-
+const REQUEST_ID_BYTES = 8;
 export function createContainers(deps: ContainersDeps) {
-  const { guests, images, logger } = deps;
-  const containers = createRegistry(deps.randomBytes);
-  const addresses: AddressPool = createAddressPool();
-  const disks = createContainerDisks({ ...deps, nameOf: (id) => containers.byId(id)?.name ?? id });
-
-  const { get } = containers;
+  const { database, guests, images, randomBytes, wallMs } = deps;
+  const timeoutFor = (guest: Guest) => deps.callTimeoutMs * guest.deadlineScale;
+  const newRequest = () => randomBytes(REQUEST_ID_BYTES).toString('hex');
+  const records = openContainerRecords(database, deps.journal, wallMs);
+  const disks = createContainerDisks({ ...deps, nameOf: (id) => set.byId(id)?.name ?? id });
+  const set = createContainerSet({ ...deps, records, disks, timeoutFor });
+  const undertakings = createUndertakings({ ...deps, records, newRequest });
+  const lifecycle = createLifecycle({ guests, timeoutFor, attachDisks: disks.attach });
+  const adopt = createAdoption({ ...deps, set, disks, undertakings, lifecycle, timeoutFor, start });
+  const { get } = set;
+  const { during } = undertakings;
 
   function expectPhase(container: Container, operation: string, ...phases: PlanePhase[]): void {
     if (phases.includes(container.phase)) return;
@@ -67,234 +64,174 @@ export function createContainers(deps: ContainersDeps) {
     );
   }
 
-  const timeoutFor = (guest: Guest) => deps.callTimeoutMs * guest.deadlineScale;
+  /** Forgets a container of which something may be left in its guest: it goes when the guest is reached. */
+  const forgetUnsure = (container: Container): Promise<void> =>
+    set.forget(container, () =>
+      undertakings.leave({ verb: 'discard', guest: container.guest }, container.id),
+    );
 
-  /** Records a container; its ports take clients from now on, held until it runs. */
-  async function admit(
-    name: string,
-    guest: Guest,
-    recipe: ContainerRecipe,
-    ports: readonly PortRequest[],
-    phase: PlanePhase,
-  ): Promise<Container> {
-    containers.expectFree(name, `create container ${name}`);
-    const holder = addressHolder(guest, recipe.spec.address);
-    if (holder !== undefined) {
-      throw new OffloadError(
-        'invalid_state',
-        `create container ${name}: container ${holder.name} of guest ${holder.guest} has its address ${recipe.spec.address}`,
-      );
-    }
-    const container: Container = {
-      id: containers.newId(),
-      name,
-      guest: guest.registration.name,
-      recipe,
-      phase,
-      forwards: [],
-      onPhase: new Set(),
-    };
-    containers.add(container);
-    addresses.keep(recipe.spec.address);
+  async function make(container: Container, request: string): Promise<void> {
     try {
-      for (const port of ports) container.forwards.push(await publish(container, guest, port));
-      return container;
+      await lifecycle.create(container, request);
     } catch (error) {
-      dismiss(container);
+      await (isUnsure(error) ? forgetUnsure(container) : set.forget(container));
       throw error;
     }
   }
 
-  /** A checkpoint keeps its container's address, and a guest can have it once only. */
-  const addressHolder = (guest: Guest, address: string): Container | undefined =>
-    containers
-      .list()
-      .find(
-        (other) =>
-          other.guest === guest.registration.name &&
-          other.recipe.spec.address === address &&
-          other.phase !== 'lost',
-      );
-
-  function publish(container: Container, guest: Guest, port: PortRequest): Promise<PortForward> {
-    return openPortForward({
-      container: container.name,
-      hostAddress: deps.hostAddress,
-      hostPort: port.hostPort ?? 0,
-      containerPort: port.containerPort,
-      holdTimeoutMs: timeoutFor(guest) * HOLD_FACTOR,
-      ready: () => untilRunning(container),
-      dial: () => dial(container, guest, port.containerPort),
-      onFirstResponse() {
-        container.onFirstResponse?.();
-        container.onFirstResponse = undefined;
-      },
-      onError: (error) => logger.debug({ container: container.name, error: error.message }, 'port closed'),
-    });
-  }
-
-  function dial(container: Container, guest: Guest, port: number): Promise<Duplex> {
-    const { method, path } = agentStreams.connectPort;
-    return guest.agent.stream({
-      method,
-      path: agentPath(path, { id: container.id, port }),
-      contentType: 'application/octet-stream',
-      timeoutMs: timeoutFor(guest),
-    });
-  }
-
-  /** Forgets a container: its ports close, clients that were held are let go. */
-  function dismiss(container: Container): void {
-    for (const forward of container.forwards) forward.close();
-    container.forwards = [];
-    setPhase(container, 'stopped');
-    containers.remove(container);
-    releaseAddress(container.recipe.spec.address);
-  }
-
-  /** As `dismiss`, for one that the agent has deleted: its disks are let go as well. */
-  async function forget(container: Container): Promise<void> {
-    dismiss(container);
-    await disks.release(guests.find(container.guest), container);
-  }
-
-  function releaseAddress(address: string): void {
-    const shared = containers.list().some((other) => other.recipe.spec.address === address);
-    if (!shared) addresses.release(address);
-  }
-
-  async function recipeOf(request: CreateRequest): Promise<ContainerRecipe> {
-    const image = images.get(request.image);
-    const command = request.command ?? image.config.command;
-    if (command.length === 0) {
+  async function create(request: CreateRequest): Promise<Container> {
+    const guest = guests.get(request.guest);
+    expectAlive(guest, `create container ${request.name}`);
+    if (guest.cordoned) {
       throw new OffloadError(
-        'invalid_request',
-        `create container ${request.name}: image ${request.image} has no command and none was given`,
+        'invalid_state',
+        `create container ${request.name}: guest ${request.guest} is cordoned`,
       );
     }
-    return {
-      tenant: request.tenant ?? DEFAULT_TENANT,
-      image: request.image,
-      imageDigest: image.digest,
-      containerPorts: (request.ports ?? []).map((port) => port.containerPort),
-      ...(request.volumes?.length ? { volumes: request.volumes } : {}),
-      spec: {
-        hostname: hostnameOf(request.name),
-        command,
-        env: mergeEnv(image.config.env, request.env ?? []),
-        workingDir: image.config.workingDir || '/',
-        user: image.config.user,
-        address: addresses.take(),
-        ...(request.memoryLimitMiB ? { memoryLimitBytes: request.memoryLimitMiB * MEBIBYTE } : {}),
-      },
-    };
+    await disks.ensureVolumes(request.volumes ?? []);
+    const address = set.takeAddress();
+    let container: Container;
+    try {
+      const recipe = recipeOf(request, images.get(request.image), address);
+      const { name, ports = [], labels = {} } = request;
+      const policies = policiesOf(request);
+      container = await set.admit({ name, guest, recipe, ports, phase: 'created', policies, labels });
+    } catch (error) {
+      set.releaseAddress(address);
+      throw error;
+    }
+    await recorded(container, { verb: 'create' }, (id) => make(container, id));
+    return container;
+  }
+
+  /** The record and the intent of a new container are one write. */
+  function recorded<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
+    return database.transaction(() => {
+      records.add(container);
+      return during(container, verb, work);
+    });
+  }
+
+  async function stop(
+    container: Container,
+    request: { signal?: string | undefined; graceMs?: number | undefined },
+  ) {
+    const { stopSignal, stopGraceMs } = container.policies;
+    const signal = request.signal ?? stopSignal ?? DEFAULT_STOP_SIGNAL;
+    const graceMs = request.graceMs ?? stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
+    container.recorder.change(container, { desired: 'stopped' });
+    await during(container, { verb: 'stop', signal, graceMs, thenStart: false }, (id) =>
+      lifecycle.stop(container, signal, graceMs, id),
+    );
+  }
+
+  async function start(container: Container): Promise<void> {
+    container.recorder.change(container, { desired: 'running' });
+    await during(container, { verb: 'start' }, (id) => lifecycle.start(container, id));
+  }
+
+  async function remove(container: Container): Promise<void> {
+    const guest = guests.find(container.guest);
+    if (!guest || guest.lost) return forgetUnsure(container);
+    await during(container, { verb: 'remove' }, async (id) => {
+      await lifecycle.remove(container, id);
+      await set.forget(container);
+    });
   }
 
   return {
     get,
-    idOf: containers.idOf,
+    idOf: set.idOf,
+    records: set.list,
     expectPhase,
-    admit,
+    admit: set.admit,
+    dismiss: set.dismiss,
+    recorded,
+    during,
+    note: records.note,
     /** Whether a container with this recipe has its address to itself in this guest. */
     canKeepAddress: (guest: Guest, recipe: ContainerRecipe): boolean =>
-      addressHolder(guest, recipe.spec.address) === undefined,
+      set.addressHolder(guest, recipe.spec.address) === undefined,
     /** The recipe of another container like it: with a hostname and an address of its own. */
     recipeOfClone: (recipe: ContainerRecipe, name: string): ContainerRecipe => ({
       ...recipe,
-      spec: { ...recipe.spec, hostname: hostnameOf(name), address: addresses.take() },
+      spec: { ...recipe.spec, hostname: hostnameOf(name), address: set.takeAddress() },
     }),
     /** An address that was taken for a container that did not come to be. */
-    giveBack: (recipe: ContainerRecipe): void => releaseAddress(recipe.spec.address),
+    giveBack: (recipe: ContainerRecipe): void => set.releaseAddress(recipe.spec.address),
     timeoutFor,
-    records: () => containers.list(),
-    list: (): ContainerView[] => containers.list().map(viewOf),
+    list: (): ContainerView[] => set.list().map(viewOf),
     attachDisks: disks.attach,
-    forget,
-    async create(request: CreateRequest): Promise<ContainerView> {
-      const guest = guests.get(request.guest);
-      expectAlive(guest, `create container ${request.name}`);
-      await disks.ensureVolumes(request.volumes ?? []);
-      const recipe = await recipeOf(request);
-      const container = await admit(request.name, guest, recipe, request.ports ?? [], 'created').catch(
-        (error: unknown) => {
-          releaseAddress(recipe.spec.address);
-          throw error;
-        },
-      );
-      try {
-        const spec = { ...recipe.spec, id: container.id, ...(await disks.attach(guest, container)) };
-        await guest.agent.call('createContainer', spec, { timeoutMs: timeoutFor(guest) });
-        return viewOf(container);
-      } catch (error) {
-        await forget(container);
-        throw error;
-      }
-    },
+    forget: set.forget,
+    publishAgain: set.publishAgain,
+    adopt,
+    create: async (request: CreateRequest): Promise<ContainerView> => viewOf(await create(request)),
     async start(name: string): Promise<ContainerView> {
       const container = get(name);
-      expectPhase(container, 'start', 'created');
-      const guest = guests.get(container.guest);
-      await guest.agent.call(
-        'startContainer',
-        {},
-        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
-      );
-      // The news of its end may have come before the answer.
-      if (container.phase === 'created') setPhase(container, 'running');
+      expectPhase(container, 'start', 'created', 'stopped');
+      await start(container);
+      return viewOf(container);
+    },
+    async stop(name: string, request: { signal?: string; graceMs?: number }): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'stop', 'running', 'paused');
+      await stop(container, request);
+      return viewOf(container);
+    },
+    /** Ends it where it runs, and starts it. */
+    async restart(name: string, request: { signal?: string; graceMs?: number }): Promise<ContainerView> {
+      const container = get(name);
+      expectPhase(container, 'restart', 'created', 'running', 'paused', 'stopped');
+      if (container.phase === 'running' || container.phase === 'paused') {
+        const { stopSignal, stopGraceMs } = container.policies;
+        const signal = request.signal ?? stopSignal ?? DEFAULT_STOP_SIGNAL;
+        const graceMs = request.graceMs ?? stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
+        container.recorder.change(container, { desired: 'stopped' });
+        await during(container, { verb: 'stop', signal, graceMs, thenStart: true }, async (id) => {
+          await lifecycle.stop(container, signal, graceMs, id);
+          container.recorder.change(container, { desired: 'running' });
+        });
+      }
+      await start(container);
       return viewOf(container);
     },
     async kill(name: string, signal: string): Promise<ContainerView> {
       const container = get(name);
       expectPhase(container, 'kill', 'created', 'running', 'paused');
-      const guest = guests.get(container.guest);
-      await guest.agent.call(
-        'killContainer',
-        { signal },
-        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
-      );
+      if (isDeadly(signal, container.policies)) container.recorder.change(container, { desired: 'stopped' });
+      await during(container, { verb: 'kill', signal }, (id) => lifecycle.kill(container, signal, id));
       return viewOf(container);
     },
     async pause(name: string): Promise<ContainerView> {
       const container = get(name);
       expectPhase(container, 'pause', 'running');
-      const guest = guests.get(container.guest);
-      await guest.agent.call(
-        'pauseContainer',
-        {},
-        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
-      );
-      setPhase(container, 'paused');
+      await during(container, { verb: 'pause' }, (id) => lifecycle.pause(container, id));
       return viewOf(container);
     },
     async resume(name: string): Promise<ContainerView> {
       const container = get(name);
       expectPhase(container, 'resume', 'paused');
-      const guest = guests.get(container.guest);
-      await guest.agent.call(
-        'resumeContainer',
-        {},
-        { params: { id: container.id }, timeoutMs: timeoutFor(guest) },
-      );
-      setPhase(container, 'running');
+      await during(container, { verb: 'resume' }, (id) => lifecycle.resume(container, id));
       return viewOf(container);
     },
     /** The agent is not told: it knows the id only. */
     rename(reference: string, name: string): ContainerView {
       const container = get(reference);
-      containers.expectFree(name, `rename container ${container.name} to ${name}`);
-      containers.rename(container, name);
+      set.expectFree(name, `rename container ${container.name} to ${name}`);
+      set.rename(container, name);
       return viewOf(container);
+    },
+    /** Until it ends, or the time is over: then the answer has no exit code. */
+    async wait(name: string, timeoutMs: number): Promise<{ phase: PlanePhase; exitCode?: number }> {
+      const container = get(name);
+      await untilStopped(container, timeoutMs);
+      const { phase, exitCode } = container;
+      return { phase, ...(phase === 'stopped' && exitCode !== undefined ? { exitCode } : {}) };
     },
     async remove(name: string): Promise<void> {
       const container = get(name);
       expectPhase(container, 'delete', 'created', 'running', 'paused', 'stopped', 'lost');
-      const guest = guests.find(container.guest);
-      if (guest && !guest.lost) {
-        await guest.agent
-          .call('deleteContainer', undefined, { params: { id: container.id }, timeoutMs: timeoutFor(guest) })
-          .catch(ignoreNotFound);
-      }
-      await forget(container);
+      await remove(container);
     },
     stats(name: string) {
       const container = get(name);
@@ -315,51 +252,29 @@ export function createContainers(deps: ContainersDeps) {
       });
     },
     onAgentEvent(event: AgentEvent, guest: string): void {
-      const container = containers.byId(event.container);
-      if (!container || container.guest !== guest || event.event !== 'exited') return;
-      if (event.exitCode !== undefined) container.exitCode = event.exitCode;
-      setPhase(container, 'stopped');
+      const container = set.byId(event.container);
+      if (!container || container.guest !== guest) return;
+      if (event.event === 'started' && container.phase === 'created') setPhase(container, 'running');
+      if (event.event !== 'exited' || container.phase === 'stopped') return;
+      setPhase(container, 'stopped', event.exitCode === undefined ? {} : { exitCode: event.exitCode });
     },
     onGuestLost(guest: string): void {
-      for (const container of containers.list()) {
+      for (const container of set.list()) {
         if (container.guest === guest && container.phase !== 'stopped') setPhase(container, 'lost');
       }
     },
+    /** Lets go of everything; what is on record stays. */
     close(): void {
-      for (const container of containers.list()) dismiss(container);
+      undertakings.close();
+      set.close();
     },
   };
 }
 export type Containers = ReturnType<typeof createContainers>;
 
-/** A guest that was started anew knows nothing of its containers: then there is nothing to delete. */
-function ignoreNotFound(error: unknown): void {
-  if (!(error instanceof OffloadError && error.code === 'not_found')) throw error;
-}
+/** Whether the agent may have done it all the same. */
+const isUnsure = (error: unknown): boolean =>
+  error instanceof OffloadError && (error.code === 'guest_lost' || error.code === 'deadline_exceeded');
 
-/** A container's name may have what a host's name may not. */
-const hostnameOf = (name: string): string => name.replaceAll('_', '-');
-
-/** A variable that is asked for takes the place of the image's of the same name. */
-function mergeEnv(base: readonly string[], wanted: readonly string[]): string[] {
-  const nameOf = (variable: string) => variable.slice(0, variable.indexOf('='));
-  const names = new Set(wanted.map(nameOf));
-  return [...base.filter((variable) => !names.has(nameOf(variable))), ...wanted];
-}
-
-/** @throws {OffloadError} invalid_state when it ends or is lost instead */
-function untilRunning(container: Container): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const check = (phase: PlanePhase) => {
-      if (phase === 'created' || phase === 'restoring') return;
-      container.onPhase.delete(check);
-      if (phase === 'stopped' || phase === 'lost') {
-        reject(new OffloadError('invalid_state', `container ${container.name} is ${phase}`));
-      } else {
-        resolve();
-      }
-    };
-    container.onPhase.add(check);
-    check(container.phase);
-  });
-}
+const isDeadly = (signal: string, { stopSignal = DEFAULT_STOP_SIGNAL }: Policies): boolean =>
+  signal === 'SIGKILL' || signal === stopSignal;

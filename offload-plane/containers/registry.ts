@@ -51,10 +51,9 @@ export function createRegistry(randomBytes: (byteCount: number) => Buffer) {
       byId.set(container.id, container);
       byName.set(container.name, container);
     },
-    rename(container: Container, name: string): void {
-      byName.delete(container.name);
-      container.name = name;
-      byName.set(name, container);
+    renamed(container: Container, oldName: string): void {
+      byName.delete(oldName);
+      byName.set(container.name, container);
     },
     remove(container: Container): void {
       byId.delete(container.id);

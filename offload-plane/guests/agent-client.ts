@@ -13,6 +13,7 @@ import {
   type AgentResponse,
   agentCalls,
   agentPath,
+  REQUEST_ID_HEADER,
 } from '../../interconnect/agent-api.ts';
 import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
 import { type AgentObserver, NO_OBSERVER, streamName } from './agent-observer.ts';
@@ -23,6 +24,8 @@ const PING_INTERVAL_MS = 5_000;
 export interface CallOptions {
   params?: Record<string, string | number>;
   timeoutMs: number;
+  /** Under which the agent does a call that changes something once only, however often it comes. */
+  requestId?: string;
 }
 
 export interface StreamCall {
@@ -39,6 +42,8 @@ export interface AgentClient {
   /** Sends `body` as a stream and gives the JSON answer, unchecked. */
   upload(call: StreamCall, body: Readable): Promise<unknown>;
   readonly closed: Promise<void>;
+  /** What fails now may have failed for want of a connection. */
+  readonly dead: boolean;
   close(): void;
 }
 
@@ -60,23 +65,12 @@ export function createAgentClient(
   const pinger = startPings(session, pingTimeoutMs, (durationMs) => observer.pinged(guest, durationMs));
   session.once('close', () => clearInterval(pinger));
 
-  function open(
-    method: string,
-    path: string,
-    contentType: string | undefined,
-    timeoutMs: number,
-    headers: Record<string, string> = {},
-  ) {
+  function open(method: string, path: string, headers: Record<string, string>, timeoutMs: number) {
     if (session.destroyed || session.closed) {
       throw new OffloadError('guest_lost', `${method} ${path}: guest ${guest} is not connected`);
     }
     const stream = session.request(
-      {
-        ...headers,
-        ':method': method,
-        ':path': path,
-        ...(contentType ? { 'content-type': contentType } : {}),
-      },
+      { ':method': method, ':path': path, ...headers },
       { endStream: method === 'GET' || method === 'DELETE' },
     );
     const timer = setTimeout(() => {
@@ -104,11 +98,13 @@ export function createAgentClient(
     method: string,
     path: string,
     timeoutMs: number,
-    send?: { contentType: string; body: Readable },
+    headers: Record<string, string>,
+    body?: Readable,
   ) {
     const observed = observer.begin(guest, name);
     try {
-      const { answer, serverTiming } = await exchange(method, path, timeoutMs, observed.headers, send);
+      const all = { ...headers, ...observed.headers };
+      const { answer, serverTiming } = await exchange(method, path, timeoutMs, all, body);
       observed.end({ answer, serverTiming });
       return answer;
     } catch (error) {
@@ -122,15 +118,15 @@ export function createAgentClient(
     path: string,
     timeoutMs: number,
     headers: Record<string, string>,
-    send?: { contentType: string; body: Readable },
+    body?: Readable,
   ) {
-    const { stream, status } = open(method, path, send?.contentType, timeoutMs, headers);
+    const { stream, status } = open(method, path, headers, timeoutMs);
     let serverTiming: string | undefined;
     stream.once('response', (answered) => {
       serverTiming = String(answered['server-timing'] ?? '');
     });
     try {
-      const sent = send ? pipeline(send.body, stream) : undefined;
+      const sent = body ? pipeline(body, stream) : undefined;
       sent?.catch(() => undefined);
       const code = await status;
       const answer = await readAnswer(stream, `${method} ${path}`);
@@ -147,11 +143,18 @@ export function createAgentClient(
     async call(name, body, options) {
       const call = agentCalls[name];
       const path = agentPath(call.path, options.params ?? {});
-      const send =
-        call.method === 'POST'
-          ? { contentType: 'application/json', body: Readable.from([JSON.stringify(body ?? {})]) }
-          : undefined;
-      const answer = await request(name, call.method, path, options.timeoutMs, send);
+      const isPost = call.method === 'POST';
+      const answer = await request(
+        name,
+        call.method,
+        path,
+        options.timeoutMs,
+        {
+          ...(isPost ? { 'content-type': 'application/json' } : {}),
+          ...(options.requestId === undefined ? {} : { [REQUEST_ID_HEADER]: options.requestId }),
+        },
+        isPost ? Readable.from([JSON.stringify(body ?? {})]) : undefined,
+      );
       if (!Value.Check(call.response, answer)) {
         throw new OffloadError(
           'guest_lost',
@@ -161,7 +164,7 @@ export function createAgentClient(
       return answer as never;
     },
     async stream({ method, path, contentType, timeoutMs }) {
-      const { stream, status, stopTimer } = open(method, path, contentType, timeoutMs);
+      const { stream, status, stopTimer } = open(method, path, typeHeader(contentType), timeoutMs);
       const code = await status.catch((error: Error) => {
         throw asGuestLost(error, guest, `${method} ${path}`);
       });
@@ -172,14 +175,24 @@ export function createAgentClient(
       throw agentError(guest, `${method} ${path}`, code, answer);
     },
     upload: ({ method, path, contentType, timeoutMs }, body) =>
-      request(streamName(method, path), method, path, timeoutMs, {
-        contentType: contentType ?? 'application/octet-stream',
+      request(
+        streamName(method, path),
+        method,
+        path,
+        timeoutMs,
+        typeHeader(contentType ?? 'application/octet-stream'),
         body,
-      }),
+      ),
     closed,
+    get dead() {
+      return session.destroyed || session.closed;
+    },
     close: () => session.destroy(),
   };
 }
+
+const typeHeader = (contentType: string | undefined): Record<string, string> =>
+  contentType === undefined ? {} : { 'content-type': contentType };
 
 function asGuestLost(error: Error, guest: string, what: string): OffloadError {
   if (error instanceof OffloadError) return error;

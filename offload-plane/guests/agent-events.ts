@@ -7,40 +7,44 @@ import type { AgentClient } from './agent-client.ts';
 const OPEN_TIMEOUT_MS = 30_000;
 const MAX_LINE_BYTES = 4_096;
 
-/** Calls `onEvent` for every event until stopped or the guest is gone. */
-export function followEvents(agent: AgentClient, onEvent: (event: AgentEvent) => void): () => void {
+export interface EventReader {
+  event(event: AgentEvent): void;
+  /** Every event that had happened when the stream was opened has been told. */
+  caughtUp(): void;
+}
+
+/**
+ * Tells of every event after `after` until stopped; when the stream ends or makes no sense, the connection
+ * to the agent is closed, and whoever dials again asks from where it was. The agent sends an empty line when
+ * the stream is open, and one after the events that had happened by then.
+ */
+export function followEvents(agent: AgentClient, after: number, reader: EventReader): () => void {
+  let stop = () => {};
   let stopped = false;
-  let stop = () => {
-    stopped = true;
-  };
-  async function followOnce(since: number): Promise<number> {
+  void (async () => {
     const { method, path } = agentStreams.events;
-    const stream = await agent.stream({ method, path: `${path}?since=${since}`, timeoutMs: OPEN_TIMEOUT_MS });
-    stop = () => {
-      stopped = true;
-      stream.destroy();
-    };
+    const stream = await agent.stream({ method, path: `${path}?since=${after}`, timeoutMs: OPEN_TIMEOUT_MS });
+    stop = () => stream.destroy();
     if (stopped) stop();
-    let last = since;
+    let emptyLines = 0;
     for await (const line of boundedLines(stream)) {
-      if (line === '') continue;
+      if (line === '') {
+        emptyLines += 1;
+        if (emptyLines === 2) reader.caughtUp();
+        continue;
+      }
       const event: unknown = JSON.parse(line);
       if (!Value.Check(AgentEvent, event)) throw new Error('an event outside the schema');
-      last = event.sequence;
-      onEvent(event);
+      reader.event(event);
     }
-    return last;
-  }
-  void (async () => {
-    // The agent cuts off a reader that falls behind; one that was given nothing at all is not asked again.
-    for (let since = 0, last = await followOnce(0); !stopped; last = await followOnce(since)) {
-      if (last <= since) throw new Error('the event stream ended');
-      since = last;
-    }
+    throw new Error('the event stream ended');
   })().catch(() => {
     if (!stopped) agent.close();
   });
-  return () => stop();
+  return () => {
+    stopped = true;
+    stop();
+  };
 }
 
 /** What a guest sends without a newline is held up to the limit and no further. */

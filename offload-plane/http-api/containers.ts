@@ -1,7 +1,7 @@
 /** /v1/containers */
 import { Type } from 'typebox';
 import { ContainerStats } from '../../interconnect/agent-api.ts';
-import { viewOf } from '../containers/container.ts';
+import { viewOf } from '../containers/view.ts';
 import type { Plane } from '../plane.ts';
 import { Page, pageOf, pageQuery } from './pages.ts';
 import { NameParams, Nothing, strict, Text } from './schemas/common.ts';

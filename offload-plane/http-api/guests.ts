@@ -6,9 +6,10 @@ import { NameParams, Nothing } from './schemas/common.ts';
 import { GuestBody, GuestView } from './schemas/guests.ts';
 import type { App } from './server.ts';
 
-const viewOf = ({ registration, health, deadlineScale, lost }: Guest): GuestView => ({
+const viewOf = ({ registration, health, deadlineScale, phase, cordoned }: Guest): GuestView => ({
   ...registration,
-  phase: lost ? 'lost' : 'ready',
+  phase,
+  cordoned,
   deadlineScale,
   health,
 });

@@ -65,9 +65,11 @@ export function openAnswers(database: Database, nowMs: () => number, limits = AN
     forget: (key: string) => void remove.run(key),
     /** What runs within belongs to the request with this key. */
     within: <T>(key: string, work: () => T): T => current.run(key, work),
-    /** To be called in the transaction of the effect. */
-    noteResult(result: Result): void {
-      const key = current.getStore();
+    /**
+     * To be called in the transaction of the effect.
+     * @param key of the request, if it is not this one
+     */
+    noteResult(result: Result, key = current.getStore()): void {
       if (key !== undefined) setResult.run(JSON.stringify(result), key);
     },
     /** The key whose request this runs for, to be kept with an intent. */

@@ -9,14 +9,19 @@ import { AGENT_SHARE, expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Answers } from '../operations/answers.ts';
 import type { OrderLog } from '../order-log/contract.ts';
 import { loadOrderLog } from '../order-log/load.ts';
 import type { PageServer, Policy } from '../page-server/contract.ts';
 import type { CheckpointReader, PageStore } from '../page-store/contract.ts';
+
+import type { Database } from '../state/database.ts';
 import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
+
 import { imagesTar } from './images-tar.ts';
 import { memoryIndex } from './memory-index.ts';
 import type { NewIdentity } from './new-identity.ts';
+import { openPastRestores } from './past-restores.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
 import { createTimeline, type Timeline } from './timeline.ts';
 import { traceRestore } from './trace-restore.ts';
@@ -42,6 +47,8 @@ export interface RestoreRequest {
 }
 
 export interface RestoresDeps {
+  database: Database;
+  answers: Answers;
   store: PageStore;
   pageServer: PageServer;
   containers: Containers;
@@ -64,7 +71,10 @@ const KEPT_RESTORES = 1_000;
 export function createRestores(deps: RestoresDeps) {
   const { store, pageServer, containers, guests, metrics, logger, nowMs } = deps;
   const restores = new Map<string, Restore>();
-  let sequence = 0;
+  /** Those of earlier planes. */
+  const past = openPastRestores(deps.database, KEPT_RESTORES);
+  let sequence = past.lastNumber;
+  let closed = false;
 
   function get(id: string): Restore {
     const restore = restores.get(id);
@@ -95,7 +105,7 @@ export function createRestores(deps: RestoresDeps) {
     const cloned = request.clone ?? !containers.canKeepAddress(guest, recipe);
     const own = cloned ? containers.recipeOfClone(recipe, request.name) : recipe;
     const container = await containers
-      .admit(request.name, guest, own, ports, 'restoring')
+      .admit({ name: request.name, guest, recipe: own, ports, phase: 'restoring' })
       .catch((error: unknown) => {
         if (cloned) containers.giveBack(own);
         throw error;
@@ -136,6 +146,7 @@ export function createRestores(deps: RestoresDeps) {
       if (restores.size <= KEPT_RESTORES) break;
       if (old.life.phase !== 'complete' && old.life.phase !== 'failed') continue;
       restores.delete(id);
+      past.forget(id);
       void old.reader.close();
     }
   }
@@ -200,6 +211,7 @@ export function createRestores(deps: RestoresDeps) {
       const completeMs = nowMs() - restore.startedMs;
       if (restore.life.phase !== 'running') return;
       restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
+      past.keep(viewOf(restore));
       restore.timeline.mark('complete');
       restore.trace.end(viewOf(restore), restore.timeline.view());
       metrics.restoreComplete(restore.policy, completeMs, result);
@@ -212,6 +224,8 @@ export function createRestores(deps: RestoresDeps) {
 
   /** The container without all of its pages must not live: it is removed, and the restore says why. */
   function fail(restore: Restore, reason: unknown): Promise<void> {
+    // The plane ends: the next one rolls back what is on record as under way.
+    if (closed) return Promise.resolve();
     restore.cleanedUp ??= cleanUp(restore, reason);
     return restore.cleanedUp;
   }
@@ -219,6 +233,7 @@ export function createRestores(deps: RestoresDeps) {
   async function cleanUp(restore: Restore, reason: unknown): Promise<void> {
     const error = toOffloadError(reason, `restore container ${restore.container.name}`);
     restore.life = { phase: 'failed', code: error.code, message: error.message };
+    past.keep(viewOf(restore));
     restore.timeline.mark('failed');
     restore.trace.end(viewOf(restore), restore.timeline.view());
     metrics.restoreFailed(restore.policy);
@@ -237,9 +252,12 @@ export function createRestores(deps: RestoresDeps) {
   }
 
   return {
-    get: (id: string): RestoreView => viewOf(get(id)),
+    get(id: string): RestoreView {
+      const known = restores.has(id) ? undefined : past.get(id);
+      return known ?? viewOf(get(id));
+    },
     timeline: (id: string): Timeline => get(id).timeline,
-    list: (): RestoreView[] => [...restores.values()].map(viewOf),
+    list: (): RestoreView[] => [...past.list(), ...[...restores.values()].map(viewOf)],
     /** Answers when the container runs; pages may still be on their way then. */
     async create(request: RestoreRequest): Promise<RestoreView> {
       const startedMs = nowMs();
@@ -253,9 +271,15 @@ export function createRestores(deps: RestoresDeps) {
         await reader.close();
         throw error;
       }
+      const { container } = restore;
+      const started = Promise.withResolvers<void>();
+      // On record before the agent hears of it, until every page is in place.
+      void containers.recorded(container, { verb: 'restore' }, () => {
+        past.keep(viewOf(restore));
+        return follow(restore, started.promise);
+      });
       const running = restore.trace.run(() => run(restore, guest));
-      running.catch(() => undefined);
-      void follow(restore, running);
+      running.then(started.resolve, started.reject);
       try {
         await running;
       } catch (error) {
@@ -266,6 +290,7 @@ export function createRestores(deps: RestoresDeps) {
         await restore.cleanedUp;
         throw new OffloadError(restore.life.code, restore.life.message);
       }
+      deps.answers.noteResult({ path: `/v1/restores/${restore.id}`, status: 201 });
       return viewOf(restore);
     },
     /** Compares the container's memory with the checkpoint, page by page; it stands still meanwhile. */
@@ -297,6 +322,10 @@ export function createRestores(deps: RestoresDeps) {
         if (life.phase === 'complete') void restore.reader.close();
         else void fail(restore, guestLost(container.name, guest));
       }
+    },
+    /** Ends nothing in the guests. */
+    close(): void {
+      closed = true;
     },
     /** @param guest who says so; of another guest's containers it has nothing to say */
     async onContainerGone(container: string, guest: string): Promise<void> {

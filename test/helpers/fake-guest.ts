@@ -52,6 +52,7 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
       stream: async (call) => open(call),
       upload: async (call, body) => take(call, body),
       closed: new Promise<void>(() => {}),
+      dead: false,
       close() {},
     } satisfies AgentClient,
     on: (call: AgentCall, handler: Handler) => void handlers.set(call, handler),

@@ -19,6 +19,10 @@ export interface FakeMachine {
   dial(port: number): Promise<Socket>;
   /** The agent's connections break. */
   hangUp(): void;
+  /** Nobody answers for the agent any more, while QEMU lives. */
+  stopAgent(): void;
+  /** Its connections break, and the agent that answers the next one says that it is another. */
+  reboot(): void;
   close(): void;
 }
 
@@ -49,15 +53,24 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
   const hangUp = () => {
     for (const socket of sockets) socket.destroy();
   };
+  const stopAgent = () => {
+    server.close();
+    hangUp();
+  };
   return {
     registration: { name, vsockPath, qmpPath, accelerator: 'tcg', memoryMiB: 512, vcpus: 1 },
     world,
     qemu,
     dial,
     hangUp,
-    close() {
+    stopAgent,
+    reboot() {
+      const { health } = world.agent;
+      world.agent.health = async () => ({ ...(await health()), instanceId: 'instance-2' });
       hangUp();
-      server.close();
+    },
+    close() {
+      stopAgent();
       qemu.close();
     },
   };

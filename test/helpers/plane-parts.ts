@@ -1,12 +1,16 @@
 /** The plane's containers over fake guests, and what they need beside them. */
-
+import { randomBytes } from 'node:crypto';
 import type { ContainerRecipe } from '../../offload-plane/containers/container.ts';
 import { createContainers } from '../../offload-plane/containers/containers.ts';
 import type { Images } from '../../offload-plane/images/images.ts';
 import { createLogger } from '../../offload-plane/logger.ts';
+
+import { openAnswers } from '../../offload-plane/operations/answers.ts';
 import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
+
 import { OffloadError } from '../../platform/errors.ts';
 import { type FakeGuest, guestsOf } from './fake-guest.ts';
+import { openState } from './state.ts';
 
 export const silentLogger = createLogger('silent');
 
@@ -43,13 +47,21 @@ const volumes = {
 
 export function containersOf(...guests: FakeGuest[]) {
   let made = 0;
+  const { database, journal } = openState();
   return createContainers({
+    database,
+    journal,
+    answers: openAnswers(database, () => Date.now()),
+    wallMs: () => Date.now(),
+    isCommitted: async () => false,
     guests: guestsOf(...guests),
     images,
     volumes,
     logger: silentLogger,
     hostAddress: '127.0.0.1',
-    randomBytes() {
+    randomBytes(byteCount) {
+      // Ids of containers have six bytes, those of requests have more.
+      if (byteCount !== 6) return randomBytes(byteCount);
       made += 1;
       return Buffer.from(containerId(made), 'hex');
     },

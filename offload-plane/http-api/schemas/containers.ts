@@ -1,8 +1,16 @@
 /** /v1/containers */
 import { type Static, Type } from 'typebox';
 import { ContainerPhase } from '../../../interconnect/agent-api.ts';
-import { Name, Ports, strict } from './common.ts';
+
+import { Policies } from '../../containers/policies.ts';
+import { Name, Ports, strict, Timestamp } from './common.ts';
 import { VolumeMounts } from './volumes.ts';
+
+export const Labels = Type.Record(
+  Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$' }),
+  Type.String({ maxLength: 4_096 }),
+  { maxProperties: 64 },
+);
 
 export const ContainerBody = Type.Object(
   {
@@ -15,6 +23,8 @@ export const ContainerBody = Type.Object(
     memoryLimitMiB: Type.Optional(Type.Integer({ minimum: 4 })),
     ports: Type.Optional(Ports),
     volumes: Type.Optional(VolumeMounts),
+    labels: Type.Optional(Labels),
+    ...Policies.properties,
   },
   strict,
 );
@@ -56,6 +66,17 @@ export const ContainerView = Type.Object(
         strict,
       ),
     ),
+    labels: Labels,
+    policies: Policies,
+    restartCount: Type.Integer(),
+    createdAt: Timestamp,
+    startedAt: Type.Optional(Timestamp),
+    finishedAt: Type.Optional(Timestamp),
+    lastCheckpoint: Type.Optional(Type.String({ description: 'from which it can be brought back' })),
+    health: Type.Optional(
+      Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')]),
+    ),
+    ready: Type.Optional(Type.Boolean()),
   },
   strict,
 );

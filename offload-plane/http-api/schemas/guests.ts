@@ -16,7 +16,8 @@ export const GuestBody = Type.Object(registration, strict);
 export const GuestView = Type.Object(
   {
     ...registration,
-    phase: Type.Union([Type.Literal('ready'), Type.Literal('lost')]),
+    phase: Type.Union([Type.Literal('ready'), Type.Literal('unreachable'), Type.Literal('lost')]),
+    cordoned: Type.Boolean({ description: 'takes no new containers' }),
     deadlineScale: Type.Number({ description: 'deadlines of work in this guest are multiplied by it' }),
     health: Health,
   },

@@ -230,8 +230,14 @@ test('events come as they happen, those from before first', async () => {
   await connected(async ({ client, world }) => {
     world.agent.events.emit({ container: 'old', event: 'deleted' });
     const seen: AgentEvent[] = [];
-    const stop = followEvents(client, (event) => seen.push(event));
-    await until('the past event', () => seen.length === 1);
+    let caughtUp = 0;
+    const stop = followEvents(client, 0, {
+      event: (event) => void seen.push(event),
+      caughtUp() {
+        caughtUp = seen.length;
+      },
+    });
+    await until('the past event', () => caughtUp === 1);
     await runWeb(client);
     world.leaveExit('web', 7);
     await until('the exit', () => seen.length === 4);
@@ -343,29 +349,25 @@ test('an event that is none, or a line without an end, loses the guest', async (
     });
     server.emit('connection', far);
     const client = createAgentClient('guest-a', near, 60_000);
-    followEvents(client, () => assert.unreachable());
+    followEvents(client, 0, { event: () => assert.unreachable(), caughtUp: () => {} });
     await client.closed;
   }
 });
 
-test('a reader of events that was cut off asks again from the last one it saw', async () => {
+test('a reader of events that was cut off hangs up, so that it asks again from the last one it saw', async () => {
   const [near, far] = duplexPair();
   const asked: string[] = [];
-  const event = (sequence: number) =>
-    `${JSON.stringify({ sequence, atMs: 1, container: 'web', event: 'started' })}\n`;
   const server = http2.createServer((request, response) => {
     asked.push(request.url);
-    if (asked.length === 1) response.end(event(1) + event(2));
-    else response.write(event(3));
+    response.end(`${JSON.stringify({ sequence: 8, atMs: 1, container: 'web', event: 'started' })}\n`);
   });
   server.emit('connection', far);
   const client = createAgentClient('guest-a', near, 60_000);
   const seen: number[] = [];
-  const stop = followEvents(client, ({ sequence }) => seen.push(sequence));
-  await until('all three', () => seen.length === 3);
-  assert.equal(asked, ['/v1/events?since=0', '/v1/events?since=2']);
-  stop();
-  client.close();
+  followEvents(client, 7, { event: ({ sequence }) => void seen.push(sequence), caughtUp: () => {} });
+  await client.closed;
+  assert.equal(asked, ['/v1/events?since=7']);
+  assert.equal(seen, [8]);
 });
 
 test.run();

@@ -40,6 +40,7 @@ async function makeWorld() {
     inbox,
     metrics,
     logger: silentLogger,
+    wallMs: () => Date.now(),
     randomBytes: (byteCount) => Buffer.alloc(byteCount, 7),
     deadlineMs: 5_000,
   });

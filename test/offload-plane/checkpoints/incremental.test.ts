@@ -54,6 +54,7 @@ async function makeWorld(options: Partial<PageStoreOptions>) {
     inbox,
     metrics: createMetrics(),
     logger: silentLogger,
+    wallMs: () => Date.now(),
     randomBytes: (byteCount) => Buffer.alloc(byteCount, ++tokenCount),
     deadlineMs: 5_000,
   });

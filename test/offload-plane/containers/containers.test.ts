@@ -70,7 +70,7 @@ test('a taken name is refused until its container is removed', async () => {
   const containers = containersOf(guest);
   await containers.create(REQUEST);
   assert.is((await rejection(containers.create(REQUEST))).code, 'already_exists');
-  assert.equal(guest.calls, ['createContainer']);
+  assert.equal(guest.calls, [`createContainer ${FIRST_ID}`]);
   await containers.remove('web');
   await containers.create(REQUEST);
   containers.close();
@@ -143,13 +143,13 @@ test('a transition that the phase does not allow names it and calls nobody', asy
   await containers.start('web');
   const error = await rejection(containers.start('web'));
   assert.is(error.code, 'invalid_state');
-  assert.is(error.message, 'start container web: it is running, not created');
+  assert.is(error.message, 'start container web: it is running, not created or stopped');
   containers.onAgentEvent(exitOf(FIRST_ID, 1), 'guest-a');
   assert.is(
     (await rejection(containers.kill('web', 'SIGTERM'))).message,
     'kill container web: it is stopped, not created or running or paused',
   );
-  assert.equal(guest.calls, ['createContainer', `startContainer ${FIRST_ID}`]);
+  assert.equal(guest.calls, [`createContainer ${FIRST_ID}`, `startContainer ${FIRST_ID}`]);
 });
 
 test('an exit is taken from the guest that has the container, and from no other', async () => {
@@ -191,13 +191,21 @@ test('a restored container may share its address with one of another guest only'
   const [a, b] = [fakeGuest('guest-a'), fakeGuest('guest-b')];
   const containers = containersOf(a, b);
   await containers.create(REQUEST);
-  const error = await rejection(containers.admit('again', a, RECIPE, [], 'restoring'));
+  const error = await rejection(
+    containers.admit({ name: 'again', guest: a, recipe: RECIPE, ports: [], phase: 'restoring' }),
+  );
   assert.is(error.code, 'invalid_state');
   assert.is(
     error.message,
     'create container again: container web of guest guest-a has its address 10.88.0.2/16',
   );
-  const restored = await containers.admit('again', b, RECIPE, [], 'restoring');
+  const restored = await containers.admit({
+    name: 'again',
+    guest: b,
+    recipe: RECIPE,
+    ports: [],
+    phase: 'restoring',
+  });
   assert.is(restored.phase, 'restoring');
   await containers.remove('web');
   const next = await containers.create({ ...REQUEST, name: 'next' });
@@ -213,7 +221,13 @@ test('a client of a published port is held while the container is restored, and 
     asked = `${call.method} ${call.path}`;
     return near;
   });
-  const container = await containers.admit('web', guest, RECIPE, [{ containerPort: 80 }], 'restoring');
+  const container = await containers.admit({
+    name: 'web',
+    guest: guest,
+    recipe: RECIPE,
+    ports: [{ containerPort: 80 }],
+    phase: 'restoring',
+  });
   let first = 0;
   container.onFirstResponse = () => {
     first += 1;
@@ -234,7 +248,13 @@ test('a client of a published port is held while the container is restored, and 
 test('a client that is held for a container that ends is let go', async () => {
   const guest = fakeGuest();
   const containers = containersOf(guest);
-  const container = await containers.admit('web', guest, RECIPE, [{ containerPort: 80 }], 'restoring');
+  const container = await containers.admit({
+    name: 'web',
+    guest: guest,
+    recipe: RECIPE,
+    ports: [{ containerPort: 80 }],
+    phase: 'restoring',
+  });
   const client = connect({ port: container.forwards[0]!.hostPort, host: '127.0.0.1' });
   client.on('error', () => {});
   await once(client, 'connect');

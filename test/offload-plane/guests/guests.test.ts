@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DUMP_PORT, PAGE_PORT } from '../../../interconnect/page-protocol.ts';
-import { createGuests } from '../../../offload-plane/guests/guests.ts';
+import { createGuests, type Guests } from '../../../offload-plane/guests/guests.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
 
 async function withMachine(body: (world: World) => Promise<void>): Promise<void> {
@@ -16,26 +18,37 @@ async function withMachine(body: (world: World) => Promise<void>): Promise<void>
     dialled.push(socket);
     seen.push(`${what} of ${guest}`);
   };
-  const guests = createGuests({
-    onPager: note('pager'),
-    onDump: note('dump'),
-    onEvent: ({ container, event }, guest) => void seen.push(`${container} ${event} in ${guest}`),
-    onLost: (guest) => void seen.push(`${guest} lost`),
-    connectTimeoutMs: 300,
-  });
+  const state = openState();
+  const open = () =>
+    createGuests({
+      ...state,
+      newRequestId: () => randomBytes(8).toString('hex'),
+      onPager: note('pager'),
+      onDump: note('dump'),
+      onEvent: ({ container, event }, guest) => void seen.push(`${container} ${event} in ${guest}`),
+      onPhase: ({ phase }) => void seen.push(phase),
+      onCaughtUp: () => {},
+      onNewInstance: (guest) => void seen.push(`${guest} is another`),
+      connectTimeoutMs: 300,
+      lostAfterMs: 300,
+    });
+  const world: World = { machine, guests: open(), seen, reopen: open };
   try {
-    await body({ machine, guests, seen });
+    await body(world);
   } finally {
     for (const socket of dialled) socket.destroy();
-    await guests.close();
+    await world.guests.close();
     machine.close();
+    state.database.close();
   }
 }
 
 interface World {
   machine: FakeMachine;
-  guests: ReturnType<typeof createGuests>;
+  guests: Guests;
   seen: string[];
+  /** As the plane that comes after. */
+  reopen: () => Guests;
 }
 
 test('a registered guest has told of itself, and its slowness scales deadlines within bounds', async () => {
@@ -53,8 +66,8 @@ test('what a guest dials arrives with the name of the guest whose socket it came
   await withMachine(async ({ machine, guests, seen }) => {
     await guests.register(machine.registration);
     const [pager, dump] = [await machine.dial(PAGE_PORT), await machine.dial(DUMP_PORT)];
-    await until('both', () => seen.length === 2);
-    assert.equal(seen.sort(), ['dump of guest-a', 'pager of guest-a']);
+    await until('both', () => seen.length === 3);
+    assert.equal(seen.sort(), ['dump of guest-a', 'pager of guest-a', 'ready']);
     pager.destroy();
     dump.destroy();
   });
@@ -65,8 +78,8 @@ test("events of the guest's containers are passed on", async () => {
     machine.world.agent.events.emit({ container: 'web', event: 'started' });
     await guests.register(machine.registration);
     machine.world.agent.events.emit({ container: 'web', event: 'exited', exitCode: 1 });
-    await until('both', () => seen.length === 2);
-    assert.equal(seen, ['web started in guest-a', 'web exited in guest-a']);
+    await until('both', () => seen.length === 3);
+    assert.equal(seen, ['ready', 'web started in guest-a', 'web exited in guest-a']);
   });
 });
 
@@ -105,30 +118,81 @@ test('a guest whose QMP socket is missing is not registered', async () => {
   });
 });
 
-test('a guest is lost once, when its agent or its QEMU hangs up', async () => {
+test('a guest whose connection breaks is dialled again; its calls wait and are done once', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    const guest = await guests.register(machine.registration);
+    machine.hangUp();
+    await until('the break', () => seen.includes('unreachable'));
+    const health = await guest.agent.call('health', undefined, { timeoutMs: 10_000 });
+    assert.is(health.instanceId, guest.health.instanceId);
+    assert.equal(seen, ['ready', 'unreachable', 'ready']);
+  });
+});
+
+test('events of the time without a connection come once and in order', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    const { events } = machine.world.agent;
+    await guests.register(machine.registration);
+    for (let round = 0; round < 5; round += 1) {
+      events.emit({ container: `a${round}`, event: 'started' });
+      machine.hangUp();
+      events.emit({ container: `b${round}`, event: 'started' });
+    }
+    const told = () => seen.filter((line) => line.includes('started'));
+    await until('all of them', () => told().length === 10);
+    assert.equal(
+      told(),
+      [0, 1, 2, 3, 4].flatMap((round) => [`a${round} started in guest-a`, `b${round} started in guest-a`]),
+    );
+  });
+});
+
+test('a guest is lost at once when its QEMU hangs up, and after the deadline when only its agent is gone', async () => {
   for (const end of [
-    (machine: FakeMachine) => machine.hangUp(),
-    (machine: FakeMachine) => machine.qemu.quit(),
+    (machine: FakeMachine) => machine.qemu.close(),
+    (machine: FakeMachine) => machine.stopAgent(),
   ]) {
     await withMachine(async ({ machine, guests, seen }) => {
       const guest = await guests.register(machine.registration);
       end(machine);
-      await until('the loss', () => seen.length > 0);
+      await until('the loss', () => seen.includes('lost'));
       assert.ok(guest.lost);
-      await guest.agent.closed;
       const error = await rejection(guest.agent.call('health', undefined, { timeoutMs: 1_000 }));
       assert.is(error.code, 'guest_lost');
-      assert.equal(seen, ['guest-a lost']);
       assert.is(guests.get('guest-a'), guest, 'it stays until it is forgotten');
     });
   }
+});
+
+test('the next plane knows the guest, its cordon and which events it has seen, and finds another instance out', async () => {
+  await withMachine(async (world) => {
+    const { machine, seen } = world;
+    await world.guests.register(machine.registration);
+    machine.world.agent.events.emit({ container: 'web', event: 'started' });
+    await until('the event', () => seen.length === 2);
+    world.guests.cordon('guest-a');
+    await world.guests.close();
+    machine.world.agent.events.emit({ container: 'web', event: 'exited', exitCode: 0 });
+    seen.length = 0;
+    world.guests = world.reopen();
+    await world.guests.adopt();
+    await until('the new event', () => seen.length === 2);
+    assert.equal(seen, ['ready', 'web exited in guest-a']);
+    assert.ok(world.guests.get('guest-a').cordoned);
+    await world.guests.close();
+    machine.reboot();
+    seen.length = 0;
+    world.guests = world.reopen();
+    await world.guests.adopt();
+    await until('the other instance', () => seen.includes('guest-a is another'));
+  });
 });
 
 test('a forgotten guest is lost to whoever has something in it, and its name is free', async () => {
   await withMachine(async ({ machine, guests, seen }) => {
     await guests.register(machine.registration);
     await guests.unregister('guest-a');
-    assert.equal(seen, ['guest-a lost']);
+    assert.equal(seen, ['ready', 'lost']);
     assert.is((await rejection((async () => guests.get('guest-a'))())).code, 'not_found');
     assert.is((await rejection(guests.unregister('guest-a'))).code, 'not_found');
     assert.not(existsSync(`${machine.registration.vsockPath}_${PAGE_PORT}`), 'nobody listens for it');

@@ -46,7 +46,7 @@ async function withApi(body: (world: World) => Promise<void>): Promise<void> {
     {
       storeDirectory,
       hostAddress: '127.0.0.1',
-      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300 },
+      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300, guestLostMs: 300 },
     },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
@@ -103,7 +103,7 @@ test("a container's life goes over the API, from the guest's registration to its
     assert.is((await send('POST', '/v1/containers/web/pause')).body.phase, 'paused');
     assert.is((await send('POST', '/v1/containers/web/resume')).body.phase, 'running');
     assert.is((await send('POST', '/v1/containers/web/kill', { signal: 'SIGHUP' })).status, 200);
-    assert.is(machine.world.crunCalls().at(-1), `kill ${created.body.id} SIGHUP`);
+    assert.is(machine.world.crunCalls().at(-1), `kill ${created.body.id} 1`);
     assert.is((await send('GET', `/v1/containers/${created.body.id}/stats`)).body.pidCount, 0);
     assert.is((await send('DELETE', '/v1/containers/web')).status, 204);
     assert.equal((await send('GET', '/v1/containers')).body, { items: [] });
@@ -171,7 +171,7 @@ test("a guest's failures keep their code: crun's, an unreachable guest's and a l
     const refused = await send('POST', '/v1/containers', WEB);
     assertProblem(refused, 'runtime_failed', 500);
     assert.match(refused.body.detail, /^crun create [0-9a-f]{12}: crun: no such file$/);
-    machine.hangUp();
+    machine.close();
     await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
     assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
     assert.match((await send('GET', '/metrics')).body, /^offload_guests\{phase="ready"\} 0$/m);

@@ -11,6 +11,7 @@ import * as assert from 'uvu/assert';
 import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent-api.ts';
 import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
+import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
 import type { PageSession, Policy } from '../../../offload-plane/page-server/contract.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
@@ -24,6 +25,7 @@ import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
 import { containersOf, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
 import { HEAP, HEAP_PAGES, makeStore, PAGE, writeCheckpoint, ZERO_PAGES } from '../page-store/fixture.ts';
@@ -62,7 +64,10 @@ async function makeWorld() {
   const pagers: FakePager[] = [];
   const asked: AgentRequest[] = [];
   const images: string[][] = [];
+  const { database } = openState();
   const restores = createRestores({
+    database,
+    answers: openAnswers(database, () => Date.now()),
     store: fixture.store,
     pageServer: {
       ...pageServer,
@@ -247,7 +252,7 @@ test('an unknown checkpoint, guest or restore is not found, and no container is 
 
 test('a lost guest, a taken name and a taken address are refused before anything is sent', async () => {
   await withRestores(async ({ create, containers, guest, restores, store }) => {
-    await containers.admit('web', guest, RECIPE, [], 'created');
+    await containers.admit({ name: 'web', guest, recipe: RECIPE, ports: [], phase: 'created' });
     assert.is((await rejection(create())).code, 'already_exists');
     const error = await rejection(create({ name: 'other', clone: false }));
     assert.is(error.code, 'invalid_state');

@@ -1,0 +1,129 @@
+/**
+ * Takes up the containers of a guest that was reached (again): the records follow what is there, and what was
+ * cut off is finished or rolled back, under the ids that its calls had.
+ */
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import type { Guest } from '../guests/guest.ts';
+import type { Logger } from '../logger.ts';
+import { type Container, setPhase } from './container.ts';
+import type { ContainerDisks } from './container-disks.ts';
+import type { ContainerSet } from './container-set.ts';
+import type { Intent } from './intents.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { reconcile } from './reconcile.ts';
+import type { Undertakings } from './undertakings.ts';
+import { untilStopped } from './wait.ts';
+
+export interface AdoptionDeps {
+  set: ContainerSet;
+  disks: ContainerDisks;
+  undertakings: Undertakings;
+  lifecycle: Lifecycle;
+  logger: Logger;
+  timeoutFor: (guest: Guest) => number;
+  /** Whether a checkpoint is in the store, of one that was cut off. */
+  isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
+  /** Of a restart, what was left to do. */
+  start: (container: Container) => Promise<void>;
+}
+
+type IntentOf<V extends Intent['verb']> = Extract<Intent, { verb: V }>;
+
+export function createAdoption(deps: AdoptionDeps) {
+  const { set, disks, undertakings, lifecycle, logger, timeoutFor } = deps;
+  const own = (guest: Guest) => set.list().filter((container) => container.guest === guest.registration.name);
+
+  function isOf(intent: Intent, guest: Guest): boolean {
+    const container = set.byId(intent.container);
+    const name = intent.verb === 'discard' ? intent.guest : container?.guest;
+    return name === undefined || name === guest.registration.name;
+  }
+
+  async function correct(guest: Guest, except: ReadonlySet<string>): Promise<void> {
+    const timeoutMs = timeoutFor(guest);
+    const listed = await guest.agent.call('listContainers', undefined, { timeoutMs });
+    const settled = own(guest).filter(({ id }) => !except.has(id) && !undertakings.isBusy(id));
+    for (const { id, phase, exitCode } of reconcile(settled, listed)) {
+      const container = set.byId(id);
+      if (container) setPhase(container, phase, exitCode === undefined ? {} : { exitCode });
+    }
+  }
+
+  async function holdDisks(guest: Guest): Promise<void> {
+    for (const container of own(guest)) {
+      await disks.attach(guest, container).catch((error: Error) => {
+        logger.warn({ container: container.name, error: error.message }, 'disks not attached again');
+      });
+    }
+    await guest.disks.detachUnheld();
+  }
+
+  async function finish(intent: Intent): Promise<void> {
+    if (intent.verb === 'discard') {
+      return lifecycle.remove({ id: intent.container, guest: intent.guest }, intent.request);
+    }
+    const container = set.byId(intent.container);
+    if (container) await finishFor(container, intent);
+  }
+
+  async function finishFor(container: Container, intent: Exclude<Intent, IntentOf<'discard'>>) {
+    const { request } = intent;
+    switch (intent.verb) {
+      case 'create':
+        return lifecycle.create(container, request).catch(async (error: unknown) => {
+          if (!isUnreached(error)) await set.forget(container);
+          throw error;
+        });
+      case 'start':
+      case 'pause':
+      case 'resume':
+        return lifecycle[intent.verb](container, request);
+      case 'kill':
+        return lifecycle.kill(container, intent.signal, request);
+      case 'stop':
+        await lifecycle.stop(container, intent.signal, intent.graceMs, request);
+        if (intent.thenStart) await deps.start(container);
+        return;
+      case 'remove':
+      case 'restore':
+        await lifecycle.remove(container, request);
+        return set.forget(container);
+      case 'checkpoint':
+        return finishCheckpoint(container, intent);
+      case 'move':
+        set.expectFree(intent.name, `rename container ${container.name}`);
+        return set.rename(container, intent.name);
+    }
+  }
+
+  /** The container runs on, unless it was to end and all of the checkpoint is in the store. */
+  async function finishCheckpoint(container: Container, intent: IntentOf<'checkpoint'>): Promise<void> {
+    const committed = await deps.isCommitted(intent.checkpoint, intent.sinceMs);
+    const action = committed && intent.after === 'stop' ? 'stop' : 'resume';
+    await lifecycle.finishCheckpoint(container, action, committed, intent.request);
+    if (committed) container.recorder.change(container, { lastCheckpoint: intent.checkpoint });
+    if (action === 'stop') await untilStopped(container, lifecycle.timeoutOf(container));
+  }
+
+  async function settle(intent: Intent): Promise<void> {
+    try {
+      await finish(intent);
+    } catch (error) {
+      // When the guest comes back there is another try.
+      if (isUnreached(error)) throw error;
+      const reason = toOffloadError(error, intent.verb).message;
+      logger.warn({ container: intent.container, verb: intent.verb, reason }, 'cut off, and not finished');
+    }
+    undertakings.settle(intent, set.byId(intent.container));
+  }
+
+  return async function adopt(guest: Guest): Promise<void> {
+    const cutOff = undertakings.leftover().filter((intent) => isOf(intent, guest));
+    await correct(guest, new Set(cutOff.map(({ container }) => container)));
+    await holdDisks(guest);
+    for (const intent of cutOff) await settle(intent);
+    if (cutOff.length > 0) await correct(guest, new Set());
+  };
+}
+
+const isUnreached = (error: unknown): boolean => error instanceof OffloadError && error.code === 'guest_lost';

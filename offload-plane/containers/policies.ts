@@ -1,0 +1,88 @@
+/** What the plane does for a container unasked. */
+import { type Static, Type } from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+export const RestartPolicy = Type.Object(
+  {
+    name: Type.Union([
+      Type.Literal('no'),
+      Type.Literal('on-failure'),
+      Type.Literal('always'),
+      Type.Literal('unless-stopped'),
+    ]),
+    /** Of `on-failure`: so many restarts in a row. */
+    maxRetries: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  },
+  strict,
+);
+export type RestartPolicy = Static<typeof RestartPolicy>;
+
+const timing = {
+  intervalMs: Type.Optional(
+    Type.Integer({ minimum: 100, maximum: 86_400_000, description: 'default 30000' }),
+  ),
+  timeoutMs: Type.Optional(Type.Integer({ minimum: 10, maximum: 3_600_000, description: 'default 5000' })),
+  retries: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000, description: 'failures in a row that count; default 3' }),
+  ),
+  startPeriodMs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 86_400_000,
+      description: 'failures do not count so long; default 0',
+    }),
+  ),
+};
+const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+
+/** One of tcp, http and exec. */
+export const Probe = Type.Union([
+  Type.Object({ tcp: Type.Object({ port: Port }, strict), ...timing }, strict),
+  Type.Object(
+    {
+      http: Type.Object(
+        {
+          port: Port,
+          path: Type.String({ pattern: '^/[\\x21-\\x7e]*$', maxLength: 2_048 }),
+          status: Type.Optional(
+            Type.Integer({ minimum: 100, maximum: 599, description: 'default: any from 200 to 399' }),
+          ),
+        },
+        strict,
+      ),
+      ...timing,
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      exec: Type.Object(
+        { command: Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 64 }) },
+        strict,
+      ),
+      ...timing,
+    },
+    strict,
+  ),
+]);
+export type Probe = Static<typeof Probe>;
+
+export const OnLost = Type.Union([Type.Literal('none'), Type.Literal('restore')]);
+
+export const Policies = Type.Object(
+  {
+    restart: Type.Optional(RestartPolicy),
+    /** What becomes of it when its guest is lost: restored from its last checkpoint into another one. */
+    onLost: Type.Optional(OnLost),
+    healthCheck: Type.Optional(Probe),
+    readinessProbe: Type.Optional(Probe),
+    stopSignal: Type.Optional(Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' })),
+    stopGraceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000 })),
+  },
+  strict,
+);
+export type Policies = Static<typeof Policies>;
+
+export const DEFAULT_STOP_SIGNAL = 'SIGTERM';
+export const DEFAULT_STOP_GRACE_MS = 10_000;

@@ -1,0 +1,83 @@
+/** What is being done to containers: on record from before the agent hears of it until it is done. */
+import type { Answers } from '../operations/answers.ts';
+import type { Database } from '../state/database.ts';
+import type { Container } from './container.ts';
+import type { ContainerRecords } from './container-records.ts';
+import { type Intent, openIntents, type Verb } from './intents.ts';
+
+export interface UndertakingsDeps {
+  database: Database;
+  answers: Answers;
+  records: ContainerRecords;
+  wallMs: () => number;
+  newRequest: () => string;
+}
+
+export function createUndertakings({ database, answers, records, wallMs, newRequest }: UndertakingsDeps) {
+  const intents = openIntents(database, wallMs);
+  /** Cut off in an earlier plane, or left to do in a guest that could not be told. */
+  const leftover = new Map(intents.list().map((intent) => [intent.request, intent]));
+  /** Containers to which something is being done, by how many. */
+  const busy = new Map<string, number>();
+  let closed = false;
+
+  /** In the transaction that ends the intent: what there is to tell of it. */
+  function conclude(container: Container, { verb }: Verb, key?: string): void {
+    if (verb === 'create') records.note(container, 'created');
+    if (verb === 'checkpoint' || verb === 'restore' || verb === 'remove' || verb === 'move') return;
+    answers.noteResult(
+      { path: `/v1/containers/${container.id}`, status: verb === 'create' ? 201 : 200 },
+      key,
+    );
+  }
+
+  function count(container: Container, change: 1 | -1): void {
+    const underWay = (busy.get(container.id) ?? 0) + change;
+    if (underWay === 0) busy.delete(container.id);
+    else busy.set(container.id, underWay);
+  }
+
+  return {
+    isBusy: (id: string): boolean => busy.has(id),
+    async during<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
+      const request = newRequest();
+      const key = answers.currentKey();
+      intents.begin({ request, container: container.id, ...(key === undefined ? {} : { key }), ...verb });
+      count(container, 1);
+      try {
+        const result = await work(request);
+        database.transaction(() => {
+          intents.end(request);
+          conclude(container, verb);
+        });
+        return result;
+      } catch (error) {
+        // A plane that ends leaves it to the next one.
+        if (!closed) intents.end(request);
+        throw error;
+      } finally {
+        count(container, -1);
+      }
+    },
+    /** Something that has to be done once the guest is reached. */
+    leave(verb: Verb, container: string): void {
+      const intent: Intent = { request: newRequest(), container, ...verb };
+      intents.begin(intent);
+      database.afterCommit(() => leftover.set(intent.request, intent));
+    },
+    leftover: (): Intent[] => [...leftover.values()],
+    /** @param container unless it is gone */
+    settle(intent: Intent, container: Container | undefined): void {
+      if (closed) return;
+      database.transaction(() => {
+        intents.end(intent.request);
+        if (container) conclude(container, intent, intent.key);
+      });
+      leftover.delete(intent.request);
+    },
+    close(): void {
+      closed = true;
+    },
+  };
+}
+export type Undertakings = ReturnType<typeof createUndertakings>;
