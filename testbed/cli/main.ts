@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
 import { SECTIONS } from '../../bench/restore/plan.ts';
 import { addPlaneCommands } from '../../offload-plane/cli/commands.ts';
+import { addCompletion } from '../../offload-plane/cli/completion.ts';
 import { CliFailure } from '../../offload-plane/cli/context.ts';
 import { hintOf } from '../../offload-plane/cli/hints.ts';
 import { addStoreCommands } from '../../offload-plane/cli/store-commands.ts';
@@ -135,6 +136,7 @@ bench
 
 addPlaneCommands(program);
 addStoreCommands(program);
+await addCompletion(program, process.argv);
 
 try {
   await program.parseAsync();

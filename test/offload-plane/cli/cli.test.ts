@@ -274,4 +274,32 @@ test('events are lines for people, and JSON for programs', async () => {
   });
 });
 
+test('shells are offered verbs, flags and the names of what the plane has', async () => {
+  const answers = {
+    'GET /v1/containers?limit=1000': { items: [CONTAINER] },
+    'GET /v1/guests?limit=1000': { items: [{ name: 'guest-a', phase: 'ready' }] },
+    'GET /v1/checkpoints?limit=1000': { items: [{ id: 'warm', image: 'redis' }] },
+    'GET /v1/images?limit=1000': { items: [{ names: ['redis'] }] },
+  };
+  await withPlane(answers, async (socket) => {
+    const at = { OFFLOAD_SOCKET: socket };
+    const complete = async (...words: string[]) => (await offload(['complete', '--', ...words], at)).stdout;
+    assert.match(await complete('chec'), /^checkpoint\t/m);
+    assert.match(await complete('restore', '--pol'), /^--policy\t/m);
+    assert.match(await complete('pause', ''), /^web\trunning in guest-a$/m);
+    assert.match(await complete('restore', '--guest', ''), /^guest-a\tready$/m);
+    assert.match(await complete('pin', 'w'), /^warm\tredis$/m);
+    const nobody = await offload(['complete', '--', 'pause', ''], { OFFLOAD_SOCKET: `${socket}.none` });
+    assert.is(nobody.exitCode, 0);
+    assert.is(nobody.stderr, '');
+  });
+});
+
+test('the completion of bash is a script that bash takes', async () => {
+  const { stdout } = await offload(['completion', 'bash']);
+  assert.match(stdout, /offload/);
+  const { exitCode } = await execa('bash', ['-n'], { input: stdout, reject: false });
+  assert.is(exitCode, 0);
+});
+
 test.run();

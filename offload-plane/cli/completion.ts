@@ -1,0 +1,69 @@
+/** What a shell offers behind `offload`: verbs and flags, and the names of what the plane has. */
+import tab from '@bomb.sh/tab/commander';
+import type { Command } from 'commander';
+import type { PlaneClient } from '../client/index.ts';
+import { addressOf } from './context.ts';
+
+/** A shell waits no longer than this for a plane. */
+const NAMES_TIMEOUT_MS = 1_500;
+
+interface Offer {
+  value: string;
+  description: string;
+}
+type Loader = (client: PlaneClient) => Promise<Offer[]>;
+
+const containers: Loader = async (client) =>
+  (await client.containers.list()).map(({ name, phase, guest }) => ({
+    value: name,
+    description: `${phase} in ${guest}`,
+  }));
+const guests: Loader = async (client) =>
+  (await client.guests.list()).map(({ name, phase }) => ({ value: name, description: phase }));
+const checkpoints: Loader = async (client) =>
+  (await client.checkpoints.list()).map(({ id, image }) => ({ value: id, description: image }));
+const images: Loader = async (client) =>
+  (await client.images.list()).flatMap(({ names }) => names.map((value) => ({ value, description: '' })));
+const volumes: Loader = async (client) =>
+  (await client.volumes.list()).map(({ name }) => ({ value: name, description: '' }));
+
+/** By the name of an argument, or of an option. */
+const LOADERS: Readonly<Record<string, Loader>> = {
+  container: containers,
+  guest: guests,
+  checkpoint: checkpoints,
+  parent: checkpoints,
+  from: checkpoints,
+  to: checkpoints,
+  image: images,
+  volume: volumes,
+};
+
+/** To be called when all other verbs are there. */
+export async function addCompletion(program: Command, argv: readonly string[]): Promise<void> {
+  const root = tab(program, { completionCommandName: 'completion' });
+  if (argv[2] !== 'complete') return;
+  const offers = await loadOffers();
+  for (const command of [root, ...root.commands.values()]) {
+    for (const place of [...command.arguments.values(), ...command.options.values()]) {
+      const known = offers[('name' in place ? place.name : place.value) as keyof typeof offers];
+      if (!known) continue;
+      place.handler = (complete) => {
+        for (const { value, description } of known) complete(value, description);
+      };
+    }
+  }
+}
+
+/** Nothing where no plane answers: a shell that completes is no place for errors. */
+async function loadOffers(): Promise<Record<string, Offer[]>> {
+  const { createPlaneClient } = await import('../client/index.ts');
+  const client = createPlaneClient(addressOf({}, process.env));
+  const loading = [...new Set(Object.values(LOADERS))].map(
+    async (load) => [load, await load(client)] as const,
+  );
+  const tooLate = new Promise<never>((_, reject) => setTimeout(reject, NAMES_TIMEOUT_MS).unref());
+  const loaded = await Promise.race([Promise.allSettled(loading), tooLate]).catch(() => []);
+  const found = new Map(loaded.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
+  return Object.fromEntries(Object.entries(LOADERS).map(([name, load]) => [name, found.get(load) ?? []]));
+}
