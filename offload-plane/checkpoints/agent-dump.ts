@@ -7,11 +7,12 @@ import { AGENT_SHARE, type Guest } from '../guests/guest.ts';
 import type { DumpSummary } from '../page-server/dump-contract.ts';
 import { receiveDump } from '../page-server/receive-dump.ts';
 import type { CheckpointWriter } from '../page-store/contract.ts';
+import { type Following, pageProgress, unlessCancelled } from './cancellation.ts';
 import type { DumpInbox } from './dump-inbox.ts';
 
 type DumpCall = 'preDumpContainer' | 'checkpointContainer';
 
-export interface AgentDump<C extends DumpCall> {
+export interface AgentDump<C extends DumpCall> extends Following {
   call: C;
   container: Container;
   guest: Guest;
@@ -27,9 +28,10 @@ export async function dumpPages<C extends DumpCall>(
   job: AgentDump<C>,
 ): Promise<{ dump: DumpSummary; answer: AgentResponse<C> }> {
   const { container, guest, deadlineMs, request, writer } = job;
+  const onPages = pageProgress(job);
   const arrival = job.inbox.expect(request.token, guest.registration.name);
   const received = arrival.stream.then((stream) =>
-    receiveDump(stream, writer, { idleDeadlineMs: deadlineMs }).catch((error: unknown) => {
+    receiveDump(stream, writer, { idleDeadlineMs: deadlineMs, onPages }).catch((error: unknown) => {
       stream.destroy();
       throw error;
     }),
@@ -42,12 +44,9 @@ export async function dumpPages<C extends DumpCall>(
   );
   try {
     // A refused dump (no space, a bad frame) says why better than CRIU, which only sees its peer go.
-    const both = Promise.all([received, called]);
-    const [dump, answer] = await withDeadline(
-      both,
-      deadlineMs,
-      `checkpoint container ${container.name}: take its pages`,
-    );
+    const what = `checkpoint container ${container.name}`;
+    const both = unlessCancelled(Promise.all([received, called]), job.signal, what);
+    const [dump, answer] = await withDeadline(both, deadlineMs, `${what}: take its pages`);
     return { dump, answer };
   } catch (error) {
     arrival.drop();

@@ -21,11 +21,12 @@ import type {
 } from '../page-store/contract.ts';
 import { dumpPages, finishDump } from './agent-dump.ts';
 import { beginWriter } from './begin-writer.ts';
+import { expectGoingOn, type Following } from './cancellation.ts';
 import type { DumpInbox } from './dump-inbox.ts';
 import type { Lineage } from './lineage.ts';
 import { createPreDumps } from './pre-dumps.ts';
 
-export interface CheckpointJob {
+export interface CheckpointJob extends Following {
   id: string;
   container: Container;
   guest: Guest;
@@ -91,6 +92,9 @@ export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): 
     const { dump } = await dumpPages({ ...job, call: 'checkpointContainer', request, writer, inbox });
     transfers.push({ ...dump, preDump: false });
     await fetchFiles(job, writer);
+    // From here on it is too late.
+    expectGoingOn(job.signal, `checkpoint container ${container.name}`);
+    job.progress?.('verifying what was written');
     const early = after === 'resume' ? await finishDump(job, 'resume', true) : undefined;
     const manifest = await writer.commit({
       recipe: container.recipe,

@@ -11,7 +11,10 @@ import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-store/contract.ts';
+import { prepareContainer } from '../probes/prepare-container.ts';
+import type { Preparation } from '../probes/probe.ts';
 import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
+import type { Following } from './cancellation.ts';
 import { type Transfer, takeCheckpoint } from './checkpoint.ts';
 import { readContents } from './contents/contents.ts';
 import type { CheckpointContents } from './contents/contract.ts';
@@ -60,6 +63,14 @@ export interface CheckpointsDeps {
   wallMs: () => number;
   /** Unscaled; multiplied by the guest's deadlineScale. */
   deadlineMs: number;
+}
+
+export interface CheckpointRequest extends Preparation {
+  container: string;
+  id: string;
+  after: 'stop' | 'resume';
+  parent?: string;
+  preDumpRounds?: number;
 }
 
 /** The part of a manifest's `meta` that is ours. */
@@ -146,17 +157,16 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       (await store.list()).some(
         (manifest) => manifest.id === id && Date.parse(manifest.createdAt) >= sinceMs,
       ),
-    async create(request: {
-      container: string;
-      id: string;
-      after: 'stop' | 'resume';
-      parent?: string;
-      preDumpRounds?: number;
-    }): Promise<CheckpointView> {
+    async create(
+      { ready, readyTimeoutMs, warmUp, ...request }: CheckpointRequest,
+      following: Following = {},
+    ): Promise<CheckpointView> {
       const container = containers.get(request.container);
       containers.expectPhase(container, 'checkpoint', 'running');
       const guest = guests.get(container.guest);
       expectAlive(guest, `checkpoint container ${container.name}`);
+      await prepareContainer({ container, guest }, { ready, readyTimeoutMs, warmUp }, following);
+      containers.expectPhase(container, 'checkpoint', 'running');
       const about = { 'offload.checkpoint': request.id, 'offload.container': container.name };
       const { id, after } = request;
       const intent = { verb: 'checkpoint', checkpoint: id, after, sinceMs: deps.wallMs() } as const;
@@ -165,6 +175,7 @@ export function createCheckpoints(deps: CheckpointsDeps) {
           {
             preDumpRounds: 0,
             ...request,
+            ...following,
             container,
             guest,
             deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),

@@ -15,7 +15,7 @@ const Meta = Type.Object({ preDumpOf: Type.String() });
 export const isPreDump = (manifest: CheckpointManifest): boolean => Value.Check(Meta, manifest.meta);
 
 export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: CheckpointDeps) {
-  const { container, guest, deadlineMs } = job;
+  const { container, guest, deadlineMs, signal, progress } = job;
   /** Open, so that none goes to make room for another checkpoint. */
   const held: CheckpointReader[] = [];
   return {
@@ -30,6 +30,8 @@ export function createPreDumps(job: CheckpointJob, { store, inbox, newToken }: C
           container,
           guest,
           deadlineMs,
+          signal,
+          progress,
           writer,
           inbox,
         });

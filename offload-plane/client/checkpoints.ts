@@ -1,17 +1,10 @@
 /** Calls about checkpoints. */
 import type { Readable } from 'node:stream';
+import type { CheckpointRequest } from '../checkpoints/checkpoints.ts';
 import type { CheckpointContents } from '../checkpoints/contents/contract.ts';
 import type { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
 import type { CheckpointView } from '../http-api/schemas/checkpoints.ts';
 import { type PlaneConnection, part } from './connection.ts';
-
-export interface CheckpointRequest {
-  container: string;
-  id: string;
-  after: 'stop' | 'resume';
-  parent?: string;
-  preDumpRounds?: number;
-}
 
 export const checkpointCalls = (plane: PlaneConnection) => {
   const at = (id: string, verb = '') => `/v1/checkpoints/${part(id)}${verb}`;

@@ -38,7 +38,7 @@ export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): 
         operations,
         { request, reply },
         { kind: 'checkpoint', subject: request.body.container },
-        () => checkpoints.create(request.body),
+        (following) => checkpoints.create(request.body, following),
       ),
   );
   app.get(

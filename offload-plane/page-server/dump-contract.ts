@@ -5,6 +5,8 @@ export interface DumpOptions {
   idleDeadlineMs: number;
   /** All pages of the dump. Default 2^26 (256 GiB). */
   maxPageCount?: number;
+  /** Called as they come, with how many that are until then. */
+  onPages?: (pageCount: number) => void;
 }
 
 export interface DumpSummary {

@@ -38,6 +38,7 @@ export async function receiveDump(
       guard.touch();
       receivedBytes += chunk.length;
       const pressure = parser.push(chunk);
+      options.onPages?.(parser.pageCount);
       if (parser.closed && !finished) {
         finished = true;
         guard.stop();

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
+import { expectGoingOn } from '../checkpoints/cancellation.ts';
 import type { ContainerAccess } from './container-access.ts';
 import { requestOver } from './http-request.ts';
 import type { Preparation, ReadyProbe, WarmUpStep } from './probe.ts';
@@ -46,7 +47,7 @@ export async function untilReady(
 ): Promise<void> {
   const endMs = options.nowMs() + options.readyTimeoutMs;
   for (;;) {
-    expectGoingOn(access, options.signal);
+    expectGoingOn(options.signal, `warm up container ${access.name}`);
     try {
       return await probeOnce(access, probe, options);
     } catch (error) {
@@ -74,7 +75,7 @@ async function warmUp(access: ContainerAccess, steps: readonly WarmUpStep[], opt
   let done = 0;
   for (const step of steps) {
     for (let turn = 1; turn <= step.count; turn += 1) {
-      expectGoingOn(access, options.signal);
+      expectGoingOn(options.signal, `warm up container ${access.name}`);
       await warmUpOnce(access, step, options).catch((error: Error) => {
         throw new OffloadError(
           'runtime_failed',
@@ -114,9 +115,4 @@ export async function prepare(
 async function expectSuccess(access: ContainerAccess, command: readonly string[]): Promise<void> {
   const exitCode = await access.run(command);
   if (exitCode !== 0) throw new Error(`${command[0]} ended with exit code ${exitCode}`);
-}
-
-function expectGoingOn(access: ContainerAccess, signal: AbortSignal | undefined): void {
-  if (signal?.aborted)
-    throw new OffloadError('cancelled', `warm up container ${access.name}: it was cancelled`);
 }

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
+import { addPreparationOptions, preparationOf } from '../preparation-options.ts';
 import { addContentsCommands } from './checkpoint-contents.ts';
 import { addTransferCommands } from './checkpoint-transfer.ts';
 
@@ -30,9 +31,11 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
           after: stop ? 'stop' : 'resume',
           ...(parent === undefined ? {} : { parent }),
           ...(preDumpRounds === undefined ? {} : { preDumpRounds }),
+          ...preparationOf(flags),
         });
       }),
     );
+  addPreparationOptions(checkpoint);
   addContentsCommands(checkpoint, context);
   addTransferCommands(checkpoint, context);
   program

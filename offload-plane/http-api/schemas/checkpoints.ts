@@ -1,5 +1,6 @@
 /** /v1/checkpoints */
 import { type Static, Type } from 'typebox';
+import { warmUpFields } from '../../probes/probe.ts';
 import { Name, strict, Timestamp } from './common.ts';
 
 export const CheckpointBody = Type.Object(
@@ -9,6 +10,7 @@ export const CheckpointBody = Type.Object(
     after: Type.Union([Type.Literal('stop'), Type.Literal('resume')], { default: 'resume' }),
     parent: Type.Optional(Name),
     preDumpRounds: Type.Integer({ minimum: 0, maximum: 8, default: 0 }),
+    ...warmUpFields,
   },
   strict,
 );

@@ -4,6 +4,7 @@ import { Duplex, duplexPair, PassThrough } from 'node:stream';
 import tar from 'tar-stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Following } from '../../../offload-plane/checkpoints/cancellation.ts';
 import { takeCheckpoint } from '../../../offload-plane/checkpoints/checkpoint.ts';
 import { createDumpInbox, type DumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
 import { createLineage } from '../../../offload-plane/checkpoints/lineage.ts';
@@ -27,7 +28,11 @@ interface World extends StoreFixture {
   inbox: DumpInbox;
   containers: Containers;
   container: Container;
-  take(after?: 'stop' | 'resume', deadlineMs?: number): ReturnType<typeof takeCheckpoint>;
+  take(
+    after?: 'stop' | 'resume',
+    deadlineMs?: number,
+    following?: Following,
+  ): ReturnType<typeof takeCheckpoint>;
 }
 
 /** A running container `web` in a guest that does its part of a checkpoint. */
@@ -55,9 +60,9 @@ async function withWorld(
   const { store } = fixture;
   const lineage = createLineage(store);
   const newToken = () => TOKEN;
-  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = 5_000) =>
+  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = 5_000, following: Following = {}) =>
     takeCheckpoint(
-      { id: 'warm', container, guest, after, preDumpRounds: 0, deadlineMs },
+      { id: 'warm', container, guest, after, preDumpRounds: 0, deadlineMs, ...following },
       { store, inbox, lineage, newToken },
     );
   try {
@@ -235,6 +240,45 @@ test('a taken id is refused before the container is touched', async () => {
     assert.is(error.code, 'already_exists');
     assert.is(container.phase, 'running');
     assert.equal(guest.calls, []);
+  });
+});
+
+test('one that is cancelled while its pages come, or after, leaves nothing, and its container runs on at once', async () => {
+  await withWorld(async (world) => {
+    const { guest, take } = world;
+    const cancelled = async (deadlineMs: number, signal: AbortSignal) => {
+      const error = await rejection(take('stop', deadlineMs, { signal }));
+      assert.is(error.code, 'cancelled');
+      assert.is(error.message, 'checkpoint container web: it was cancelled');
+      await assertUndone(world);
+    };
+    const late = new AbortController();
+    guest.onStream(() => {
+      late.abort();
+      return filesOf(FILES);
+    });
+    await cancelled(5_000, late.signal);
+    const early = new AbortController();
+    const { promise: cutOff, resolve: cutOffNow } = Promise.withResolvers<never>();
+    guest.on('finishCheckpoint', () => {
+      guest.calls.push('resume with 0 committed');
+      cutOffNow(undefined as never);
+      return { frozenMs: 1 };
+    });
+    guest.on('checkpointContainer', () => {
+      early.abort();
+      return cutOff;
+    });
+    await cancelled(60_000, early.signal);
+  });
+});
+
+test('who follows a checkpoint is told of its pages', async () => {
+  await withWorld(async ({ take }) => {
+    const told: string[] = [];
+    await take('resume', 5_000, { progress: (text) => told.push(text) });
+    assert.match(told[0]!, /^[0-3] pages$/);
+    assert.is(told.at(-1), 'verifying what was written');
   });
 });
 
