@@ -381,7 +381,7 @@ export const agentCalls = {
  *   stands still while it is compared.
  * - connectPort: a byte stream to a TCP port of the container, both ways.
  * - events: AgentEvent as one JSON a line, from a sequence on.
- * - logs: the container's output so far, as conmon's k8s-file lines.
+ * - logs: the container's output, as conmon's k8s-file lines; `?follow=&tailLines=&sinceMs=`.
  */
 export const agentStreams = {
   checkpointFiles: { method: 'GET', path: '/v1/containers/:id/checkpoint/files' },

@@ -4,6 +4,7 @@ import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.t
 import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { type ContainerStdio, createStdio } from './containers/stdio.ts';
 import { createAgentObserver } from './guests/agent-observer.ts';
 import { createGuests, type Guests } from './guests/guests.ts';
 import { openImageStore } from './images/image-store.ts';
@@ -77,6 +78,7 @@ export interface Plane {
   images: Images;
   volumes: Volumes;
   containers: Containers;
+  stdio: ContainerStdio;
   checkpoints: Checkpoints;
   restores: Restores;
   store: PageStore;
@@ -229,6 +231,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     images,
     volumes,
     containers,
+    stdio: createStdio({ containers, guests }),
     checkpoints,
     restores,
     store,

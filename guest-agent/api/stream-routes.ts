@@ -1,12 +1,13 @@
 /** Calls whose body or answer is a stream: ports, events, logs, the memory comparison. */
-import { createReadStream } from 'node:fs';
 import type { ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
 import { type AgentEvent, agentStreams, ContainerId } from '../../interconnect/agent-api.ts';
 import { joinStreams } from '../../platform/join-streams.ts';
 import type { Agent } from '../agent.ts';
+import { readLog } from '../stdio/log-reader.ts';
 import { IdParams } from './container-routes.ts';
 import type { App } from './server.ts';
 
@@ -16,6 +17,14 @@ const PortParams = Type.Object(
   strict,
 );
 const EventsQuery = Type.Object({ since: Type.Integer({ minimum: 0, default: 0 }) }, strict);
+const LogsQuery = Type.Object(
+  {
+    follow: Type.Boolean({ default: false }),
+    tailLines: Type.Optional(Type.Integer({ minimum: 0 })),
+    sinceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })),
+  },
+  strict,
+);
 const MAX_PENDING_EVENTS = 1_000;
 
 export function streamRoutes(app: App, agent: Agent): void {
@@ -44,10 +53,24 @@ export function streamRoutes(app: App, agent: Agent): void {
     reply.type('application/x-ndjson').send(eventStream(agent, request.query.since)),
   );
 
-  app.get(agentStreams.logs.path, { schema: { params: IdParams } }, (request, reply) => {
-    containers.get(request.params.id);
-    return reply.type('text/plain').send(createReadStream(containers.paths(request.params.id).log));
-  });
+  app.get(
+    agentStreams.logs.path,
+    { schema: { params: IdParams, querystring: LogsQuery } },
+    async (request, reply) => {
+      const { id } = request.params;
+      const container = containers.get(id);
+      const { stream } = request.raw as unknown as { stream: ServerHttp2Stream };
+      const gone = new AbortController();
+      stream.once('close', () => gone.abort());
+      const isOver = () =>
+        container.life.phase === 'stopped' || !containers.list().some((other) => other.id === id);
+      const source = { path: containers.paths(id).log, isOver, signal: gone.signal };
+      reply.hijack();
+      stream.respond({ ':status': 200, 'content-type': 'text/plain' });
+      // Whoever stops listening is no error, and nobody is left to be told of any other.
+      await pipeline(readLog(source, request.query), stream).catch(() => stream.destroy());
+    },
+  );
 
   app.post(agentStreams.compareMemory.path, { schema: { params: IdParams } }, (request) =>
     agent.compareMemory(request.params.id, request.raw),

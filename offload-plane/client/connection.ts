@@ -114,7 +114,7 @@ export function authorizationOf(address: PlaneAddress): Record<string, string> {
 /** A name or an id as one part of a path. */
 export const part = (value: string): string => encodeURIComponent(value);
 
-function search(query: Query): string {
+export function search(query: Query): string {
   const given = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
   return given.size === 0 ? '' : `?${given}`;
@@ -125,7 +125,7 @@ function isJson(body: Sent['body']): boolean {
 }
 
 /** A problem+json body as the error it was. */
-function problem(text: string, operation: string, status: number): OffloadError {
+export function problem(text: string, operation: string, status: number): OffloadError {
   try {
     const { title, detail } = JSON.parse(text) as { title: string; detail: string };
     if (Object.hasOwn(ERROR_STATUS, title)) return new OffloadError(title as ErrorCode, detail);

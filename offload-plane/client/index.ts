@@ -7,8 +7,10 @@ import { guestCalls } from './guests.ts';
 import { imageCalls } from './images.ts';
 import type { Watcher } from './long-calls.ts';
 import { restoreCalls } from './restores.ts';
+import { stdioCalls } from './stdio.ts';
 import { volumeCalls } from './volumes.ts';
 
+export type { Channels } from './channels.ts';
 export type { PlaneAddress } from './connection.ts';
 export type { Watcher } from './long-calls.ts';
 
@@ -23,6 +25,7 @@ export function createPlaneClient(address: PlaneAddress, watcher?: Watcher) {
     containers: containerCalls(connection),
     checkpoints: checkpointCalls(connection),
     restores: restoreCalls(connection),
+    stdio: stdioCalls(connection),
     volumes: volumeCalls(connection),
     operations: operationCalls(connection),
     ...eventCalls(connection),

@@ -1,6 +1,4 @@
-/** The plane's containers: made in guests through their agents, with their ports published here. */
-import type { Duplex } from 'node:stream';
-import { type AgentEvent, agentPath, agentStreams } from '../../interconnect/agent-api.ts';
+import type { AgentEvent } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
@@ -238,16 +236,6 @@ export function createContainers(deps: ContainersDeps) {
       const guest = guests.get(container.guest);
       return guest.agent.call('containerStats', undefined, {
         params: { id: container.id },
-        timeoutMs: timeoutFor(guest),
-      });
-    },
-    logs(name: string): Promise<Duplex> {
-      const container = get(name);
-      const guest = guests.get(container.guest);
-      const { method, path } = agentStreams.logs;
-      return guest.agent.stream({
-        method,
-        path: agentPath(path, { id: container.id }),
         timeoutMs: timeoutFor(guest),
       });
     },

@@ -23,6 +23,7 @@ const PING_INTERVAL_MS = 5_000;
 
 export interface CallOptions {
   params?: Record<string, string | number>;
+  query?: Record<string, string>;
   timeoutMs: number;
   /** Under which the agent does a call that changes something once only, however often it comes. */
   requestId?: string;
@@ -142,7 +143,8 @@ export function createAgentClient(
   return {
     async call(name, body, options) {
       const call = agentCalls[name];
-      const path = agentPath(call.path, options.params ?? {});
+      const query = options.query ? `?${new URLSearchParams(options.query)}` : '';
+      const path = `${agentPath(call.path, options.params ?? {})}${query}`;
       const isPost = call.method === 'POST';
       const answer = await request(
         name,

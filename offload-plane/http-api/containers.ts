@@ -4,7 +4,7 @@ import { ContainerStats } from '../../interconnect/agent-api.ts';
 import { viewOf } from '../containers/view.ts';
 import type { Plane } from '../plane.ts';
 import { Page, pageOf, pageQuery } from './pages.ts';
-import { NameParams, Nothing, strict, Text } from './schemas/common.ts';
+import { NameParams, Nothing, strict } from './schemas/common.ts';
 import {
   ContainerBody,
   ContainerFilter,
@@ -87,10 +87,5 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
     '/v1/containers/:name/stats',
     { schema: { summary: "A container's cgroup figures", params, response: { 200: ContainerStats } } },
     (request) => containers.stats(request.params.name),
-  );
-  app.get(
-    '/v1/containers/:name/logs',
-    { schema: { summary: "A container's output so far", params, response: { 200: Text } } },
-    async (request, reply) => reply.type('text/plain').send(await containers.logs(request.params.name)),
   );
 }

@@ -11,6 +11,7 @@ import { asCheckedJson, asJson } from './answers.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { containerRoutes } from './containers.ts';
 import { eventRoutes } from './events.ts';
+import { addWebSockets, execRoutes } from './execs.ts';
 import { guestLoadRoutes } from './guest-load.ts';
 import { guestRoutes } from './guests.ts';
 import { addIdempotency } from './idempotency.ts';
@@ -20,6 +21,7 @@ import { describeApi } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
 import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
+import { streamRoutes } from './streams.ts';
 import { timelineRoutes } from './timelines.ts';
 import { traceRequests } from './trace-requests.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -89,6 +91,7 @@ export async function createHttpApi(
   traceRequests(app, plane.tracing);
   answerProblems(app, logger);
   await describeApi(app);
+  await addWebSockets(app);
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
     plane.metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
@@ -100,6 +103,8 @@ export async function createHttpApi(
   imageRoutes(app, plane);
   volumeRoutes(app, plane);
   containerRoutes(app, plane);
+  execRoutes(app, plane);
+  streamRoutes(app, plane);
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);
   timelineRoutes(app, plane);
