@@ -67,6 +67,7 @@ export function createBundles(deps: BundleDeps) {
       );
       await writeConfig(spec);
     },
+    releaseVolumes: (spec: ContainerSpec) => volumes.release(spec.id, spec.volumes),
     async remove(spec: ContainerSpec): Promise<void> {
       const own = containerPaths(paths, spec.id);
       await networks.detach(own.networkNamespace, spec.address);

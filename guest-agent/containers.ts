@@ -100,6 +100,16 @@ export function createContainers(deps: RegistryDeps) {
         else await crun.kill(id, String(number));
         return stateOf(container);
       }),
+    releaseVolumes: (id: string): Promise<ContainerState> =>
+      inTurn(id, async () => {
+        const container = get(id);
+        expectPhase(container, 'release volumes of', 'stopped');
+        await bundles.releaseVolumes(container.spec);
+        const { volumes, ...rest } = container.spec;
+        container.spec = rest;
+        registry.save(container);
+        return stateOf(container);
+      }),
     /** Ends it in whatever state it is, but for a checkpoint. */
     remove: (id: string): Promise<void> =>
       inTurn(id, async () => {

@@ -43,6 +43,10 @@ export function createVolumes(deps: { run: RunProgram; devices: DeviceMounts }) 
         });
       }
     },
+    /** As `unmount`, of volumes that are to go elsewhere: one that stays mounted is an error. */
+    async release(id: string, volumes: ContainerSpec['volumes']): Promise<void> {
+      for (const { lun } of volumes ?? []) await devices.release(lun, id);
+    },
     async unmount(id: string, volumes: ContainerSpec['volumes']): Promise<void> {
       for (const { lun } of volumes ?? []) await devices.release(lun, id).catch(() => undefined);
     },

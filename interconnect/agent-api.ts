@@ -342,6 +342,13 @@ export const agentCalls = {
     body: ContainerSpec,
     response: ContainerState,
   },
+  /** Of a stopped one: its volumes are unmounted and may go to another guest; `recreate` brings them back. */
+  releaseVolumes: {
+    method: 'POST',
+    path: '/v1/containers/:id/volumes/release',
+    body: Empty,
+    response: ContainerState,
+  },
   deleteContainer: { method: 'DELETE', path: '/v1/containers/:id', response: Empty },
   containerStats: { method: 'GET', path: '/v1/containers/:id/stats', response: ContainerStats },
   listProcesses: { method: 'GET', path: '/v1/containers/:id/processes', response: ProcessList },

@@ -47,6 +47,9 @@ export function containerRoutes(app: App, agent: Agent): void {
       return containers.recreate(request.body);
     },
   );
+  app.post(agentCalls.releaseVolumes.path, { schema: { params: IdParams } }, (request) =>
+    containers.releaseVolumes(request.params.id),
+  );
   app.delete(agentCalls.deleteContainer.path, { schema: { params: IdParams } }, async (request) => {
     await containers.remove(request.params.id);
     return {};

@@ -18,25 +18,35 @@ export interface ContainerDisksDeps {
   images: Pick<Images, 'get'>;
   volumes: Pick<Volumes, 'get' | 'ensure'>;
   logger: Logger;
-  /** What people call the container with this id. */
-  nameOf(id: string): string;
+  find(id: string): Container | undefined;
+  timeoutFor(guest: Guest): number;
 }
 
-export function createContainerDisks({ guests, images, volumes, logger, nameOf }: ContainerDisksDeps) {
+export function createContainerDisks(deps: ContainerDisksDeps) {
+  const { guests, images, volumes, logger, find, timeoutFor } = deps;
   /** The last volume on its way: whether another guest has one is asked and answered one after the other. */
   let tail: Promise<unknown> = Promise.resolve();
 
-  /** @throws {OffloadError} invalid_state naming the container in another guest that has it */
-  function expectFree(name: string, path: string, guest: Guest): void {
+  /**
+   * Takes a volume from containers in other guests that have ended.
+   * @throws {OffloadError} invalid_state naming a container that has not
+   */
+  async function makeFree(name: string, path: string, guest: Guest): Promise<void> {
     for (const other of guests.list()) {
       if (other === guest || other.lost) continue;
-      const [holder] = other.disks.holdersOf(path);
-      if (holder === undefined) continue;
-      const [here, there] = [guest.registration.name, other.registration.name];
-      throw new OffloadError(
-        'invalid_state',
-        `attach volume ${name} to guest ${here}: container ${nameOf(holder)} of guest ${there} has it`,
-      );
+      const holders = other.disks.holdersOf(path);
+      const user = holders.find((id) => find(id)?.phase !== 'stopped');
+      if (user !== undefined) {
+        const [here, there] = [guest.registration.name, other.registration.name];
+        throw new OffloadError(
+          'invalid_state',
+          `attach volume ${name} to guest ${here}: container ${find(user)?.name ?? user} of guest ${there} has it`,
+        );
+      }
+      for (const id of holders) {
+        await other.agent.call('releaseVolumes', {}, { params: { id }, timeoutMs: timeoutFor(other) });
+        await other.disks.releaseVolumes(id);
+      }
     }
   }
 
@@ -44,7 +54,7 @@ export function createContainerDisks({ guests, images, volumes, logger, nameOf }
     const mounts: NonNullable<AttachedDisks['volumes']> = [];
     for (const { name, destination, readOnly } of recipe.volumes ?? []) {
       const { path } = await volumes.get(name);
-      expectFree(name, path, guest);
+      await makeFree(name, path, guest);
       mounts.push({ lun: await guest.disks.hold({ path, readOnly: false }, id), destination, readOnly });
     }
     return mounts;

@@ -46,7 +46,7 @@ export function createContainers(deps: ContainersDeps) {
   const timeoutFor = (guest: Guest) => deps.callTimeoutMs * guest.deadlineScale;
   const newRequest = () => randomBytes(REQUEST_ID_BYTES).toString('hex');
   const records = openContainerRecords(database, deps.journal, wallMs);
-  const disks = createContainerDisks({ ...deps, nameOf: (id) => set.byId(id)?.name ?? id });
+  const disks = createContainerDisks({ ...deps, find: (id) => set.byId(id), timeoutFor });
   const set = createContainerSet({ ...deps, records, disks, timeoutFor });
   const undertakings = createUndertakings({ ...deps, records, newRequest });
   const lifecycle = createLifecycle({ guests, timeoutFor, attachDisks: disks.attach });

@@ -17,6 +17,8 @@ export interface GuestDisks {
   hold(file: DiskFile, holder: string): Promise<number>;
   /** The holder has no disk any more. What it had mounted has to be unmounted. */
   release(holder: string): Promise<void>;
+  /** As `release`, of its volumes alone. */
+  releaseVolumes(holder: string): Promise<void>;
   /** Detaches a file that nobody holds; one that is not attached is no error. */
   detach(path: string): Promise<void>;
   /** Detaches the volumes that nobody holds: what an earlier plane had attached for containers since gone. */
@@ -65,6 +67,13 @@ export async function createGuestDisks(guest: string, qmpPath: string): Promise<
     }
   }
 
+  const release = (holder: string, disks: () => readonly Disk[]) =>
+    enqueue(async () => {
+      const held = disks().filter((disk) => disk.holders.delete(holder));
+      for (const disk of held) table.touch(disk);
+      await detachUnheldVolumes(held);
+    });
+
   return {
     hold: (file, holder) =>
       enqueue(async () => {
@@ -73,12 +82,8 @@ export async function createGuestDisks(guest: string, qmpPath: string): Promise<
         table.touch(disk);
         return disk.lun;
       }),
-    release: (holder) =>
-      enqueue(async () => {
-        const held = table.list().filter((disk) => disk.holders.delete(holder));
-        for (const disk of held) table.touch(disk);
-        await detachUnheldVolumes(held);
-      }),
+    release: (holder) => release(holder, table.list),
+    releaseVolumes: (holder) => release(holder, () => table.list().filter((disk) => !disk.readOnly)),
     detach: (path) =>
       enqueue(async () => {
         const disk = table.find(path);

@@ -201,6 +201,7 @@ function noDisks(name: string): GuestDisks {
     release: refuse,
     detach: refuse,
     detachUnheld: refuse,
+    releaseVolumes: refuse,
     holdersOf: () => [],
     lost: Promise.resolve(),
     close: async () => {},

@@ -45,6 +45,26 @@ test('a container is created, started, ends and is deleted; each step is an even
   assertNothingLeft(world, 'web');
 });
 
+test('a container that has ended lets go of its volumes, and has them again when it is made again', async () => {
+  const world = await createAgentWorld('containers');
+  const { containers } = world.agent;
+  const spec = { ...CONTAINER_SPEC, volumes: [{ lun: 3, destination: '/data', readOnly: false }] };
+  await containers.create(spec);
+  await containers.start('web');
+  const refused = await rejection(containers.releaseVolumes('web'));
+  assert.is(refused.code, 'invalid_state');
+  assert.ok(world.mounted.has('volume 3'));
+  world.leaveExit('web', 0);
+  await containers.waitStopped('web');
+  await containers.releaseVolumes('web');
+  await containers.releaseVolumes('web');
+  assert.equal([...world.mounted], ['web']);
+  await containers.recreate(spec);
+  assert.ok(world.mounted.has('volume 3'));
+  await containers.remove('web');
+  assertNothingLeft(world, 'web');
+});
+
 test('an unknown container is not found, whatever is asked of it', async () => {
   const { containers } = (await createAgentWorld('containers')).agent;
   for (const call of [

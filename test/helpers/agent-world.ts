@@ -164,6 +164,9 @@ function fakeParts(
       async mount({ volumes = [] }) {
         for (const { lun } of volumes) mounted.add(`volume ${lun}`);
       },
+      async release(_id, volumes = []) {
+        for (const { lun } of volumes) mounted.delete(`volume ${lun}`);
+      },
       async unmount(_id, volumes = []) {
         for (const { lun } of volumes) mounted.delete(`volume ${lun}`);
       },

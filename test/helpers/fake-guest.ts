@@ -37,6 +37,7 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
     disks: {
       hold: async () => 1,
       release: async () => {},
+      releaseVolumes: async () => {},
       detach: async () => {},
       detachUnheld: async () => {},
       holdersOf: () => [],
