@@ -58,7 +58,11 @@ export function createAgentClient(
   pingTimeoutMs: number,
   observer: AgentObserver = NO_OBSERVER,
 ): AgentClient {
-  const session = http2.connect('http://agent', { createConnection: () => socket });
+  const session = http2.connect('http://agent', {
+    createConnection: () => socket,
+    // An agent has nothing to open at the plane.
+    settings: { enablePush: false },
+  });
   const closed = new Promise<void>((resolve) => session.once('close', resolve));
   session.on('error', () => session.destroy());
   // Interconnect sockets stay half open, and HTTP/2 does not see that the other side has gone.

@@ -1,11 +1,15 @@
 /** Follows an agent's event stream; lines are checked before anyone sees them. */
 import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Value } from 'typebox/value';
 import { AgentEvent, agentStreams } from '../../interconnect/agent-api.ts';
 import type { AgentClient } from './agent-client.ts';
+import { createEventPace } from './event-pace.ts';
 
 const OPEN_TIMEOUT_MS = 30_000;
 const MAX_LINE_BYTES = 4_096;
+/** So many are dealt with before others get their turn. */
+const EVENTS_PER_TURN = 16;
 
 export interface EventReader {
   event(event: AgentEvent): void;
@@ -26,7 +30,8 @@ export function followEvents(agent: AgentClient, after: number, reader: EventRea
     const stream = await agent.stream({ method, path: `${path}?since=${after}`, timeoutMs: OPEN_TIMEOUT_MS });
     stop = () => stream.destroy();
     if (stopped) stop();
-    let emptyLines = 0;
+    const pace = createEventPace(() => performance.now());
+    let [emptyLines, eventCount] = [0, 0];
     for await (const line of boundedLines(stream)) {
       if (line === '') {
         emptyLines += 1;
@@ -36,6 +41,10 @@ export function followEvents(agent: AgentClient, after: number, reader: EventRea
       const event: unknown = JSON.parse(line);
       if (!Value.Check(AgentEvent, event)) throw new Error('an event outside the schema');
       reader.event(event);
+      eventCount += 1;
+      const waitMs = pace();
+      if (waitMs > 0) await sleep(waitMs, undefined, { ref: false });
+      else if (eventCount % EVENTS_PER_TURN === 0) await nextTurn();
     }
     throw new Error('the event stream ended');
   })().catch(() => {
