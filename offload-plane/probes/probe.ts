@@ -25,7 +25,7 @@ export const ReadyProbe = Type.Union([
 ]);
 export type ReadyProbe = Static<typeof ReadyProbe>;
 
-const count = Type.Integer({ minimum: 1, maximum: 100_000, default: 1 });
+const count = Type.Integer({ minimum: 1, maximum: 100_000 });
 const HttpWarmUp = Type.Object(
   {
     port: Port,
