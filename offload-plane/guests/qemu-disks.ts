@@ -25,16 +25,12 @@ const BlockDevices = Type.Array(
  */
 export async function plugDisk(qmp: QmpClient, { path, readOnly }: DiskFile, lun: number): Promise<void> {
   const name = nameOf(lun);
-  const added = qmp.execute('blockdev-add', {
+  await qmp.execute('blockdev-add', {
     'node-name': name,
     driver: 'raw',
     'read-only': readOnly,
     discard: 'unmap',
     file: { driver: 'file', filename: path, 'read-only': readOnly, locking: 'on' },
-  });
-  await added.catch((error: Error) => {
-    if (!/ lock\b/.test(error.message)) throw error;
-    throw new OffloadError('invalid_state', `attach ${path}: another machine has it open`, { cause: error });
   });
   try {
     await qmp.execute('device_add', {
@@ -48,7 +44,8 @@ export async function plugDisk(qmp: QmpClient, { path, readOnly }: DiskFile, lun
     });
   } catch (error) {
     await qmp.execute('blockdev-del', { 'node-name': name });
-    throw error;
+    if (!/ lock\b/.test((error as Error).message)) throw error;
+    throw new OffloadError('invalid_state', `attach ${path}: another machine has it open`, { cause: error });
   }
 }
 
