@@ -93,12 +93,5 @@ function addRemove(command: Command, context: CliContext): void {
   command
     .description('remove images, or names of them')
     .argument('<image...>')
-    .action((names: string[]) =>
-      context.withPlane(async (client) => {
-        for (const name of names) await client.images.remove(name);
-        return names;
-      }, lines),
-    );
+    .action((names: string[]) => context.forEach(names, (client, name) => client.images.remove(name)));
 }
-
-const lines = (names: readonly string[]): string => names.map((name) => `${name}\n`).join('');

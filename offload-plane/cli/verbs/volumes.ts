@@ -48,15 +48,7 @@ export function addVolumeCommands(program: Command, context: CliContext): void {
     .command('rm')
     .description('remove volumes and their data')
     .argument('<name...>')
-    .action((names: string[]) =>
-      context.withPlane(
-        async (client) => {
-          for (const name of names) await client.volumes.remove(name);
-          return names;
-        },
-        (removed) => removed.map((name) => `${name}\n`).join(''),
-      ),
-    );
+    .action((names: string[]) => context.forEach(names, (client, name) => client.volumes.remove(name)));
   volume
     .command('prune')
     .description('remove the volumes that no container has')
