@@ -7,6 +7,7 @@ import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Agent } from '../agent.ts';
 import { checkpointRoutes } from './checkpoint-routes.ts';
 import { containerRoutes } from './container-routes.ts';
+import { answerOnce } from './request-ids.ts';
 import { stdioRoutes } from './stdio-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
@@ -68,6 +69,7 @@ export async function createApiServer(agent: Agent): Promise<ApiServer> {
       .code(404)
       .send({ code: 'not_found', message: `${request.method} ${request.url}: no such call` });
   });
+  answerOnce(app, () => performance.now());
   containerRoutes(app, agent);
   checkpointRoutes(app, agent);
   streamRoutes(app, agent);

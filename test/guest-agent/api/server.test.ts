@@ -9,7 +9,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createApiServer } from '../../../guest-agent/api/server.ts';
 import { containerPaths } from '../../../guest-agent/paths.ts';
-import { type AgentEvent, agentPath, agentStreams } from '../../../interconnect/agent-api.ts';
+import {
+  type AgentEvent,
+  agentPath,
+  agentStreams,
+  REQUEST_ID_HEADER,
+} from '../../../interconnect/agent-api.ts';
 import { type AgentClient, createAgentClient } from '../../../offload-plane/guests/agent-client.ts';
 import { followEvents } from '../../../offload-plane/guests/agent-events.ts';
 import { type AgentWorld, createAgentWorld } from '../../helpers/agent-world.ts';
@@ -86,6 +91,39 @@ test('a request outside the schema is refused with the field, and has no effect'
     assert.is(extra.code, 'invalid_request');
     assert.is(world.agent.containers.inspect('web').phase, 'created');
   });
+});
+
+test('a change that is asked for twice under one id is made once, and answered twice', async () => {
+  const world = await createAgentWorld('agent-api');
+  const server = await createApiServer(world.agent);
+  const [near, far] = duplexPair();
+  server.accept(far);
+  const session = http2.connect('http://agent', { createConnection: () => near });
+  const post = async (path: string, body: object, id?: string) => {
+    const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/json' };
+    const stream = session.request(id === undefined ? headers : { ...headers, [REQUEST_ID_HEADER]: id });
+    stream.end(JSON.stringify(body));
+    return JSON.parse(await text(stream)) as { phase?: string; message?: string };
+  };
+  try {
+    const created = await Promise.all([
+      post('/v1/containers', CONTAINER_SPEC, 'one'),
+      post('/v1/containers', CONTAINER_SPEC, 'one'),
+    ]);
+    assert.equal(created[0], created[1]);
+    assert.is(created[0]?.phase, 'created');
+    const started = await post('/v1/containers/web/start', {}, 'two');
+    assert.equal(await post('/v1/containers/web/start', {}, 'two'), started);
+    assert.equal(world.crunCalls(), ['start web']);
+    const again = await post('/v1/containers/web/start', {});
+    assert.is(again.message, 'start container web: it is running, not created');
+    assert.match(
+      (await post('/v1/containers/web/start', {}, 'no id')).message ?? '',
+      /x-request-id is not 1 to/,
+    );
+  } finally {
+    session.close();
+  }
 });
 
 test('a restore whose specification is of another container is refused', async () => {
