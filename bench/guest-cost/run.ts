@@ -156,7 +156,7 @@ async function startByPlane({ plane: { containers } }: Testbed): Promise<number>
   await containers.create({ name, ...CONTAINER });
   await containers.start(name);
   const tookMs = performance.now() - startMs;
-  await containers.remove(name);
+  await containers.remove(name, { force: true });
   return tookMs;
 }
 

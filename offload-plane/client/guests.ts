@@ -7,5 +7,8 @@ export const guestCalls = (plane: PlaneConnection) => ({
   list: () => plane.list<GuestView>('/v1/guests'),
   register: (guest: GuestRegistration) => plane.post<GuestView>('/v1/guests', guest),
   inspect: (name: string) => plane.get<GuestView>(`/v1/guests/${part(name)}`),
+  /** It takes no new containers from now on. */
+  cordon: (name: string) => plane.post<GuestView>(`/v1/guests/${part(name)}/cordon`),
+  uncordon: (name: string) => plane.post<GuestView>(`/v1/guests/${part(name)}/uncordon`),
   remove: (name: string) => plane.remove(`/v1/guests/${part(name)}`),
 });

@@ -226,10 +226,21 @@ export function createContainers(deps: ContainersDeps) {
       const { phase, exitCode } = container;
       return { phase, ...(phase === 'stopped' && exitCode !== undefined ? { exitCode } : {}) };
     },
-    async remove(name: string): Promise<void> {
+    /** One that runs is refused without force. */
+    async remove(name: string, { force }: { force: boolean }): Promise<void> {
       const container = get(name);
-      expectPhase(container, 'delete', 'created', 'running', 'paused', 'stopped', 'lost');
+      const alive: PlanePhase[] = force ? ['running', 'paused'] : [];
+      expectPhase(container, 'delete', 'created', 'stopped', 'lost', ...alive);
       await remove(container);
+    },
+    processes(name: string) {
+      const container = get(name);
+      expectPhase(container, 'list processes of', 'running', 'paused', 'checkpointing');
+      const guest = guests.get(container.guest);
+      return guest.agent.call('listProcesses', undefined, {
+        params: { id: container.id },
+        timeoutMs: timeoutFor(guest),
+      });
     },
     stats(name: string) {
       const container = get(name);

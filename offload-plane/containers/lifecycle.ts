@@ -33,9 +33,9 @@ export function createLifecycle({ guests, timeoutFor, attachDisks }: LifecycleDe
     } catch (error) {
       // An agent that was started anew has forgotten which calls it had answered.
       const { code } = toOffloadError(error, name);
-      if (code !== 'invalid_state' && code !== 'already_exists') throw error;
+      if (code !== 'invalid_state' && code !== 'already_exists') throw named(error, container);
       const { phase } = await guest.agent.call('inspectContainer', undefined, options);
-      if (!goal.includes(phase)) throw error;
+      if (!goal.includes(phase)) throw named(error, container);
     }
   }
 
@@ -129,5 +129,10 @@ export function createLifecycle({ guests, timeoutFor, attachDisks }: LifecycleDe
       }
     },
   };
+}
+/** The agent knows the id only; people know the name. */
+function named(error: unknown, { id, name }: Container): unknown {
+  if (!(error instanceof OffloadError)) return error;
+  return new OffloadError(error.code, error.message.replaceAll(id, name), { cause: error });
 }
 export type Lifecycle = ReturnType<typeof createLifecycle>;

@@ -1,6 +1,6 @@
 /** /v1/containers */
 import { Type } from 'typebox';
-import { ContainerStats } from '../../interconnect/agent-api.ts';
+import { ContainerStats, ProcessList } from '../../interconnect/agent-api.ts';
 import { viewOf } from '../containers/view.ts';
 import type { Plane } from '../plane.ts';
 import { Page, pageOf, pageQuery } from './pages.ts';
@@ -11,7 +11,11 @@ import {
   ContainerView,
   KillBody,
   matchesFilter,
+  RemoveQuery,
   RenameBody,
+  StopBody,
+  WaitAnswer,
+  WaitQuery,
 } from './schemas/containers.ts';
 import type { App } from './server.ts';
 
@@ -50,8 +54,46 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
   );
   app.post(
     '/v1/containers/:name/start',
-    { schema: { summary: 'Start a created container', params, response } },
+    { schema: { summary: 'Start a container that is created or stopped', params, response } },
     (request) => containers.start(request.params.name),
+  );
+  app.post(
+    '/v1/containers/:name/stop',
+    {
+      schema: {
+        summary: 'Ask a container to end, and end it after the grace time',
+        params,
+        body: StopBody,
+        response,
+      },
+      preValidation: withoutBody,
+    },
+    (request) => containers.stop(request.params.name, request.body),
+  );
+  app.post(
+    '/v1/containers/:name/restart',
+    {
+      schema: { summary: 'End a container and start it again', params, body: StopBody, response },
+      preValidation: withoutBody,
+    },
+    (request) => containers.restart(request.params.name, request.body),
+  );
+  app.post(
+    '/v1/containers/:name/wait',
+    {
+      schema: {
+        summary: "Wait for a container's end; without an exit code it has not ended",
+        params,
+        querystring: WaitQuery,
+        response: { 200: WaitAnswer },
+      },
+    },
+    (request) => containers.wait(request.params.name, request.query.timeoutMs),
+  );
+  app.get(
+    '/v1/containers/:name/top',
+    { schema: { summary: "A container's processes", params, response: { 200: ProcessList } } },
+    (request) => containers.processes(request.params.name),
   );
   app.post(
     '/v1/containers/:name/kill',
@@ -75,10 +117,17 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
   );
   app.delete(
     '/v1/containers/:name',
-    { schema: { summary: 'End and delete a container', params, response: { 204: Nothing } } },
+    {
+      schema: {
+        summary: 'Delete a container',
+        params,
+        querystring: RemoveQuery,
+        response: { 204: Nothing },
+      },
+    },
     async (request, reply) => {
       const { id, guest } = containers.get(request.params.name);
-      await containers.remove(id);
+      await containers.remove(id, request.query);
       await restores.onContainerGone(id, guest);
       return reply.code(204).send();
     },
@@ -88,4 +137,9 @@ export function containerRoutes(app: App, { containers, restores }: Plane): void
     { schema: { summary: "A container's cgroup figures", params, response: { 200: ContainerStats } } },
     (request) => containers.stats(request.params.name),
   );
+}
+
+/** A request that says nothing says that everything is as usual. */
+async function withoutBody(request: { body: unknown }): Promise<void> {
+  request.body ??= {};
 }

@@ -38,6 +38,16 @@ export function guestRoutes(app: App, { guests }: Plane): void {
     { schema: { summary: 'Inspect a guest', params, response: { 200: GuestView } } },
     (request) => viewOf(guests.get(request.params.name)),
   );
+  app.post(
+    '/v1/guests/:name/cordon',
+    { schema: { summary: 'Give a guest no new containers', params, response: { 200: GuestView } } },
+    (request) => viewOf(guests.cordon(request.params.name)),
+  );
+  app.post(
+    '/v1/guests/:name/uncordon',
+    { schema: { summary: 'Give a guest new containers again', params, response: { 200: GuestView } } },
+    (request) => viewOf(guests.uncordon(request.params.name)),
+  );
   app.delete(
     '/v1/guests/:name',
     { schema: { summary: 'Forget a guest', params, response: { 204: Nothing } } },

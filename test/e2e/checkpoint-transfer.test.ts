@@ -43,11 +43,11 @@ test('an exported checkpoint is read by checkpointctl, imported again and restor
   await redis.waitReady(await endpoint('origin'), deadlineMs);
   const facts = await redis.warmUp(await endpoint('origin'), { dataMiB: 8 }, { deadlineMs });
   await plane.checkpoints.create({ container: 'origin', id: 'warm', after: 'stop' });
-  await plane.containers.remove('origin');
+  await plane.containers.remove('origin', { force: true });
   const recording = await plane.restores.create({ checkpoint: 'warm', guest: 'only', name: 'recorded' });
   await redis.waitReady(await endpoint('recorded'), deadlineMs);
   assert.is((await complete(recording.id)).phase, 'complete');
-  await plane.containers.remove('recorded');
+  await plane.containers.remove('recorded', { force: true });
   const before = await plane.checkpoints.contents('warm');
   assert.ok(before.workingSet!.pageCount > 0);
 

@@ -67,7 +67,7 @@ test('a checkpoint of a container that does not run is refused, and names its st
   );
   assert.is(error.code, 'invalid_state');
   assert.match(error.message, /checkpoint container idle: it is created/);
-  await testbed.plane.containers.remove('idle');
+  await testbed.plane.containers.remove('idle', { force: true });
 });
 
 test('a program that does not exist ends the creation with one line, and nothing is left', async ({
@@ -80,7 +80,7 @@ test('a program that does not exist ends the creation with one line, and nothing
   assert.match(error.message, /typo/);
   assert.equal(await plane.containers.list(), []);
   await plane.containers.create({ name: 'typo', guest: 'origin', image: 'redis' });
-  await plane.containers.remove('typo');
+  await plane.containers.remove('typo', { force: true });
 });
 
 test('a container that ends by itself is seen, with its exit code', async ({ testbed }) => {
@@ -101,7 +101,7 @@ test('a container that ends by itself is seen, with its exit code', async ({ tes
   );
   assert.is(stopped.exitCode, 7);
   assert.match(await plane.containers.logs('short'), /^said/);
-  await plane.containers.remove('short');
+  await plane.containers.remove('short', { force: true });
 });
 
 test('a checkpoint that would pass the store’s quota ends with no_space, and the container runs on', async (context) => {
@@ -114,7 +114,7 @@ test('a checkpoint that would pass the store’s quota ends with no_space, and t
   assert.is((await plane.containers.inspect('big')).phase, 'running');
   assert.equal(await plane.checkpoints.list(), []);
   assert.equal(await readdir(join(context.store, 'incoming')), []);
-  await plane.containers.remove('big');
+  await plane.containers.remove('big', { force: true });
 });
 
 test('a half-written checkpoint is refused by name', async (context) => {
@@ -134,14 +134,14 @@ test('a name that is taken is refused, and its owner is unharmed', async (contex
   const error = await refusal(plane.containers.create({ name: 'owner', guest: 'target', image: 'redis' }));
   assert.is(error.code, 'already_exists');
   await redis.verifyAll(endpoint, facts, { deadlineMs });
-  await plane.containers.remove('owner');
+  await plane.containers.remove('owner', { force: true });
 });
 
 test('a guest that dies in the middle of a restore ends it with one line, and its container is gone', async (context) => {
   const { plane, guests, deadlineScale } = context.testbed;
   const { deadlineMs } = await startRedis(context, 'mobile', 8);
   await plane.checkpoints.create({ container: 'mobile', id: 'mobile', after: 'stop' });
-  await plane.containers.remove('mobile');
+  await plane.containers.remove('mobile', { force: true });
   const restoring = refusal(plane.restores.create({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
   await pollUntil(async () => (await plane.containers.list()).find(({ name }) => name === 'doomed'), {
     timeoutMs: deadlineMs,
@@ -176,7 +176,7 @@ test('what is left of that checkpoint restores in the other guest', async ({ tes
     { timeoutMs: 30_000 * deadlineScale, intervalMs: 50, what: 'survivor complete' },
   );
   assert.is(complete.pagesVerified, true);
-  await plane.containers.remove('survivor');
+  await plane.containers.remove('survivor', { force: true });
 });
 
 test('a guest that dies in the middle of a checkpoint leaves nothing of it in the store', async (context) => {

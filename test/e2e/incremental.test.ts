@@ -126,7 +126,7 @@ for (const name of NAMES) {
     await stopProgram(world, name);
     const last = await take('last', { parent: `${name}-second` });
     const whole = await take('whole');
-    await plane.containers.remove(name);
+    await plane.containers.remove(name, { force: true });
 
     for (const view of [first, second, last, whole]) report(view);
     assert.equal(
@@ -165,7 +165,7 @@ async function assertRestores(world: World, running: Running, checkpoint: string
   const { memory } = await plane.restores.compareMemory(held.id);
   assert.ok(memory!.pages > 0);
   assert.is(memory!.equal, memory!.pages, 'held restore');
-  await plane.containers.remove('again');
+  await plane.containers.remove('again', { force: true });
 
   const restored = await plane.restores.create(request);
   await complete(restored.id);
@@ -177,7 +177,7 @@ async function assertRestores(world: World, running: Running, checkpoint: string
   const view = await plane.restores.compareMemory(restored.id);
   assert.is(view.pagesVerified, true);
   assert.is(view.memory!.changed, view.memory!.softDirtyChanged);
-  await plane.containers.remove('again');
+  await plane.containers.remove('again', { force: true });
 }
 
 test('a parent that the container has not run on from is refused, and it runs on', async (world) => {

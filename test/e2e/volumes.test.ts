@@ -75,7 +75,7 @@ test('data in a volume outlives its container, and is there in another guest', a
   const { guest, usedBy } = await plane.volumes.inspect('data');
   assert.is(guest, 'origin');
   assert.equal(usedBy, ['first']);
-  await plane.containers.remove('first');
+  await plane.containers.remove('first', { force: true });
   assert.is((await plane.volumes.inspect('data')).guest, undefined);
 
   await startRedis(testbed, 'second', 'target');
@@ -96,7 +96,7 @@ test('a volume goes along with a container that is restored in another guest', a
   const { plane } = testbed;
   await ask(testbed, 'second', 'SET', 'river', 'Daugava');
   await plane.checkpoints.create({ container: 'second', id: 'with-volume', after: 'stop' });
-  await plane.containers.remove('second');
+  await plane.containers.remove('second', { force: true });
   await plane.restores.create({ checkpoint: 'with-volume', guest: 'origin', name: 'moved' });
   assert.is(await ask(testbed, 'moved', 'GET', 'river'), 'Daugava');
   await ask(testbed, 'moved', 'SET', 'sea', 'Baltic');
@@ -134,8 +134,8 @@ test('a write that was flushed is on the plane’s device, and survives a power 
   })) {
     assert.is(await ask(testbed, 'after', 'GET', key), value);
   }
-  await plane.containers.remove('after');
-  await plane.containers.remove('moved');
+  await plane.containers.remove('after', { force: true });
+  await plane.containers.remove('moved', { force: true });
   await plane.volumes.remove('data');
   assert.equal(await plane.volumes.list(), []);
 });

@@ -120,8 +120,8 @@ test('a container that was checkpointed without being stopped runs on, and is re
   const stats = await plane.containers.stats('twin');
   assert.ok(stats.memoryBytes > 4 * 1024 * 1024);
   assert.ok(stats.pidCount >= 1);
-  await plane.containers.remove('twin');
-  await plane.containers.remove('runs-on');
+  await plane.containers.remove('twin', { force: true });
+  await plane.containers.remove('runs-on', { force: true });
   assert.equal(await plane.containers.list(), []);
 });
 

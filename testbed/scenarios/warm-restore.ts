@@ -45,7 +45,7 @@ export async function runWarmRestore(options: WarmRestoreOptions): Promise<Conta
   const facts = await warmUp(options);
   onProgress('checkpointing');
   const checkpoint = await plane.checkpoints.create({ container: name, id: name, after: 'stop' });
-  await plane.containers.remove(name);
+  await plane.containers.remove(name, { force: true });
   onProgress('recording the order of first touches');
   const recording = await restoreOnce(options, facts, 'lazy', 'record');
   const restores: RestoreReport[] = [];
@@ -131,7 +131,7 @@ async function restoreOnce(
   const ttfrMs = response.verifiedAtMs - startMs;
   await untilComplete(plane, restore.id, COMPLETE_DEADLINE_MS * deadlineScale);
   const view = await plane.restores.compareMemory(restore.id);
-  await plane.containers.remove(name);
+  await plane.containers.remove(name, { force: true });
   return reportOf(view, ttfrMs);
 }
 
@@ -149,7 +149,7 @@ async function restoreHeld(options: WarmRestoreOptions, policy: Policy): Promise
   await untilComplete(plane, restore.id, COMPLETE_DEADLINE_MS * deadlineScale);
   const { memory } = await plane.restores.compareMemory(restore.id);
   await plane.containers.resume(name);
-  await plane.containers.remove(name);
+  await plane.containers.remove(name, { force: true });
   return { policy, pageCount: memory?.pages ?? 0, equalPageCount: memory?.equal ?? 0 };
 }
 

@@ -56,9 +56,12 @@ export function addContainerCommands(program: Command, context: CliContext): voi
     .action((name: string) => context.withPlane((client) => client.containers.resume(name)));
   program
     .command('rm')
-    .description('end and delete a container')
+    .description('delete a container')
     .argument('<container>')
-    .action((name: string) => context.withPlane((client) => client.containers.remove(name)));
+    .option('-f, --force', 'also one that runs')
+    .action((name: string, flags: { force?: boolean }) =>
+      context.withPlane((client) => client.containers.remove(name, flags)),
+    );
   program
     .command('logs')
     .description("a container's output so far")

@@ -35,9 +35,32 @@ export const KillBody = Type.Object(
   strict,
 );
 
+export const StopBody = Type.Object(
+  {
+    signal: Type.Optional(Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$', description: 'default SIGTERM' })),
+    graceMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'default 10000; then SIGKILL' }),
+    ),
+  },
+  strict,
+);
+
+export const RemoveQuery = Type.Object(
+  { force: Type.Boolean({ default: false, description: 'also one that runs: it is ended' }) },
+  strict,
+);
+
+export const WaitQuery = Type.Object(
+  { timeoutMs: Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }) },
+  strict,
+);
+
 export const RenameBody = Type.Object({ name: Name }, strict);
 
 export const PlanePhase = Type.Union([...ContainerPhase.anyOf, Type.Literal('lost')]);
+
+export const WaitAnswer = Type.Object({ phase: PlanePhase, exitCode: Type.Optional(Type.Integer()) }, strict);
+export type WaitAnswer = Static<typeof WaitAnswer>;
 
 export const ContainerFilter = Type.Object(
   {

@@ -71,7 +71,7 @@ test('a taken name is refused until its container is removed', async () => {
   await containers.create(REQUEST);
   assert.is((await rejection(containers.create(REQUEST))).code, 'already_exists');
   assert.equal(guest.calls, [`createContainer ${FIRST_ID}`]);
-  await containers.remove('web');
+  await containers.remove('web', { force: true });
   await containers.create(REQUEST);
   containers.close();
 });
@@ -180,7 +180,7 @@ test('containers of a lost guest are lost, can be removed without it, and no oth
   containers.onGuestLost('guest-a');
   assert.is(containers.get('web').phase, 'lost');
   assert.is(containers.get('other').phase, 'created');
-  await containers.remove('web');
+  await containers.remove('web', { force: true });
   assert.not(a.calls.includes(`deleteContainer ${FIRST_ID}`));
   const error = await rejection(containers.create(REQUEST));
   assert.is(error.code, 'guest_lost');
@@ -207,7 +207,7 @@ test('a restored container may share its address with one of another guest only'
     phase: 'restoring',
   });
   assert.is(restored.phase, 'restoring');
-  await containers.remove('web');
+  await containers.remove('web', { force: true });
   const next = await containers.create({ ...REQUEST, name: 'next' });
   assert.is.not(next.address, '10.88.0.2', 'still the restored one’s');
 });

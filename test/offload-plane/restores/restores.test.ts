@@ -211,14 +211,14 @@ test('the first restore records the order of faults, the next uses it, and one t
     );
     assert.equal([ended, samples.at(-1)?.faultCount, samples.at(-1)?.demandedPageCount], [true, 3, 3]);
     assert.is(samples.at(-1)!.filledPageCount + samples.at(-1)!.filePageCount + 3, TOTAL_PAGES + 1);
-    await containers.remove('web');
+    await containers.remove('web', { force: true });
 
     const second = await create({ policy: 'ordered' });
     assert.is(second.effectivePolicy, 'ordered');
     assert.is(sessions[1]?.recording.phase, 'off');
     await complete(second.id);
     assert.is(pagers[1]!.arrivals.filter(({ flags }) => flags === PageFlag.PUSH).length > 0, true);
-    await containers.remove('web');
+    await containers.remove('web', { force: true });
 
     await create({ policy: 'lazy', record: true });
     assert.is(sessions[2]?.recording.phase, 'recording');
