@@ -173,9 +173,10 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       const take = () =>
         takeCheckpoint(
           {
+            // First: an operation has an id as well.
+            ...following,
             preDumpRounds: 0,
             ...request,
-            ...following,
             container,
             guest,
             deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
