@@ -1,6 +1,7 @@
 /** The CLI's verbs on a running plane, one file a noun. */
 import type { Command } from 'commander';
 import { addCommonOptions, createContext } from './context.ts';
+import { addAgentCall } from './verbs/agent-call.ts';
 import { addCheckpointCommands } from './verbs/checkpoints.ts';
 import { addContainerCommands } from './verbs/containers.ts';
 import { addEventCommands } from './verbs/events.ts';
@@ -8,12 +9,15 @@ import { addGuestCommands } from './verbs/guests.ts';
 import { addImageCommands } from './verbs/images.ts';
 import { addOperationCommands } from './verbs/operations.ts';
 import { addRestoreCommands } from './verbs/restores.ts';
+import { addStreamCommands } from './verbs/streams.ts';
 import { addVolumeCommands } from './verbs/volumes.ts';
 
 export function addPlaneCommands(program: Command): void {
   const others = new Set(program.commands);
   const context = createContext(program);
   addContainerCommands(program, context);
+  addStreamCommands(program, context);
+  addAgentCall(program, context);
   addCheckpointCommands(program, context);
   addRestoreCommands(program, context);
   addImageCommands(program, context);

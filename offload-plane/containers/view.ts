@@ -11,6 +11,8 @@ export interface ContainerView {
   phase: PlanePhase;
   address: string;
   exitCode?: number;
+  terminal: boolean;
+  openStdin: boolean;
   ports: { hostAddress: string; hostPort: number; containerPort: number }[];
   labels: Record<string, string>;
   policies: Policies;
@@ -35,6 +37,8 @@ export function viewOf(container: Container): ContainerView {
     phase,
     address: recipe.spec.address.replace(/\/.*/, ''),
     ...(exitCode === undefined ? {} : { exitCode }),
+    terminal: recipe.spec.terminal ?? false,
+    openStdin: recipe.spec.openStdin ?? false,
     ports: forwards.map(({ hostAddress, hostPort, containerPort }) => ({
       hostAddress,
       hostPort,

@@ -63,15 +63,6 @@ export function addContainerCommands(program: Command, context: CliContext): voi
       context.withPlane((client) => client.containers.remove(name, flags)),
     );
   program
-    .command('logs')
-    .description("a container's output so far")
-    .argument('<container>')
-    .action((name: string) =>
-      context.withPlane(async (client) => {
-        process.stdout.write(await client.containers.logs(name));
-      }),
-    );
-  program
     .command('stats')
     .description("a container's cgroup figures")
     .argument('<container>')

@@ -83,6 +83,8 @@ export const ContainerView = Type.Object(
     phase: PlanePhase,
     address: Type.String(),
     exitCode: Type.Optional(Type.Integer()),
+    terminal: Type.Boolean(),
+    openStdin: Type.Boolean(),
     ports: Type.Array(
       Type.Object(
         { hostAddress: Type.String(), hostPort: Type.Integer(), containerPort: Type.Integer() },

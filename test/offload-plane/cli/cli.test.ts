@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { encodeFrame, STDOUT } from '../../../interconnect/stdio-frames.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../../testbed/cli/main.ts');
@@ -168,7 +169,7 @@ test('run creates and starts, restore asks for what its flags say', async () => 
     'POST /v1/containers': CONTAINER,
     'POST /v1/containers/web/start': CONTAINER,
     'POST /v1/restores': { id: 'web-1', phase: 'running' },
-    'GET /v1/containers/web/logs': 'ready\n',
+    'GET /v1/containers/web/logs': encodeFrame(STDOUT, 'ready\n').toString('latin1'),
   };
   await withPlane(answers, async (socket, asked) => {
     const at = ['--socket', socket];
