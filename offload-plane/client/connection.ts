@@ -14,7 +14,7 @@ export type PlaneAddress =
   | { socketPath: string }
   | { url: string; token?: string; tls?: { ca?: string; cert?: string; key?: string } };
 
-export type Query = Record<string, string | number | boolean | undefined>;
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 export interface Sent {
   method: Dispatcher.HttpMethod;
@@ -116,7 +116,9 @@ export const part = (value: string): string => encodeURIComponent(value);
 
 export function search(query: Query): string {
   const given = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
+  for (const [key, value] of Object.entries(query)) {
+    for (const one of value === undefined ? [] : [value].flat()) given.append(key, String(one));
+  }
   return given.size === 0 ? '' : `?${given}`;
 }
 

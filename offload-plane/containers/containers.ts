@@ -15,6 +15,8 @@ import { openContainerRecords } from './container-records.ts';
 import { createContainerSet } from './container-set.ts';
 import type { Verb } from './intents.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { newName } from './names.ts';
+import { chooseGuestFor } from './place.ts';
 import { DEFAULT_STOP_GRACE_MS, DEFAULT_STOP_SIGNAL, type Policies } from './policies.ts';
 import { type CreateRequest, hostnameOf, policiesOf, recipeOf } from './recipe.ts';
 import { createUndertakings } from './undertakings.ts';
@@ -78,21 +80,22 @@ export function createContainers(deps: ContainersDeps) {
   }
 
   async function create(request: CreateRequest): Promise<Container> {
-    const guest = guests.get(request.guest);
-    expectAlive(guest, `create container ${request.name}`);
+    const name = request.name ?? newName((other) => set.isTaken(other), randomBytes);
+    const guest = guests.get(request.guest ?? chooseGuestFor(name, guests.list(), set.list()));
+    expectAlive(guest, `create container ${name}`);
     if (guest.cordoned) {
-      throw new OffloadError(
-        'invalid_state',
-        `create container ${request.name}: guest ${request.guest} is cordoned`,
-      );
+      const home = guest.registration.name;
+      throw new OffloadError('invalid_state', `create container ${name}: guest ${home} is cordoned`);
     }
+    const image = images.get(request.image);
     await disks.ensureVolumes(request.volumes ?? []);
     const address = set.takeAddress();
     let container: Container;
     try {
-      const recipe = recipeOf(request, images.get(request.image), address);
-      const { name, ports = [], labels = {} } = request;
-      const policies = policiesOf(request);
+      const recipe = recipeOf(name, request, image, address);
+      const { ports = [] } = request;
+      const labels = { ...image.config.labels, ...request.labels };
+      const policies = policiesOf(request, image);
       container = await set.admit({ name, guest, recipe, ports, phase: 'created', policies, labels });
     } catch (error) {
       set.releaseAddress(address);

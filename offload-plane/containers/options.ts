@@ -64,7 +64,7 @@ type SpecOptions = Omit<ContainerSpec, 'id' | 'rootfsLun' | 'address' | 'env' | 
 /** @throws {OffloadError} invalid_request for what the image or Linux has not */
 export function specOptionsOf(
   request: RunOptions & { command?: string[] },
-  config: ImageRunConfig & { entrypoint?: string[] },
+  config: ImageRunConfig,
   operation: string,
 ): SpecOptions {
   const { memoryLimitMiB, cpuLimitMillicores, pidLimit, readonlyRootfs, tmpfs, terminal, openStdin } =
@@ -88,7 +88,7 @@ export function specOptionsOf(
 /** As Docker has it: a command of its own goes behind the entrypoint; an entrypoint of its own drops the image's command. */
 function commandOf(
   { command, entrypoint }: RunOptions & { command?: string[] },
-  image: ImageRunConfig & { entrypoint?: string[] },
+  image: ImageRunConfig,
   operation: string,
 ): string[] {
   const whole =

@@ -1,32 +1,31 @@
 /** From a request and its image to what a container is made from. */
-import { OffloadError } from '../../platform/errors.ts';
-import { MIB } from '../../platform/units.ts';
 import type { ImageRecord } from '../images/image-store.ts';
 import { type ContainerRecipe, DEFAULT_TENANT, type PortRequest, type VolumeMount } from './container.ts';
+import { type RunOptions, specOptionsOf } from './options.ts';
 import type { Policies } from './policies.ts';
 
-export interface CreateRequest extends Policies {
-  name: string;
-  guest: string;
+export interface CreateRequest extends Policies, RunOptions {
+  /** One is made up for a container without. */
+  name?: string;
+  /** Where the most memory is free, for a container that names none. */
+  guest?: string;
   image: string;
   tenant?: string;
   command?: string[];
   env?: string[];
-  memoryLimitMiB?: number;
   ports?: PortRequest[];
   /** A volume that is not there is made. */
   volumes?: VolumeMount[];
   labels?: Record<string, string>;
 }
 
-export function recipeOf(request: CreateRequest, image: ImageRecord, address: string): ContainerRecipe {
-  const command = request.command ?? image.config.command;
-  if (command.length === 0) {
-    throw new OffloadError(
-      'invalid_request',
-      `create container ${request.name}: image ${request.image} has no command and none was given`,
-    );
-  }
+/** @throws {OffloadError} invalid_request for what the image or Linux has not */
+export function recipeOf(
+  name: string,
+  request: CreateRequest,
+  image: ImageRecord,
+  address: string,
+): ContainerRecipe {
   return {
     tenant: request.tenant ?? DEFAULT_TENANT,
     image: request.image,
@@ -34,19 +33,19 @@ export function recipeOf(request: CreateRequest, image: ImageRecord, address: st
     containerPorts: (request.ports ?? []).map((port) => port.containerPort),
     ...(request.volumes?.length ? { volumes: request.volumes } : {}),
     spec: {
-      hostname: hostnameOf(request.name),
-      command,
+      hostname: request.hostname ?? hostnameOf(name),
       env: mergeEnv(image.config.env, request.env ?? []),
-      workingDir: image.config.workingDir || '/',
-      user: image.config.user,
       address,
-      ...(request.memoryLimitMiB ? { memoryLimitBytes: request.memoryLimitMiB * MIB } : {}),
+      ...specOptionsOf(request, image.config, `create container ${name}`),
     },
   };
 }
 
-export function policiesOf(request: CreateRequest): Policies {
-  const { restart, onLost, healthCheck, readinessProbe, stopSignal, stopGraceMs } = request;
+/** What the image wants holds where the request says nothing. */
+export function policiesOf(request: CreateRequest, { config }: ImageRecord): Policies {
+  const { restart, onLost, readinessProbe, stopGraceMs } = request;
+  const stopSignal = request.stopSignal ?? config.stopSignal;
+  const healthCheck = request.healthCheck ?? healthCheckOf(config);
   return {
     ...(restart === undefined ? {} : { restart }),
     ...(onLost === undefined ? {} : { onLost }),
@@ -55,6 +54,12 @@ export function policiesOf(request: CreateRequest): Policies {
     ...(stopSignal === undefined ? {} : { stopSignal }),
     ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
   };
+}
+
+function healthCheckOf({ healthcheck }: ImageRecord['config']): Policies['healthCheck'] {
+  if (healthcheck === undefined) return undefined;
+  const { command, ...timing } = healthcheck;
+  return { exec: { command }, ...timing };
 }
 
 /** A container's name may have what a host's name may not. */

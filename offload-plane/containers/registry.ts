@@ -43,6 +43,7 @@ export function createRegistry(randomBytes: (byteCount: number) => Buffer) {
     },
     byId: (id: string): Container | undefined => byId.get(id),
     list: (): Container[] => [...byId.values()],
+    isTaken: (name: string): boolean => byName.has(name),
     /** @throws {OffloadError} already_exists */
     expectFree(name: string, operation: string): void {
       if (byName.has(name)) throw new OffloadError('already_exists', `${operation}: the name is taken`);

@@ -1,7 +1,7 @@
 /** /v1/containers */
 import { type Static, Type } from 'typebox';
 import { ContainerPhase } from '../../../interconnect/agent-api.ts';
-
+import { runOptions } from '../../containers/options.ts';
 import { Policies } from '../../containers/policies.ts';
 import { Name, Ports, strict, Timestamp } from './common.ts';
 import { VolumeMounts } from './volumes.ts';
@@ -14,16 +14,16 @@ export const Labels = Type.Record(
 
 export const ContainerBody = Type.Object(
   {
-    name: Name,
-    guest: Name,
+    name: Type.Optional(Name),
+    guest: Type.Optional(Name),
     image: Type.String({ maxLength: 256 }),
     tenant: Type.Optional(Name),
     command: Type.Optional(Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 256 })),
     env: Type.Optional(Type.Array(Type.String({ pattern: '^[^=]+=', maxLength: 32_768 }), { maxItems: 256 })),
-    memoryLimitMiB: Type.Optional(Type.Integer({ minimum: 4 })),
     ports: Type.Optional(Ports),
     volumes: Type.Optional(VolumeMounts),
     labels: Type.Optional(Labels),
+    ...runOptions,
     ...Policies.properties,
   },
   strict,
@@ -68,6 +68,12 @@ export const ContainerFilter = Type.Object(
     guest: Type.Optional(Name),
     image: Type.Optional(Type.String({ maxLength: 256 })),
     name: Type.Optional(Type.String({ maxLength: 63, description: 'a part of the name' })),
+    label: Type.Optional(
+      Type.Array(Type.String({ maxLength: 4_352 }), {
+        maxItems: 16,
+        description: 'key, or key=value; all of them',
+      }),
+    ),
   },
   strict,
 );
@@ -108,11 +114,17 @@ export const ContainerView = Type.Object(
 export type ContainerView = Static<typeof ContainerView>;
 
 export function matchesFilter(container: ContainerView, filter: ContainerFilter): boolean {
-  const { phase, guest, image, name } = filter;
+  const { phase, guest, image, name, label = [] } = filter;
   return (
     (phase === undefined || container.phase === phase) &&
     (guest === undefined || container.guest === guest) &&
     (image === undefined || container.image === image) &&
-    (name === undefined || container.name.includes(name))
+    (name === undefined || container.name.includes(name)) &&
+    label.every((wanted) => hasLabel(container, wanted))
   );
+}
+
+function hasLabel({ labels }: ContainerView, wanted: string): boolean {
+  const [key = '', ...value] = wanted.split('=');
+  return value.length === 0 ? key in labels : labels[key] === value.join('=');
 }

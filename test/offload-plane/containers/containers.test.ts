@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { capabilitiesOf } from '../../../offload-plane/containers/capabilities.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest } from '../../helpers/fake-guest.ts';
 import { containersOf, FIRST_ID, RECIPE } from '../../helpers/plane-parts.ts';
@@ -34,6 +35,8 @@ test("a container is created with the image's command, an address of its own and
     workingDir: '/',
     user: '0:0',
     address: '10.88.0.2/16',
+    capabilities: capabilitiesOf(),
+    seccomp: 'default',
     memoryLimitBytes: 8 * 1024 * 1024,
   });
   assert.is(view.phase, 'created');

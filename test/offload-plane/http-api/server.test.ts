@@ -235,7 +235,7 @@ test('fields that nobody knows, missing ones and wrong ones are refused with the
   await withApi(async ({ send, machine }) => {
     for (const [url, body, message] of [
       ['/v1/containers', { ...WEB, privileged: true }, /additional properties/],
-      ['/v1/containers', { name: 'web' }, /guest/],
+      ['/v1/containers', { name: 'web' }, /image/],
       ['/v1/containers', { ...WEB, name: '../etc' }, /body\/name/],
       ['/v1/containers', { ...WEB, ports: [{ containerPort: 70_000 }] }, /containerPort/],
       ['/v1/containers', { ...WEB, env: ['NOVALUE'] }, /env/],
@@ -358,6 +358,47 @@ test('the description of the API is served, and has an answer and a tag for ever
       assert.equal(route.tags, [path.split('/')[2]]);
     }
     assert.is(routes.filter(({ path }) => path.includes('openapi')).length, 0);
+  });
+});
+
+test('a container that names neither itself nor a guest gets a name, and the guest that takes it', async () => {
+  await withApi(async ({ send, machine }) => {
+    assertProblem(await send('POST', '/v1/containers', { image: 'redis' }), 'invalid_state', 409);
+    await send('POST', '/v1/guests', machine.registration);
+    const labels = { team: 'a' };
+    const { status, body } = await send('POST', '/v1/containers', { image: 'redis', labels });
+    assert.is(status, 201, JSON.stringify(body));
+    assert.match(body.name, /^[a-z]+_[a-z]+$/);
+    assert.is(body.guest, 'guest-a');
+    for (const [query, count] of [
+      ['label=team', 1],
+      ['label=team%3Da', 1],
+      ['label=team%3Db', 0],
+      ['label=team&label=other', 0],
+    ] as const) {
+      assert.is((await send('GET', `/v1/containers?${query}`)).body.items.length, count, query);
+    }
+  });
+});
+
+test('how a container runs is what its request says', async () => {
+  await withApi(async ({ send, machine, plane }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    const wish = {
+      ...{ user: '1000:100', workingDir: '/srv', hostname: 'box', readonlyRootfs: true, pidLimit: 64 },
+      ...{ cpuLimitMillicores: 500, memoryLimitMiB: 64, capabilitiesDrop: ['ALL'], seccomp: 'unconfined' },
+      ...{ tmpfs: [{ destination: '/tmp' }], terminal: true, openStdin: true },
+    };
+    const answer = await send('POST', '/v1/containers', { ...WEB, ...wish });
+    assert.is(answer.status, 201, JSON.stringify(answer.body));
+    const { address: _own, command: _image, env: _too, ...spec } = plane.containers.get('web').recipe.spec;
+    assert.equal(spec, {
+      ...{ user: '1000:100', workingDir: '/srv', hostname: 'box', readonlyRootfs: true, pidLimit: 64 },
+      ...{ cpuLimitMillicores: 500, memoryLimitBytes: 64 * 1024 * 1024, capabilities: [] },
+      ...{ seccomp: 'unconfined', tmpfs: [{ destination: '/tmp' }], terminal: true, openStdin: true },
+    });
+    const unknown = await send('POST', '/v1/containers', { ...WEB, name: 'b', capabilitiesAdd: ['FLY'] });
+    assertProblem(unknown, 'invalid_request', 400);
   });
 });
 
