@@ -92,7 +92,9 @@ test('a volume is with one guest at a time, and is not removed under a container
   assert.is(removal.message, 'remove volume data: used by second');
 });
 
-test('a volume goes along with a container that is restored in another guest', async ({ testbed }) => {
+test('a volume goes along with a container that has ended, and is restored in another guest', async ({
+  testbed,
+}) => {
   const { plane } = testbed;
   await ask(testbed, 'second', 'SET', 'river', 'Daugava');
   await plane.checkpoints.create({ container: 'second', id: 'with-volume', after: 'stop' });
@@ -101,6 +103,10 @@ test('a volume goes along with a container that is restored in another guest', a
   assert.is(await ask(testbed, 'moved', 'GET', 'river'), 'Daugava');
   await ask(testbed, 'moved', 'SET', 'sea', 'Baltic');
   assert.is((await plane.volumes.inspect('data')).guest, 'origin');
+  // The one that has ended cannot have it back as long as the other runs.
+  const refused = await rejection(plane.containers.start('second'));
+  assert.match(refused.message, 'container moved of guest origin has it');
+  await plane.containers.remove('second');
 });
 
 test('a write that was flushed is on the plane’s device, and survives a power cut', async ({ testbed }) => {
