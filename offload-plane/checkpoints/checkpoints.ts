@@ -173,10 +173,10 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       const take = () =>
         takeCheckpoint(
           {
-            // First: an operation has an id as well.
-            ...following,
             preDumpRounds: 0,
             ...request,
+            signal: following.signal,
+            progress: following.progress,
             container,
             guest,
             deadlineMs: Math.round(deps.deadlineMs * guest.deadlineScale),
