@@ -20,6 +20,7 @@ import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
 import { type Database, openDatabase } from './state/database.ts';
+import { createTemplates, type Templates } from './templates/templates.ts';
 import { NO_TRACING, type Tracing } from './tracing/tracing.ts';
 import { openVolumeStore } from './volumes/volume-store.ts';
 import { createVolumes, type Volumes } from './volumes/volumes.ts';
@@ -81,6 +82,7 @@ export interface Plane {
   stdio: ContainerStdio;
   checkpoints: Checkpoints;
   restores: Restores;
+  templates: Templates;
   store: PageStore;
   metrics: Metrics;
   tracing: Tracing;
@@ -220,8 +222,18 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     faultsDryUpMs: timeouts.faultsDryUpMs,
     recordGraceMs: timeouts.recordGraceMs,
   });
+  const templates = createTemplates({
+    database,
+    containers,
+    checkpoints,
+    restores,
+    guests,
+    logger,
+    wallMs,
+  });
   await guests.adopt();
   await containers.publishAgain();
+  await templates.removeLeftovers();
   return {
     database,
     journal,
@@ -234,6 +246,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     stdio: createStdio({ containers, guests }),
     checkpoints,
     restores,
+    templates,
     store,
     metrics,
     tracing,

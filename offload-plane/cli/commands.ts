@@ -10,6 +10,7 @@ import { addImageCommands } from './verbs/images.ts';
 import { addOperationCommands } from './verbs/operations.ts';
 import { addRestoreCommands } from './verbs/restores.ts';
 import { addStreamCommands } from './verbs/streams.ts';
+import { addTemplateCommands } from './verbs/templates.ts';
 import { addVolumeCommands } from './verbs/volumes.ts';
 
 export function addPlaneCommands(program: Command): void {
@@ -20,6 +21,7 @@ export function addPlaneCommands(program: Command): void {
   addAgentCall(program, context);
   addCheckpointCommands(program, context);
   addRestoreCommands(program, context);
+  addTemplateCommands(program, context);
   addImageCommands(program, context);
   addVolumeCommands(program, context);
   addGuestCommands(program, context);

@@ -8,6 +8,7 @@ import { imageCalls } from './images.ts';
 import type { Watcher } from './long-calls.ts';
 import { restoreCalls } from './restores.ts';
 import { stdioCalls } from './stdio.ts';
+import { templateCalls } from './templates.ts';
 import { volumeCalls } from './volumes.ts';
 
 export type { Channels } from './channels.ts';
@@ -26,6 +27,7 @@ export function createPlaneClient(address: PlaneAddress, watcher?: Watcher) {
     checkpoints: checkpointCalls(connection),
     restores: restoreCalls(connection),
     stdio: stdioCalls(connection),
+    templates: templateCalls(connection),
     volumes: volumeCalls(connection),
     operations: operationCalls(connection),
     ...eventCalls(connection),

@@ -22,6 +22,7 @@ import { operationRoutes } from './operations.ts';
 import { answerProblems, clientError, PROBLEM_TYPE, problemOf } from './problems.ts';
 import { restoreRoutes } from './restores.ts';
 import { streamRoutes } from './streams.ts';
+import { templateRoutes } from './templates.ts';
 import { timelineRoutes } from './timelines.ts';
 import { traceRequests } from './trace-requests.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -107,6 +108,7 @@ export async function createHttpApi(
   streamRoutes(app, plane);
   checkpointRoutes(app, plane);
   restoreRoutes(app, plane);
+  templateRoutes(app, plane);
   timelineRoutes(app, plane);
   operationRoutes(app, plane);
   eventRoutes(app, plane);

@@ -293,6 +293,8 @@ export function createRestores(deps: RestoresDeps) {
       deps.answers.noteResult({ path: `/v1/restores/${restore.id}`, status: 201 });
       return viewOf(restore);
     },
+    /** Resolves when every page is in place and what was recorded is written. @throws {OffloadError} */
+    completion: (id: string): Promise<void> => get(id).session.done.then(() => undefined),
     /** Compares the container's memory with the checkpoint, page by page; it stands still meanwhile. */
     async compareMemory(id: string): Promise<RestoreView> {
       const restore = get(id);

@@ -1,0 +1,101 @@
+/** Templates: built once from an image and its warm-up, then started from, several at a time. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pollUntil } from '../../platform/deadline.ts';
+import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
+import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
+import { rejection } from '../helpers/rejection.ts';
+
+const test = suite<{ testbed: Testbed }>('templates');
+const { redis } = WORKLOADS;
+const READY = { exec: { command: ['/usr/bin/redis-cli', 'ping'] } };
+const FILL = {
+  exec: { command: ['/bin/sh', '-c', 'redis-cli debug populate 20000 warm 64'] },
+  count: 1,
+};
+
+test.before(async (context) => {
+  context.testbed = await startTestbed({
+    guests: [{ name: 'only', memoryMiB: 1_024, vcpus: 2 }],
+    onProgress: () => {},
+  });
+  await context.testbed.importDemoImages(() => {});
+});
+test.after(async ({ testbed }) => await testbed?.stop());
+
+test('a template is built, warmed up and recorded once; what starts from it is warm and has pages pushed', async ({
+  testbed,
+}) => {
+  const { plane, deadlineScale } = testbed;
+  const deadlineMs = 30_000 * deadlineScale;
+  const template = await plane.templates.create({
+    name: 'cache',
+    image: 'redis',
+    guest: 'only',
+    options: { ports: [{ containerPort: redis.containerPort }] },
+    ready: READY,
+    warmUp: [FILL],
+  });
+  assert.ok(template.workingSetPageCount! > 0, JSON.stringify(template));
+  assert.equal(await plane.containers.list(), []);
+  const checkpoint = await plane.checkpoints.inspect(template.checkpoint);
+  assert.is(checkpoint.pinned, true);
+  assert.is(checkpoint.hasOrderLog, true);
+  assert.equal(
+    (await plane.templates.list()).map(({ name }) => name),
+    ['cache'],
+  );
+
+  const names = ['cache-1', 'cache-2'];
+  const started = await Promise.all(
+    names.map((name) => plane.templates.run('cache', { name, guest: 'only' })),
+  );
+  assert.is(new Set(started.map(({ address }) => address)).size, 2);
+  for (const { ports } of started) {
+    const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
+    await redis.waitReady(endpoint, deadlineMs);
+  }
+  for (const view of await plane.restores.list()) {
+    if (!names.includes(view.container)) continue;
+    assert.is(view.effectivePolicy, 'ordered');
+    const complete = await pollUntil(
+      async () => {
+        const seen = await plane.restores.inspect(view.id);
+        return seen.phase === 'complete' || seen.phase === 'failed' ? seen : undefined;
+      },
+      { timeoutMs: deadlineMs, intervalMs: 50, what: `restore ${view.id}` },
+    );
+    assert.is(complete.phase, 'complete', complete.error?.message);
+    assert.is(complete.pagesVerified, true);
+  }
+  for (const name of names) await plane.containers.remove(name, { force: true });
+});
+
+test('a template that does not become ready is not made, and leaves nothing', async ({ testbed }) => {
+  const { plane } = testbed;
+  const error = await rejection(
+    plane.templates.create({
+      name: 'stuck',
+      image: 'redis',
+      guest: 'only',
+      ready: { tcp: { port: 1 } },
+      readyTimeoutMs: 300,
+    }),
+  );
+  assert.is(error.code, 'deadline_exceeded');
+  assert.match(error.message, /template-stuck-build is not ready/);
+  assert.equal(await plane.containers.list(), []);
+  assert.is((await rejection(plane.checkpoints.inspect('template-stuck'))).code, 'not_found');
+  assert.is((await rejection(plane.templates.inspect('stuck'))).code, 'not_found');
+});
+
+test('a template that is removed takes its checkpoint with it', async ({ testbed }) => {
+  const { plane } = testbed;
+  await plane.templates.remove('cache');
+  assert.equal(await plane.templates.list(), []);
+  assert.is((await rejection(plane.checkpoints.inspect('template-cache'))).code, 'not_found');
+  const refused = await rejection(plane.templates.run('cache', { name: 'late', guest: 'only' }));
+  assert.is(refused.code, 'not_found');
+});
+
+test.run();
