@@ -24,6 +24,7 @@ export const ERROR_STATUS = {
   page_protocol_violation: 400,
   no_space: 507,
   guest_lost: 502,
+  registry_failed: 502,
   runtime_failed: 500,
   deadline_exceeded: 504,
   internal: 500,

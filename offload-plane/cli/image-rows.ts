@@ -1,27 +1,25 @@
 /** Images and volumes as people read them. */
 import type { ImageView, PruneView } from '../http-api/schemas/images.ts';
 import type { VolumeView } from '../http-api/schemas/volumes.ts';
+import { age, shortBytes } from './format.ts';
 
-const MEBIBYTE = 1024 * 1024;
 const SHORT_ID_LENGTH = 12;
 const NONE = '<none>';
-
-const mebibytes = (bytes: number): number => Math.round((bytes / MEBIBYTE) * 10) / 10;
 
 /** The first digits of its digest, enough to name it. */
 export const shortId = ({ digest }: ImageView): string =>
   digest.slice('sha256:'.length, 'sha256:'.length + SHORT_ID_LENGTH);
 
 /** A row a name; an image without one has a row as well. */
-export function imageRows(images: readonly ImageView[]): object[] {
+export function imageRows(images: readonly ImageView[], nowMs: number): object[] {
   return images.flatMap((image) => {
     const names = image.names.length > 0 ? image.names.map(parts) : [untagged(image)];
     return names.map(({ repository, tag }) => ({
       repository,
       tag,
       'image id': shortId(image),
-      created: image.createdAt.slice(0, 19).replace('T', ' '),
-      MiB: mebibytes(image.rootfsBytes),
+      created: age(image.createdAt, nowMs),
+      size: shortBytes(image.rootfsBytes),
     }));
   });
 }
@@ -38,17 +36,17 @@ const untagged = ({ repoDigests: [first] }: ImageView) => ({
   tag: NONE,
 });
 
-export function volumeRows(volumes: readonly VolumeView[]): object[] {
+export function volumeRows(volumes: readonly VolumeView[], nowMs: number): object[] {
   return volumes.map(({ name, sizeBytes, usedBytes, createdAt, usedBy, guest }) => ({
     name,
-    MiB: mebibytes(sizeBytes),
-    'used MiB': mebibytes(usedBytes),
-    created: createdAt.slice(0, 19).replace('T', ' '),
+    size: shortBytes(sizeBytes),
+    used: shortBytes(usedBytes),
+    created: age(createdAt, nowMs),
     guest: guest ?? '-',
     'used by': usedBy.join(', ') || '-',
   }));
 }
 
 export function pruneText({ removed, freedBytes }: PruneView): string {
-  return [...removed, `freed ${mebibytes(freedBytes)} MiB`, ''].join('\n');
+  return [...removed, `freed ${shortBytes(freedBytes)}`, ''].join('\n');
 }

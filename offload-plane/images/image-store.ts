@@ -60,7 +60,7 @@ export interface ImageStore {
    * By name (without a tag it is `latest`), `repository@digest`, digest, or the digest's first 12 digits or more.
    * @throws {OffloadError} not_found
    */
-  get(reference: string): ImageRecord;
+  get(reference: string, operation?: string): ImageRecord;
   /**
    * By digest the image goes; by name the name goes, and the image with its last one.
    * @param expectUnused asked before an image goes; throws when it has to stay
@@ -208,7 +208,7 @@ export async function openImageStore(options: {
       });
     },
     list: catalog.list,
-    get: (reference) => catalog.get(reference, 'get image'),
+    get: (reference, operation = 'get image') => catalog.get(reference, operation),
     remove: (reference, expectUnused = async () => {}) =>
       enqueue(() => catalog.remove(reference, expectUnused)),
     async close() {

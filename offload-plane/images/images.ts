@@ -34,7 +34,7 @@ export function createImages({ store, journal, usersOf, detach }: ImagesDeps) {
   }
 
   async function remove(reference: string): Promise<void> {
-    const { name, digest } = store.get(reference);
+    const { name, digest } = store.get(reference, 'remove image');
     await store.remove(reference, expectUnused);
     const isGone = !store.list().some((image) => image.digest === digest);
     journal.append({ type: 'image', event: isGone ? 'removed' : 'untagged', name });

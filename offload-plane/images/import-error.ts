@@ -7,7 +7,7 @@ export function importError(error: unknown, subject: string, signal: AbortSignal
     const reason: unknown = signal.reason;
     return reason instanceof OffloadError
       ? reason
-      : new OffloadError('invalid_state', `${subject}: cancelled`);
+      : new OffloadError('cancelled', `${subject}: it was cancelled`);
   }
   if (error instanceof OffloadError) {
     return error.message.startsWith(subject)

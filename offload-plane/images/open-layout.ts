@@ -88,6 +88,6 @@ async function convertArchive(tarPath: string, staging: string, context: ImportC
 /** No registry has a part in it: what skopeo does not like is the archive. */
 function asInvalidImage(error: unknown): unknown {
   if (!(error instanceof OffloadError) || error.code === 'no_space') return error;
-  if (error.code === 'deadline_exceeded' || error.code === 'invalid_state') return error;
+  if (error.code === 'deadline_exceeded' || error.code === 'cancelled') return error;
   return new OffloadError('invalid_image', error.message, { cause: error });
 }

@@ -36,7 +36,9 @@ export const runTool: RunTool = async (file, args, options) => {
   if (!result.failed) return result.stdout;
   if (result.isCanceled) {
     const reason: unknown = options.signal?.reason;
-    throw reason instanceof OffloadError ? reason : new OffloadError('invalid_state', `${what}: cancelled`);
+    throw reason instanceof OffloadError
+      ? reason
+      : new OffloadError('cancelled', `${what}: it was cancelled`);
   }
   if (result.timedOut) {
     throw new OffloadError('deadline_exceeded', `${what}: no end within ${options.timeoutMs} ms`);

@@ -46,10 +46,14 @@ const MEANINGS: readonly [RegExp, ErrorCode][] = [
   [/does ?n[o']t match|digest did not match|mismatch|wrong size|unexpected EOF/i, 'digest_mismatch'],
 ];
 
+/** What it begins with, whatever went wrong with an image whose name it has parsed well. */
+const MISLEADING = /^Error parsing image name "[^"]*": /i;
+
 /** A failure of skopeo's, by what it says is wrong; its own log line is taken apart. */
 export function skopeoError(error: unknown, subject: string): unknown {
   if (!(error instanceof OffloadError) || error.code !== 'runtime_failed') return error;
-  const said = /msg="((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1]?.replaceAll('\\"', '"') ?? error.message;
-  const code = MEANINGS.find(([pattern]) => pattern.test(said))?.[1] ?? 'runtime_failed';
+  const logged = /msg="((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1]?.replaceAll('\\"', '"');
+  const said = (logged ?? error.message).replace(MISLEADING, '');
+  const code = MEANINGS.find(([pattern]) => pattern.test(said))?.[1] ?? 'registry_failed';
   return new OffloadError(code, `${subject}: ${said}`, { cause: error });
 }

@@ -45,7 +45,8 @@ function addList(command: Command, context: CliContext): void {
     .action(({ quiet }: { quiet?: boolean }) =>
       context.withPlane(
         (client) => client.images.list(),
-        (images) => (quiet ? images.map((image) => `${shortId(image)}\n`).join('') : imageRows(images)),
+        (images) =>
+          quiet ? images.map((image) => `${shortId(image)}\n`).join('') : imageRows(images, context.nowMs()),
       ),
     );
 }

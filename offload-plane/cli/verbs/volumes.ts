@@ -14,7 +14,8 @@ export function addVolumeCommands(program: Command, context: CliContext): void {
     .action(({ quiet }: { quiet?: boolean }) =>
       context.withPlane(
         (client) => client.volumes.list(),
-        (volumes) => (quiet ? volumes.map(({ name }) => `${name}\n`).join('') : volumeRows(volumes)),
+        (volumes) =>
+          quiet ? volumes.map(({ name }) => `${name}\n`).join('') : volumeRows(volumes, context.nowMs()),
       ),
     );
   volume

@@ -4,6 +4,8 @@ import { imageRows, pruneText, volumeRows } from '../../../offload-plane/cli/ima
 import { parseBytes, parseVolume } from '../../../offload-plane/cli/options.ts';
 import type { ImageView } from '../../../offload-plane/http-api/schemas/images.ts';
 
+const NOW_MS = Date.parse('2026-01-02T05:30:00.000Z');
+
 const image = (names: string[], repoDigests: string[] = []) =>
   ({
     names,
@@ -14,11 +16,14 @@ const image = (names: string[], repoDigests: string[] = []) =>
   }) as unknown as ImageView;
 
 test('an image has a row a name, its tag apart, and one where it has none', () => {
-  const rows = imageRows([
-    image(['redis', 'host:5000/demo/redis:7', 'host:5000/app']),
-    image([], ['host:5000/app@sha256:1']),
-    image([]),
-  ]);
+  const rows = imageRows(
+    [
+      image(['redis', 'host:5000/demo/redis:7', 'host:5000/app']),
+      image([], ['host:5000/app@sha256:1']),
+      image([]),
+    ],
+    NOW_MS,
+  );
   assert.equal(
     rows.map((row) => Object.values(row).slice(0, 2)),
     [
@@ -29,7 +34,7 @@ test('an image has a row a name, its tag apart, and one where it has none', () =
       ['<none>', '<none>'],
     ],
   );
-  assert.equal(Object.values(rows[0]!).slice(2), ['abababababab', '2026-01-02 03:04:05', 3.3]);
+  assert.equal(Object.values(rows[0]!).slice(2), ['abababababab', '2 hours ago', '3.34MiB']);
 });
 
 test('a volume has a row with its guest and its containers', () => {
@@ -43,11 +48,17 @@ test('a volume has a row with its guest and its containers', () => {
     usedBy: ['web', 'db'],
     guest: 'guest-a',
   };
-  const created = '2026-01-02 03:04:05';
-  assert.equal(volumeRows([volume]), [
-    { name: 'data', MiB: 1024, 'used MiB': 0, created, guest: 'guest-a', 'used by': 'web, db' },
+  assert.equal(volumeRows([volume], NOW_MS), [
+    {
+      name: 'data',
+      size: '1GiB',
+      used: '0B',
+      created: '2 hours ago',
+      guest: 'guest-a',
+      'used by': 'web, db',
+    },
   ]);
-  assert.is(pruneText({ removed: ['a', 'b'], freedBytes: 1_572_864 }), 'a\nb\nfreed 1.5 MiB\n');
+  assert.is(pruneText({ removed: ['a', 'b'], freedBytes: 1_572_864 }), 'a\nb\nfreed 1.5MiB\n');
 });
 
 test('sizes are bytes, or multiples of 1024', () => {
