@@ -105,6 +105,9 @@ ensure_testbed() {
 ensure_test_programs() {
   missing=
   need docker-registry /usr/bin/docker-registry
+  # A browser for the dashboard, and a typeface for it.
+  need chromium /usr/bin/chromium
+  need fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
   install_missing
 }
 

@@ -2,8 +2,6 @@
 export const PROTOCOL = 'v5.channel.k8s.io';
 export const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, end: 3, resize: 4 } as const;
 
-export type Ending = { exitCode: number } | { detached: true } | { detail: string };
-
 /** A browser can send no header with a WebSocket; this is the name under which Kubernetes takes a token. */
 export function protocols(token: string | null): string[] {
   return token === null
@@ -33,7 +31,7 @@ export function describeEnd(payload: Uint8Array): string {
   const ending = JSON.parse(new TextDecoder().decode(payload)) as Partial<Record<string, unknown>>;
   if (typeof ending.exitCode === 'number') return `ended with exit code ${ending.exitCode}`;
   if (ending.detached === true) return 'detached; it runs on';
-  return String(ending.detail ?? 'ended');
+  return String(ending.error ?? 'ended');
 }
 
 const base64url = (text: string): string =>

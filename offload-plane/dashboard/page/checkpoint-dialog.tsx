@@ -26,12 +26,12 @@ export function CheckpointDialog(props: {
     <FormModal title={`Checkpoint ${container}`} submit="Checkpoint" onSubmit={onSubmit} onClose={onClose}>
       <label>
         Name
-        <input name="id" required pattern={NAME_PATTERN} value={freeName(container, taken)} />
+        <input name="id" required pattern={NAME_PATTERN} defaultValue={freeName(container, taken)} />
       </label>
       <fieldset>
         <legend>Afterwards the container</legend>
         <label class="choice">
-          <input type="radio" name="after" value="resume" checked /> runs on
+          <input type="radio" name="after" value="resume" defaultChecked /> runs on
         </label>
         <label class="choice">
           <input type="radio" name="after" value="stop" /> is ended
@@ -39,7 +39,7 @@ export function CheckpointDialog(props: {
       </fieldset>
       <label>
         Rounds of pre-dumps <small>send pages while it runs, so that it stands still for less</small>
-        <input name="preDumpRounds" type="number" min={0} max={MAX_PRE_DUMPS} value={0} />
+        <input name="preDumpRounds" type="number" min={0} max={MAX_PRE_DUMPS} defaultValue={0} />
       </label>
     </FormModal>
   );

@@ -40,14 +40,14 @@ export function RestoreDialog(props: { checkpoint: CheckpointView; live: Live; o
       </label>
       <label>
         Name of the container
-        <input name="name" required pattern="[a-z0-9][a-z0-9_.\-]{0,62}" value={name} />
+        <input name="name" required pattern="[a-z0-9][a-z0-9_.\-]{0,62}" defaultValue={name} />
       </label>
       <fieldset>
         <legend>Policy</legend>
         {POLICIES.map(([policy, meaning]) => (
           <label key={policy} class="choice">
-            <input type="radio" name="policy" value={policy} checked={policy === 'ordered'} /> <b>{policy}</b>{' '}
-            <small>{meaning}</small>
+            <input type="radio" name="policy" value={policy} defaultChecked={policy === 'ordered'} />{' '}
+            <b>{policy}</b> <small>{meaning}</small>
           </label>
         ))}
       </fieldset>

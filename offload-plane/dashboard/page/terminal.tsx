@@ -27,7 +27,7 @@ function CommandForm({ onCommand }: { onCommand: (command: string) => void }) {
     <form class="command" onSubmit={onSubmit}>
       <label>
         Program
-        <input name="command" required value={SHELL} />
+        <input name="command" required defaultValue={SHELL} />
       </label>
       <button type="submit" class="strong">
         Open

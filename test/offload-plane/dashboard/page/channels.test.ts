@@ -39,7 +39,7 @@ test('the token goes as a protocol of which the plane reads it, whatever is in i
 
 test('each way to end is told in words', () => {
   assert.equal(
-    ['{"exitCode":3}', '{"detached":true}', '{"detail":"no such program"}', '{}'].map((text) =>
+    ['{"exitCode":3}', '{"detached":true}', '{"error":"no such program"}', '{}'].map((text) =>
       describeEnd(bytesOf(text)),
     ),
     ['ended with exit code 3', 'detached; it runs on', 'no such program', 'ended'],
