@@ -1,7 +1,7 @@
 /** Containers, what they use, and what can be done with them. */
 import { useState } from 'preact/hooks';
 import type { ContainerStats } from '../../../interconnect/agent-api.ts';
-import type { ContainerView } from '../../containers/container.ts';
+import type { ContainerView } from '../../http-api/schemas/containers.ts';
 import { CheckpointDialog } from './checkpoint-dialog.tsx';
 import { bytes, percent } from './format.ts';
 import type { Live } from './live.ts';

@@ -1,7 +1,7 @@
 /** What the plane has, asked again and again while someone looks; the rest of the page only shows it. */
 import { useEffect, useState } from 'preact/hooks';
 import type { CheckpointView } from '../../checkpoints/checkpoints.ts';
-import type { ContainerView } from '../../containers/container.ts';
+import type { ContainerView } from '../../http-api/schemas/containers.ts';
 import type { GuestView } from '../../http-api/schemas/guests.ts';
 import type { RestoreView } from '../../restores/restore.ts';
 import { list, Problem } from './plane.ts';
