@@ -165,7 +165,7 @@ function Dialog({ opened, live, onClose }: { opened: Opened; live: Live; onClose
       title={`Remove ${name}?`}
       submit="Remove"
       danger
-      onSubmit={() => act(`Remove ${name}`, () => call('DELETE', `/v1/containers/${part(name)}`))}
+      onSubmit={() => act(`Remove ${name}`, () => call('DELETE', `/v1/containers/${part(name)}?force=true`))}
       onClose={onClose}
     >
       <p>It is ended, and what it has written is gone. Its checkpoints stay.</p>
