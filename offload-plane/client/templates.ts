@@ -7,7 +7,7 @@ export const templateCalls = (plane: PlaneConnection) => {
   const at = (name: string, verb = '') => `/v1/templates/${part(name)}${verb}`;
   return {
     list: () => plane.list<TemplateRecord>('/v1/templates'),
-    create: (template: TemplateRequest) => plane.post<TemplateRecord>('/v1/templates', template),
+    create: (template: TemplateRequest) => plane.postLong<TemplateRecord>('/v1/templates', template),
     inspect: (name: string) => plane.get<TemplateRecord>(at(name)),
     remove: (name: string) => plane.remove(at(name)),
     /** Starts a container from it. */
