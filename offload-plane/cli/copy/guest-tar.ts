@@ -31,6 +31,7 @@ async function carry(tar: Readable, name: string, out: ReturnType<typeof pack>):
     await new Promise<void>((resolve, reject) => {
       const target = out.entry(renamed, (error) => (error ? reject(error) : resolve()));
       entry.on('error', reject);
+      target.on('error', reject);
       entry.pipe(target);
     });
   }
