@@ -264,6 +264,18 @@ test('agent-call speaks to the agent by hand, through the plane or past it', asy
   assert.match((await offload(world, ['agent-call', 'GET', '/v1/nonsense'])).stderr, /status 404/);
 });
 
+test('curl speaks to an agent over the socket that agent-socket offers', async (world) => {
+  const socket = join(world.directory, 'agent.sock');
+  const relay = terminal(world, ['agent-socket', '--guest', 'only', socket]);
+  const ask = () =>
+    run('curl', ['-sS', '--http2-prior-knowledge', '--unix-socket', socket, 'http://agent/v1/health']);
+  const timeoutMs = 10_000 * world.testbed.deadlineScale;
+  const { stdout } = await pollUntil(ask, { timeoutMs, intervalMs: 100, what: 'curl is answered' });
+  assert.match(stdout, /"bootId":"/);
+  relay.pty.write('\x03');
+  await relay.ended();
+});
+
 test('output that nobody reads holds the program back, and neither plane nor agent grows', async (world) => {
   const { plane } = world.testbed;
   const agentBytes = async () => {

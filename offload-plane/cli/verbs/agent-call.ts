@@ -1,11 +1,14 @@
 /** `agent-call`: the API of a guest's agent by hand, past the plane. */
+import { once } from 'node:events';
 import http2 from 'node:http2';
+import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AGENT_PORT } from '../../../interconnect/page-protocol.ts';
 import { dialGuest } from '../../../interconnect/transport.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { joinStreams } from '../../../platform/join-streams.ts';
 import type { PlaneClient } from '../../client/index.ts';
 import type { CliContext } from '../context.ts';
 
@@ -16,6 +19,9 @@ interface Flags {
   timeoutMs: number;
 }
 
+const DIAL_TIMEOUT_MS = 30_000;
+/** As many as an agent takes, and one for the plane. */
+const MAX_RELAYED = 7;
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'];
 
 function parseTimeout(value: string): number {
@@ -42,6 +48,32 @@ export function addAgentCall(program: Command, context: CliContext): void {
       if (flags.vsock !== undefined) return call(flags.vsock);
       await context.withPlane(async (client) => call(await vsockOf(client, flags.guest)));
     });
+  program
+    .command('agent-socket')
+    .description(
+      "offer the API of a guest's agent on a Unix socket, for curl and its kin, until it is interrupted",
+    )
+    .argument('<path>', 'of the socket; a file that is there is left alone')
+    .option('--guest <guest>', 'which one (default: the only one)')
+    .action(async (path: string, flags: Flags) =>
+      context.withPlane(async (client) => relay(path, await vsockOf(client, flags.guest))),
+    );
+}
+
+/** Each connection there is one to the agent, without the words that dial a guest. */
+async function relay(path: string, vsockPath: string): Promise<void> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    dialGuest(vsockPath, AGENT_PORT, DIAL_TIMEOUT_MS).then(
+      (agent) => joinStreams(socket, agent),
+      () => socket.destroy(),
+    );
+  });
+  server.maxConnections = MAX_RELAYED;
+  server.listen({ path, readableAll: false, writableAll: false });
+  await once(server, 'listening');
+  await Promise.race(['SIGINT', 'SIGTERM'].map((signal) => once(process, signal)));
+  server.close();
 }
 
 async function vsockOf(client: PlaneClient, name: string | undefined): Promise<string> {
