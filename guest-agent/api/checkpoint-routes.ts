@@ -7,16 +7,22 @@ import { expectOwnSpec, IdParams } from './container-routes.ts';
 import type { App } from './server.ts';
 
 export function checkpointRoutes(app: App, agent: Agent): void {
-  const { checkpoints, containers, restores } = agent;
+  const { checkpoints, containers, restores, stdio } = agent;
   app.post(
     agentCalls.preDumpContainer.path,
     { schema: { params: IdParams, body: agentCalls.preDumpContainer.body } },
-    (request) => checkpoints.preDump(request.params.id, request.body),
+    async (request) => {
+      await stdio.execs.untilNone(request.params.id, 'checkpoint');
+      return checkpoints.preDump(request.params.id, request.body);
+    },
   );
   app.post(
     agentCalls.checkpointContainer.path,
     { schema: { params: IdParams, body: agentCalls.checkpointContainer.body } },
-    (request) => checkpoints.begin(request.params.id, request.body),
+    async (request) => {
+      await stdio.execs.untilNone(request.params.id, 'checkpoint');
+      return checkpoints.begin(request.params.id, request.body);
+    },
   );
   app.get(agentStreams.checkpointFiles.path, { schema: { params: IdParams } }, (request, reply) => {
     const { id } = request.params;

@@ -42,6 +42,8 @@ const MAX_RUNNING = 64;
 const MAX_ENDED = 32;
 /** How long output waits for the first who attaches. */
 const HOLD_MS = 30_000;
+/** How long a checkpoint waits for execs to end. */
+const QUIET_TIMEOUT_MS = 5_000;
 /** conmon leaves the exit code right after it has closed its sockets. */
 const EXIT_CODE_TIMEOUT_MS = 10_000;
 
@@ -144,7 +146,24 @@ export function createExecs(deps: ExecsDeps) {
       if (exec.end) return;
       await resize(execPaths(directoryOf(container, id), container).control, size);
     },
-    runningCount: (container: string) => ofContainer(container).filter((exec) => !exec.end).length,
+    /**
+     * An exec is no child of the container's first process: CRIU would leave it out. Those of probes are
+     * short, and waited for.
+     * @throws {OffloadError} invalid_state when some run on
+     */
+    async untilNone(container: string, operation: string): Promise<void> {
+      const runningCount = () => ofContainer(container).filter((exec) => !exec.end).length;
+      const isQuiet = () => (runningCount() === 0 ? true : undefined);
+      const what = `${operation} container ${container}: execs end`;
+      await pollUntil(isQuiet, { timeoutMs: QUIET_TIMEOUT_MS, intervalMs: 20, what }).catch(() => {
+        const count = runningCount();
+        if (count === 0) return;
+        throw new OffloadError(
+          'invalid_state',
+          `${operation} container ${container}: ${count} execs run in it`,
+        );
+      });
+    },
     /** The container is gone, and its directory with it. */
     forgetContainer(container: string): void {
       for (const exec of ofContainer(container)) void forget(exec);
