@@ -1,5 +1,6 @@
 /** What the plane does for a container unasked. */
 import { type Static, Type } from 'typebox';
+import { probeWith } from '../probes/probe.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -34,38 +35,7 @@ const timing = {
     }),
   ),
 };
-const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
-
-/** One of tcp, http and exec. */
-export const Probe = Type.Union([
-  Type.Object({ tcp: Type.Object({ port: Port }, strict), ...timing }, strict),
-  Type.Object(
-    {
-      http: Type.Object(
-        {
-          port: Port,
-          path: Type.String({ pattern: '^/[\\x21-\\x7e]*$', maxLength: 2_048 }),
-          status: Type.Optional(
-            Type.Integer({ minimum: 100, maximum: 599, description: 'default: any from 200 to 399' }),
-          ),
-        },
-        strict,
-      ),
-      ...timing,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      exec: Type.Object(
-        { command: Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 64 }) },
-        strict,
-      ),
-      ...timing,
-    },
-    strict,
-  ),
-]);
+export const Probe = probeWith(timing);
 export type Probe = Static<typeof Probe>;
 
 export const OnLost = Type.Union([Type.Literal('none'), Type.Literal('restore')]);

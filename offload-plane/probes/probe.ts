@@ -1,5 +1,5 @@
 /** What says that a container is ready, and what warms it up: requests to its ports, and programs in it. */
-import { type Static, Type } from 'typebox';
+import { type Static, type TProperties, Type } from 'typebox';
 
 const strict = { additionalProperties: false } as const;
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
@@ -17,12 +17,18 @@ const HttpProbe = Type.Object(
   strict,
 );
 
-/** One of tcp, http and exec. */
-export const ReadyProbe = Type.Union([
-  Type.Object({ tcp: Type.Object({ port: Port }, strict) }, strict),
-  Type.Object({ http: HttpProbe }, strict),
-  Type.Object({ exec: Type.Object({ command: Command }, strict) }, strict),
-]);
+const tcp = Type.Object({ port: Port }, strict);
+const exec = Type.Object({ command: Command }, strict);
+
+/** One of tcp, http and exec, each with more beside it. */
+export const probeWith = <P extends TProperties>(more: P) =>
+  Type.Union([
+    Type.Object({ tcp, ...more }, strict),
+    Type.Object({ http: HttpProbe, ...more }, strict),
+    Type.Object({ exec, ...more }, strict),
+  ]);
+
+export const ReadyProbe = probeWith({});
 export type ReadyProbe = Static<typeof ReadyProbe>;
 
 const count = Type.Integer({ minimum: 1, maximum: 100_000 });
@@ -39,7 +45,7 @@ const HttpWarmUp = Type.Object(
 /** Requests one after the other, each of which has to succeed. */
 export const WarmUpStep = Type.Union([
   Type.Object({ http: HttpWarmUp, count }, strict),
-  Type.Object({ exec: Type.Object({ command: Command }, strict), count }, strict),
+  Type.Object({ exec, count }, strict),
 ]);
 export type WarmUpStep = Static<typeof WarmUpStep>;
 
