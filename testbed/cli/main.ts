@@ -103,6 +103,17 @@ bench
   });
 
 bench
+  .command('load')
+  .description('many containers in one guest, and clients that ask the plane about them for a minute')
+  .option('--json <file>', 'write all figures to a file')
+  .option('--small', 'a form that takes the same way in about a minute and says nothing about speed')
+  .action(async ({ json, small = false }: { json?: string; small?: boolean }) => {
+    const { runLoad } = await import('../../bench/load/run.ts');
+    const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
+    await runLoad({ jsonPath: json, small, say });
+  });
+
+bench
   .command('table')
   .description('the tables of a bench’s JSON as Markdown, printed or put between two marker lines')
   .argument('<json>', 'what a bench has written')

@@ -1,0 +1,40 @@
+/** The load bench's report as data: what `--json` writes. */
+export interface MemorySample {
+  atS: number;
+  planeResidentBytes: number;
+  planeHeapBytes: number;
+  agentResidentBytes: number;
+  agentAnonymousBytes: number;
+}
+
+export type MemoryName = Exclude<keyof MemorySample, 'atS'>;
+
+export interface MemoryTrend {
+  name: MemoryName;
+  /** Median of the first third of the samples, and of the last. */
+  firstBytes: number;
+  lastBytes: number;
+  /** Of a straight line through all samples. */
+  bytesPerMinute: number;
+}
+
+export interface LoadReport {
+  kind: 'load';
+  createdAt: string;
+  machine: { cpus: string; cpuCount: number; kernel: string; node: string };
+  loadAverage: number;
+  accelerator: string;
+  containerCount: number;
+  clientCount: number;
+  /** As asked for, and as it came to be. */
+  requestsPerS: number;
+  reachedPerS: number;
+  durationS: number;
+  requestCount: number;
+  errorCount: number;
+  refusedCount: number;
+  latencyMs: { p50: number; p90: number; p99: number; max: number };
+  eventCount: number;
+  samples: MemorySample[];
+  trends: MemoryTrend[];
+}
