@@ -29,6 +29,7 @@ export function loadMarkdown(report: LoadReport): string {
         ],
       ],
     ),
+    ...report.refusals.slice(0, 3).map((body) => `Refused: ${body}`),
     table(
       ['memory', 'first third, MiB', 'last third, MiB', 'slope, MiB a minute'],
       report.trends.map(({ name, firstBytes, lastBytes, bytesPerMinute }) => [

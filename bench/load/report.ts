@@ -33,6 +33,8 @@ export interface LoadReport {
   requestCount: number;
   errorCount: number;
   refusedCount: number;
+  /** What the first of them were answered. */
+  refusals: string[];
   latencyMs: { p50: number; p90: number; p99: number; max: number };
   eventCount: number;
   samples: MemorySample[];

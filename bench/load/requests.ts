@@ -8,7 +8,11 @@ const EXEC_BODY = JSON.stringify({ command: ['busybox', 'true'], detach: true })
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
 /** Spread evenly, and over all containers. */
-export function requestMix(containers: readonly string[], lastEvent: number): Request[] {
+export function requestMix(
+  containers: readonly string[],
+  lastEvent: number,
+  onResponse: (status: number, body: string) => void = () => {},
+): Request[] {
   const total = Object.values(SHARES).reduce((sum, share) => sum + share, 0);
   const kinds = Object.entries(SHARES)
     .flatMap(([kind, share]) =>
@@ -17,7 +21,10 @@ export function requestMix(containers: readonly string[], lastEvent: number): Re
     .sort((a, b) => a.place - b.place)
     .map(({ kind }) => kind as keyof typeof SHARES);
   return containers.flatMap((_, round) =>
-    kinds.map((kind, i) => requestOf(kind, containers[(round * total + i) % containers.length]!, lastEvent)),
+    kinds.map((kind, i) => ({
+      ...requestOf(kind, containers[(round * total + i) % containers.length]!, lastEvent),
+      onResponse,
+    })),
   );
 }
 

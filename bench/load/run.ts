@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import autocannon, { type Result } from 'autocannon';
+import { createPlaneClient } from '../../offload-plane/client/index.ts';
 import { runInGuest } from '../../testbed/qemu/guest-shell.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { loadMarkdown } from './markdown.ts';
@@ -24,6 +25,7 @@ const CREATIONS_AT_ONCE = 4;
 const SHELL_TIMEOUT_MS = 30_000;
 /** Longer than any answer; the plane has deadlines of its own. */
 const ANSWER_TIMEOUT_S = 60;
+const KEPT_REFUSALS = 10;
 const MEMORY_NAMES: readonly MemoryName[] = [
   'planeResidentBytes',
   'planeHeapBytes',
@@ -58,6 +60,7 @@ async function measure(testbed: Testbed, plan: LoadPlan, say: (text: string) => 
   const names = Array.from({ length: plan.containerCount }, (_, i) => `load-${i}`);
   await startContainers(testbed, names, say);
   const follower = followEvents(testbed);
+  const refusals: string[] = [];
   const load = async (durationS: number) =>
     await autocannon({
       url: 'http://plane',
@@ -66,7 +69,9 @@ async function measure(testbed: Testbed, plan: LoadPlan, say: (text: string) => 
       duration: durationS,
       overallRate: plan.requestsPerS,
       timeout: ANSWER_TIMEOUT_S,
-      requests: requestMix(names, follower.last()),
+      requests: requestMix(names, follower.last(), (status, body) => {
+        if (status >= 400 && refusals.length < KEPT_REFUSALS) refusals.push(body.slice(0, 400));
+      }),
     });
   say(`${plan.requestsPerS} requests a second of ${plan.clientCount} clients, ${plan.warmUpS} s to warm up`);
   await load(plan.warmUpS);
@@ -93,6 +98,7 @@ async function measure(testbed: Testbed, plan: LoadPlan, say: (text: string) => 
     clientCount: plan.clientCount,
     requestsPerS: plan.requestsPerS,
     ...figuresOf(result),
+    refusals,
     eventCount: follower.count(),
     samples,
     trends: MEMORY_NAMES.map((name) => trendOf(samples, name)),
@@ -127,8 +133,9 @@ async function startContainers(
   await Promise.all(Array.from({ length: CREATIONS_AT_ONCE }, work));
 }
 
-/** One client more, that follows all events for the whole time. */
-function followEvents({ plane }: Testbed): { last(): number; count(): number } {
+/** One client more, that follows all events until the plane ends: a connection of its own, as nobody else ends it. */
+function followEvents({ planeSocket }: Testbed): { last(): number; count(): number } {
+  const plane = createPlaneClient({ socketPath: planeSocket });
   let [last, count] = [0, 0];
   void (async () => {
     for await (const { sequence } of plane.events({ follow: true })) {
