@@ -6,6 +6,7 @@ import { checkpointRecipes } from './checkpoints/recipes.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
 import { type ContainerStdio, createStdio } from './containers/stdio.ts';
 import { createAgentObserver } from './guests/agent-observer.ts';
+import { awaitFirstContact } from './guests/first-contact.ts';
 import { createGuests, type Guests } from './guests/guests.ts';
 import { openImageStore } from './images/image-store.ts';
 import { createImages, type Images } from './images/images.ts';
@@ -76,6 +77,8 @@ export interface Plane {
   operations: Operations;
   answers: Answers;
   guests: Guests;
+  /** Until then containers may still be as an earlier plane left them. */
+  firstContact: Promise<void>;
   images: Images;
   volumes: Volumes;
   containers: Containers;
@@ -89,6 +92,8 @@ export interface Plane {
   close(): Promise<void>;
 }
 
+/** What changes containers waits so long, after a start, for the guests that are known. */
+const FIRST_CONTACT_MS = 10_000;
 const DATABASE_FILE = 'plane.db';
 
 async function openBeside(store: PageStore, path: string): Promise<Database> {
@@ -162,18 +167,23 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       void restores.onContainerGone(event.container, guest);
     },
     onCaughtUp(guest) {
-      containers.adopt(guest).catch((error: Error) => {
-        logger.error({ guest: guest.registration.name, error: error.message }, 'containers not adopted');
-      });
+      const { name } = guest.registration;
+      containers.adopt(guest).then(
+        () => firstContact.settled(name),
+        (error: Error) => logger.error({ guest: name, error: error.message }, 'containers not adopted'),
+      );
     },
     onPhase({ registration: { name }, phase }) {
       logger.info({ guest: name, phase }, 'guest');
       if (phase !== 'lost') return;
+      firstContact.settled(name);
       metrics.guestLost();
       onContainersLost(name);
     },
     onNewInstance: onContainersLost,
   });
+  const firstContact = awaitFirstContact(guests.known(), FIRST_CONTACT_MS);
+
   function onContainersLost(guest: string): void {
     restores.onGuestLost(guest);
     containers.onGuestLost(guest);
@@ -240,6 +250,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     operations,
     answers,
     guests,
+    firstContact: firstContact.over,
     images,
     volumes,
     containers,
@@ -251,6 +262,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     metrics,
     tracing,
     async close() {
+      firstContact.close();
       restores.close();
       await operations.close();
       containers.close();

@@ -92,6 +92,8 @@ export function createGuests(deps: GuestsDeps) {
     get,
     find: (name: string) => guests.get(name),
     list: () => [...guests.values()],
+    /** Those on record, reached or not. */
+    known: () => [...known.keys()],
     /** Starts to reach the guests that an earlier plane knew. */
     async adopt(): Promise<void> {
       for (const [name, { registration }] of known) {

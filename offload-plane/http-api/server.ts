@@ -97,6 +97,10 @@ export async function createHttpApi(
     const route = request.routeOptions.url ?? 'unknown';
     plane.metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
   });
+  app.addHook('onRequest', async ({ method, url }) => {
+    // Beside guests, which are what is waited for.
+    if (method !== 'GET' && !url.startsWith('/v1/guests')) await plane.firstContact;
+  });
   addIdempotency(app, plane.answers);
   dashboardRoutes(app);
   guestRoutes(app, plane);

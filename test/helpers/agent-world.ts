@@ -15,13 +15,19 @@ import { tempDirectory } from './temp-directory.ts';
 
 const FAKE_CRIU = join(import.meta.dirname, 'fake-criu-dump.ts');
 
-/** Every verb is written to crun.log; a file `fail-<verb>` makes it fail with that text. */
+/**
+ * Every verb is written to crun.log; a file `fail-<verb>` makes it fail with that text, and with a file
+ * `die-of-<signal>` a container ends of that signal.
+ */
 const CRUN = `
 if [ "$1" = --version ]; then echo 'crun version 1.28'; exit; fi
 while [ "$1" = --root ] || [ "$1" = --cgroup-manager ]; do shift 2; done
 echo "$*" >> "$DIR/crun.log"
 if [ "$1" = state ]; then cat "$DIR/state-$2"; exit; fi
 if [ -e "$DIR/fail-$1" ]; then cat "$DIR/fail-$1" >&2; exit 1; fi
+if [ "$1" = kill ] && [ -e "$DIR/die-of-$3" ]; then
+  printf 143 > "$DIR/$2.exit" && mv "$DIR/$2.exit" "$DIR/run/exits/$2"
+fi
 if [ "$1" = checkpoint ]; then exec "$NODE" "$FAKE_CRIU" "$@"; fi
 `;
 /** The verdict is the pid 4242; a file fail-conmon has another. */

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { type Duplex, duplexPair, pipeline, Transform } from 'node:stream';
 import { createApiServer } from '../../guest-agent/api/server.ts';
 import type { GuestRegistration } from '../../offload-plane/guests/guest.ts';
 import { type AgentWorld, createAgentWorld } from './agent-world.ts';
@@ -23,6 +24,8 @@ export interface FakeMachine {
   stopAgent(): void;
   /** Its connections break, and the agent that answers the next one says that it is another. */
   reboot(): void;
+  /** Called for each piece that passes between plane and agent, before it goes on. */
+  onPiece: (() => void) | undefined;
   close(): void;
 }
 
@@ -44,7 +47,7 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
     socket.once('data', (line: Buffer) => {
       socket.pause();
       socket.write(String(line).replace('CONNECT', 'OK'));
-      api.accept(socket);
+      api.accept(watched(socket, () => machine.onPiece?.()));
     });
   });
   server.listen(vsockPath);
@@ -57,7 +60,8 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
     server.close();
     hangUp();
   };
-  return {
+  const machine: FakeMachine = {
+    onPiece: undefined,
     registration: { name, vsockPath, qmpPath, accelerator: 'tcg', memoryMiB: 512, vcpus: 1 },
     world,
     qemu,
@@ -74,4 +78,20 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
       qemu.close();
     },
   };
+  return machine;
+}
+
+/** The same conversation, with somebody who sees each piece before it goes on. */
+function watched(socket: Socket, onPiece: () => void): Duplex {
+  const [near, far] = duplexPair();
+  const see = () =>
+    new Transform({
+      transform(piece, _encoding, done) {
+        onPiece();
+        done(null, piece);
+      },
+    });
+  pipeline(socket, see(), near, () => socket.destroy());
+  pipeline(near, see(), socket, () => far.destroy());
+  return far;
 }
