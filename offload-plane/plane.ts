@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.ts';
 import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
+import type { Container } from './containers/container.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { createRestarter } from './containers/restarter.ts';
 import { type ContainerStdio, createStdio } from './containers/stdio.ts';
 import { createAgentObserver } from './guests/agent-observer.ts';
 import { awaitFirstContact } from './guests/first-contact.ts';
@@ -19,6 +21,7 @@ import { createPageServer } from './page-server/server.ts';
 import type { PageStore } from './page-store/contract.ts';
 import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
 import { openPageStore } from './page-store/store.ts';
+import { createProbeWatcher } from './probes/watcher.ts';
 import { createRestores, type Restores } from './restores/restores.ts';
 import { type Database, openDatabase } from './state/database.ts';
 import { createTemplates, type Templates } from './templates/templates.ts';
@@ -169,7 +172,14 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     onCaughtUp(guest) {
       const { name } = guest.registration;
       containers.adopt(guest).then(
-        () => firstContact.settled(name),
+        () => {
+          restarter.onAdopted(name, !adopted.has(name));
+          adopted.add(name);
+          for (const container of containers.records()) {
+            if (container.guest === name && container.phase === 'running') probes.start(container);
+          }
+          firstContact.settled(name);
+        },
         (error: Error) => logger.error({ guest: name, error: error.message }, 'containers not adopted'),
       );
     },
@@ -184,6 +194,15 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   });
   const firstContact = awaitFirstContact(guests.known(), FIRST_CONTACT_MS);
 
+  /** Guests whose containers this plane has taken up. */
+  const adopted = new Set<string>();
+
+  function onContainerPhase(container: Container): void {
+    const { phase } = container;
+    if (phase === 'running') probes.start(container);
+    if (phase === 'stopped') restarter.onStopped(container);
+  }
+
   function onContainersLost(guest: string): void {
     restores.onGuestLost(guest);
     containers.onGuestLost(guest);
@@ -194,6 +213,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     journal,
     answers,
     wallMs,
+    onPhase: onContainerPhase,
     isCommitted: (checkpoint, sinceMs) => checkpoints.isTaken(checkpoint, sinceMs),
     guests,
     images,
@@ -202,6 +222,12 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     hostAddress: config.hostAddress,
     randomBytes,
     callTimeoutMs: timeouts.callMs,
+  });
+  const restarter = createRestarter({ containers, guests, logger });
+  const probes = createProbeWatcher({
+    guestOf: (container) => guests.find(container.guest),
+    note: containers.note,
+    nowMs,
   });
   const checkpoints = createCheckpoints({
     store,
@@ -263,6 +289,8 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     tracing,
     async close() {
       firstContact.close();
+      restarter.close();
+      probes.close();
       restores.close();
       await operations.close();
       containers.close();

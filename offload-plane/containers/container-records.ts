@@ -41,6 +41,7 @@ export function openContainerRecords(
   database: Database,
   journal: Journal,
   wallMs: () => number,
+  onPhase: (container: Container) => void = () => {},
 ): ContainerRecords {
   const rows = openDocuments(database, 'container', ContainerRow);
   /** What is not there any more, or not yet, is not written. */
@@ -75,6 +76,7 @@ export function openContainerRecords(
           Object.assign(container, patch);
           if (patch.phase === undefined) return;
           for (const listener of [...container.onPhase]) listener(patch.phase);
+          onPhase(container);
         });
       });
     },

@@ -110,7 +110,8 @@ export function createContainerSet(deps: ContainerSetDeps) {
       expectFreeAddress(name, guest, recipe);
       const container: Container = {
         ...{ id: registry.newId(), name, guest: guest.registration.name, recipe, phase, policies, labels },
-        ...{ ports: [], desired: 'stopped', restartCount: 0, createdAtMs: deps.wallMs() },
+        ...{ ports: [], restartCount: 0, createdAtMs: deps.wallMs() },
+        desired: phase === 'restoring' ? 'running' : 'stopped',
         ...{ recorder: records, forwards: [], onPhase: new Set() },
       };
       registry.add(container);

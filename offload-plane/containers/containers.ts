@@ -19,6 +19,7 @@ import { newName } from './names.ts';
 import { chooseGuestFor } from './place.ts';
 import { DEFAULT_STOP_GRACE_MS, DEFAULT_STOP_SIGNAL, type Policies } from './policies.ts';
 import { type CreateRequest, hostnameOf, policiesOf, recipeOf } from './recipe.ts';
+import { restartOf } from './restart-policy.ts';
 import { createUndertakings } from './undertakings.ts';
 import { type ContainerView, viewOf } from './view.ts';
 import { untilStopped } from './wait.ts';
@@ -38,6 +39,8 @@ export interface ContainersDeps {
   wallMs: () => number;
   /** Unscaled; multiplied by a guest's deadlineScale. */
   callTimeoutMs: number;
+  /** A container's phase has changed. */
+  onPhase?: (container: Container) => void;
   /** Whether a checkpoint was committed, of one that was cut off. */
   isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
 }
@@ -47,7 +50,7 @@ export function createContainers(deps: ContainersDeps) {
   const { database, guests, images, randomBytes, wallMs } = deps;
   const timeoutFor = (guest: Guest) => deps.callTimeoutMs * guest.deadlineScale;
   const newRequest = () => randomBytes(REQUEST_ID_BYTES).toString('hex');
-  const records = openContainerRecords(database, deps.journal, wallMs);
+  const records = openContainerRecords(database, deps.journal, wallMs, deps.onPhase);
   const disks = createContainerDisks({ ...deps, find: (id) => set.byId(id), timeoutFor });
   const set = createContainerSet({ ...deps, records, disks, timeoutFor });
   const undertakings = createUndertakings({ ...deps, records, newRequest });
@@ -126,8 +129,8 @@ export function createContainers(deps: ContainersDeps) {
     );
   }
 
-  async function start(container: Container): Promise<void> {
-    container.recorder.change(container, { desired: 'running' });
+  async function start(container: Container, restartCount = 0): Promise<void> {
+    container.recorder.change(container, { desired: 'running', restartCount });
     await during(container, { verb: 'start' }, (id) => lifecycle.start(container, id));
   }
 
@@ -149,6 +152,8 @@ export function createContainers(deps: ContainersDeps) {
     dismiss: set.dismiss,
     recorded,
     during,
+    isBusy: undertakings.isBusy,
+    startAgain: start,
     note: records.note,
     /** Whether a container with this recipe has its address to itself in this guest. */
     canKeepAddress: (guest: Guest, recipe: ContainerRecipe): boolean =>
@@ -175,8 +180,11 @@ export function createContainers(deps: ContainersDeps) {
     },
     async stop(name: string, request: { signal?: string; graceMs?: number }): Promise<ContainerView> {
       const container = get(name);
-      expectPhase(container, 'stop', 'running', 'paused');
-      await stop(container, request);
+      if (willRestart(container)) container.recorder.change(container, { desired: 'stopped' });
+      else {
+        expectPhase(container, 'stop', 'running', 'paused');
+        await stop(container, request);
+      }
       return viewOf(container);
     },
     /** Ends it where it runs, and starts it. */
@@ -273,6 +281,10 @@ export function createContainers(deps: ContainersDeps) {
   };
 }
 export type Containers = ReturnType<typeof createContainers>;
+
+/** It has ended, and its restart policy has not had its turn yet. */
+const willRestart = (container: Container): boolean =>
+  container.phase === 'stopped' && restartOf(container) !== undefined;
 
 /** Whether the agent may have done it all the same. */
 const isUnsure = (error: unknown): boolean =>

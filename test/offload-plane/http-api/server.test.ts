@@ -139,6 +139,27 @@ test('a container is stopped, waited for, started again and removed, and what ca
   });
 });
 
+test('a container that ends by itself is started again as its policy says, and not after a stop', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    const { id } = (await send('POST', '/v1/containers', { ...WEB, restart: { name: 'always' } })).body;
+    await send('POST', '/v1/containers/web/start');
+    machine.world.leaveExit(id, 0);
+    const web = async () => (await send('GET', '/v1/containers/web')).body;
+    await until('the restart', async () => {
+      const { phase, restartCount } = await web();
+      return phase === 'running' && restartCount === 1;
+    });
+    const stopping = send('POST', '/v1/containers/web/stop');
+    await until('the signal', () => machine.world.crunCalls().includes(`kill ${id} 15`));
+    machine.world.leaveExit(id, 143);
+    assert.is((await stopping).body.phase, 'stopped');
+    const starts = () => machine.world.crunCalls().filter((line) => line === `start ${id}`).length;
+    assert.is(starts(), 2);
+    assert.is((await web()).phase, 'stopped');
+  });
+});
+
 test('a cordoned guest takes no new container until it is uncordoned', async () => {
   await withApi(async ({ send, machine }) => {
     await send('POST', '/v1/guests', machine.registration);
