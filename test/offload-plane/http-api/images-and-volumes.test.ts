@@ -12,6 +12,7 @@ import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -123,6 +124,39 @@ test('a container has a volume as a disk of its guest, made where there is none,
     await plane.containers.remove('web');
     assert.equal(disksOf(machine).slice(3).sort(), ['device_del disk2', 'device_del disk3']);
     assert.equal((await plane.volumes.prune()).removed, ['data', 'logs']);
+  });
+});
+
+test('a container that has ended gives its volume to another guest, and starts again when it is free', async () => {
+  await withPlane(async ({ plane, machine }) => {
+    const other = await startFakeMachine('guest-b');
+    try {
+      await plane.guests.register(other.registration);
+      await plane.volumes.create({ name: 'data', sizeBytes: 16 * MIB });
+      const volumes = [{ name: 'data', destination: '/data', readOnly: false }];
+      const { id } = await plane.containers.create({
+        name: 'web',
+        guest: 'guest-a',
+        image: 'redis',
+        volumes,
+      });
+      await plane.containers.start('web');
+      const db = { name: 'db', guest: 'guest-b', image: 'redis', volumes };
+      const refused = 'attach volume data to guest guest-b: container web of guest guest-a has it';
+      assert.is((await rejection(plane.containers.create(db))).message, refused);
+      machine.world.leaveExit(id, 0);
+      await until('web has ended', async () => (await plane.containers.inspect('web')).phase === 'stopped');
+      await plane.containers.create(db);
+      assert.is((await plane.volumes.inspect('data')).guest, 'guest-b');
+      assert.equal((await plane.volumes.inspect('data')).usedBy.sort(), ['db', 'web']);
+      const held = 'attach volume data to guest guest-a: container db of guest guest-b has it';
+      assert.is((await rejection(plane.containers.start('web'))).message, held);
+      await plane.containers.remove('db');
+      assert.is((await plane.containers.start('web')).phase, 'running');
+      assert.is((await plane.volumes.inspect('data')).guest, 'guest-a');
+    } finally {
+      other.close();
+    }
   });
 });
 
