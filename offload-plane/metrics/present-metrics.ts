@@ -1,12 +1,11 @@
 /** How many of what there are, looked at when somebody asks for the metrics. */
 import type { Gauge } from 'prom-client';
 import type { PlanePhase } from '../containers/container.ts';
+import type { GuestPhase } from '../guests/guest.ts';
 import type { OperationView } from '../operations/operation.ts';
 import type { StoreFigures } from '../page-store/contract.ts';
 import type { RestoreLife } from '../restores/restore.ts';
 import type { Instruments } from './instruments.ts';
-
-export type GuestPhase = 'ready' | 'lost';
 
 export interface Present {
   guests: readonly GuestPhase[];
@@ -16,7 +15,7 @@ export interface Present {
   store: StoreFigures;
 }
 
-const GUEST_PHASES: readonly GuestPhase[] = ['ready', 'lost'];
+const GUEST_PHASES: readonly GuestPhase[] = ['ready', 'unreachable', 'lost'];
 const CONTAINER_PHASES: readonly PlanePhase[] = [
   'created',
   'running',

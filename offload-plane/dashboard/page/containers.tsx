@@ -83,15 +83,12 @@ async function useOf(name: string): Promise<Use> {
 
 function Row(props: { container: ContainerView; use: Use | undefined; open: (opened: Opened) => void }) {
   const { container, use, open } = props;
-  const { name, phase, guest, image, ports, exitCode } = container;
+  const { name, phase, guest, image, ports } = container;
   return (
     <tr data-container={name}>
       <th scope="row">{name}</th>
       <td data-label="state">
-        <Phase
-          phase={phase}
-          note={phase === 'stopped' && exitCode !== undefined ? `(${exitCode})` : undefined}
-        />
+        <Phase phase={phase} note={noteOf(container)} />
       </td>
       <td data-label="guest">{guest}</td>
       <td data-label="image">{image}</td>
@@ -115,6 +112,12 @@ function Row(props: { container: ContainerView; use: Use | undefined; open: (ope
       </td>
     </tr>
   );
+}
+
+/** How it ended, or how its health check finds it. */
+function noteOf({ phase, exitCode, health }: ContainerView): string | undefined {
+  if (phase === 'stopped' && exitCode !== undefined) return `(${exitCode})`;
+  return phase === 'running' && health !== undefined ? `(${health})` : undefined;
 }
 
 function Actions({ container, open }: { container: ContainerView; open: (opened: Opened) => void }) {

@@ -40,7 +40,7 @@ function Guest(props: { guest: Live['guests'][number]; load: GuestLoad[]; contai
     <li class="card guest">
       <header class="guest-head">
         <h3>{guest.name}</h3>
-        <Phase phase={guest.phase} />
+        <Phase phase={guest.phase} note={guest.cordoned ? '(cordoned)' : undefined} />
       </header>
       <p class="facts">
         {guest.vcpus} vCPU · {bytes(guest.memoryMiB * 1024 * 1024)} · {guest.accelerator} · {containerCount}{' '}

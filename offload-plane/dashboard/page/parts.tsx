@@ -14,6 +14,7 @@ const SYMBOLS: Record<string, { symbol: string; tone: string }> = {
   paused: { symbol: '‖', tone: 'warn' },
   cordoned: { symbol: '⊘', tone: 'warn' },
   stopped: { symbol: '■', tone: 'idle' },
+  unreachable: { symbol: '◌', tone: 'warn' },
   lost: { symbol: '✕', tone: 'bad' },
   failed: { symbol: '✕', tone: 'bad' },
   unhealthy: { symbol: '✕', tone: 'bad' },
