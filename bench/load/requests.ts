@@ -22,7 +22,7 @@ export function requestMix(
     .map(({ kind }) => kind as keyof typeof SHARES);
   return containers.flatMap((_, round) =>
     kinds.map((kind, i) => ({
-      ...requestOf(kind, containers[(round * total + i) % containers.length]!, lastEvent),
+      ...requestOf(kind, containers[(round + i) % containers.length]!, lastEvent),
       onResponse,
     })),
   );
