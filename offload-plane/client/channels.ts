@@ -121,7 +121,11 @@ function channelsOf(socket: WebSocket, path: string): Channels {
     closeInput: () => send(CHANNEL_CLOSE, Buffer.from([STDIN])),
     resize: ({ columns, rows }) =>
       send(CHANNEL_RESIZE, Buffer.from(JSON.stringify({ Width: columns, Height: rows }))),
-    close: () => socket.close(CLOSE_NORMAL),
+    close() {
+      // The other side's goodbye has to be read, or both wait for it.
+      socket.resume();
+      socket.close(CLOSE_NORMAL);
+    },
   };
 }
 

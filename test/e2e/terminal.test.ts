@@ -29,7 +29,7 @@ test.before(async (context) => {
   const { containers, images } = context.testbed.plane;
   await images.import({ path: layout, name: 'busybox' });
   const common = { guest: 'only', image: 'busybox' };
-  await containers.create({ ...common, name: 'quiet', command: ['/bin/sleep', '100000'] });
+  await containers.create({ ...common, name: 'quiet', command: ['-c', 'sleep 100000'] });
   await containers.start('quiet');
 });
 test.after(async ({ testbed, directory }) => {
@@ -47,7 +47,8 @@ interface Done {
 async function offload(world: World, args: string[], input?: string | Buffer): Promise<Done> {
   const env = { ...process.env, OFFLOAD_SOCKET: world.testbed.planeSocket };
   const child = run(process.execPath, [CLI, ...args], { env, maxBuffer: 64 * 1024 * 1024 });
-  child.child.stdin?.end(input);
+  // A CLI that has failed reads nothing: its exit code says why.
+  child.child.stdin?.on('error', () => undefined).end(input);
   try {
     return { ...(await child), exitCode: 0 };
   } catch (error) {
@@ -212,7 +213,7 @@ test('logs are byte for byte what was written, by tail, by time, with timestamps
     name: 'talker',
     guest: 'only',
     image: 'busybox',
-    command: ['/bin/sh', '-c', script],
+    command: ['-c', script],
   });
   await containers.start('talker');
   const followed = await offload(world, ['logs', '-f', 'talker']);
