@@ -91,12 +91,15 @@ async function callAgent(vsockPath: string, method: string, path: string, flags:
   const socket = await dialGuest(vsockPath, AGENT_PORT, timeoutMs);
   const session = http2.connect('http://agent', { createConnection: () => socket });
   try {
-    const stream = session.request({
-      ':method': method,
-      ':path': path,
-      ...(data === undefined ? {} : { 'content-type': 'application/json' }),
-    });
-    stream.end(data ?? '');
+    const stream = session.request(
+      {
+        ':method': method,
+        ':path': path,
+        ...(data === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      { endStream: data === undefined },
+    );
+    if (data !== undefined) stream.end(data);
     const status = new Promise<number>((resolve, reject) => {
       session.once('error', reject);
       stream.once('error', reject);
