@@ -96,7 +96,7 @@ export interface Plane {
 }
 
 /** What changes containers waits so long, after a start, for the guests that are known. */
-const FIRST_CONTACT_MS = 10_000;
+const FIRST_CONTACT_MS = 30_000;
 const DATABASE_FILE = 'plane.db';
 
 async function openBeside(store: PageStore, path: string): Promise<Database> {

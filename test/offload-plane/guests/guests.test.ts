@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { AGENT_API_VERSION } from '../../../interconnect/agent-api.ts';
 import { DUMP_PORT, PAGE_PORT } from '../../../interconnect/page-protocol.ts';
 import { createGuests, type Guests } from '../../../offload-plane/guests/guests.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
@@ -185,6 +186,20 @@ test('the next plane knows the guest, its cordon and which events it has seen, a
     world.guests = world.reopen();
     await world.guests.adopt();
     await until('the other instance', () => seen.includes('guest-a is another'));
+  });
+});
+
+test('an agent of another version is refused, both versions named, and its guest is not registered', async () => {
+  await withMachine(async ({ machine, guests }) => {
+    const { health } = machine.world.agent;
+    machine.world.agent.health = async () => ({ ...(await health()), apiVersion: 1 });
+    const error = await rejection(guests.register(machine.registration));
+    assert.is(error.code, 'version_mismatch');
+    assert.is(
+      error.message,
+      `register guest guest-a: its agent speaks version 1 of the agent's API, this plane version ${AGENT_API_VERSION}`,
+    );
+    assert.equal(guests.list(), []);
   });
 });
 
