@@ -9,6 +9,8 @@ import { addGuestCommands } from './verbs/guests.ts';
 import { addImageCommands } from './verbs/images.ts';
 import { addOperationCommands } from './verbs/operations.ts';
 import { addRestoreCommands } from './verbs/restores.ts';
+import { addRunCommands } from './verbs/run.ts';
+import { addStatsCommand } from './verbs/stats.ts';
 import { addStreamCommands } from './verbs/streams.ts';
 import { addTemplateCommands } from './verbs/templates.ts';
 import { addVolumeCommands } from './verbs/volumes.ts';
@@ -16,7 +18,9 @@ import { addVolumeCommands } from './verbs/volumes.ts';
 export function addPlaneCommands(program: Command): void {
   const others = new Set(program.commands);
   const context = createContext(program);
+  addRunCommands(program, context);
   addContainerCommands(program, context);
+  addStatsCommand(program, context);
   addStreamCommands(program, context);
   addAgentCall(program, context);
   addCheckpointCommands(program, context);

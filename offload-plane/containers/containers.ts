@@ -82,12 +82,17 @@ export function createContainers(deps: ContainersDeps) {
     }
   }
 
+  /** A name and a guest for a container that was given none. */
+  function place(request: { name?: string; guest?: string }): { name: string; guest: string } {
+    const name = request.name ?? newName(set.isTaken, randomBytes);
+    return { name, guest: request.guest ?? chooseGuestFor(name, guests.list(), set.list()) };
+  }
+
   async function create(request: CreateRequest): Promise<Container> {
-    const name = request.name ?? newName((other) => set.isTaken(other), randomBytes);
-    const guest = guests.get(request.guest ?? chooseGuestFor(name, guests.list(), set.list()));
+    const { name, guest: home } = place(request);
+    const guest = guests.get(home);
     expectAlive(guest, `create container ${name}`);
     if (guest.cordoned) {
-      const home = guest.registration.name;
       throw new OffloadError('invalid_state', `create container ${name}: guest ${home} is cordoned`);
     }
     const image = images.get(request.image);
@@ -148,6 +153,7 @@ export function createContainers(deps: ContainersDeps) {
     idOf: set.idOf,
     records: set.list,
     expectPhase,
+    place,
     admit: set.admit,
     dismiss: set.dismiss,
     recorded,

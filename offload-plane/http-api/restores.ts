@@ -7,7 +7,7 @@ import { IdParams } from './schemas/common.ts';
 import { RestoreBody, RestoreView } from './schemas/restores.ts';
 import type { App } from './server.ts';
 
-export function restoreRoutes(app: App, { restores, operations }: Plane): void {
+export function restoreRoutes(app: App, { containers, restores, operations }: Plane): void {
   const params = IdParams;
   app.get(
     '/v1/restores',
@@ -28,7 +28,7 @@ export function restoreRoutes(app: App, { restores, operations }: Plane): void {
         operations,
         { request, reply },
         { kind: 'restore', subject: request.body.checkpoint },
-        () => restores.create(request.body),
+        () => restores.create({ ...request.body, ...containers.place(request.body) }),
       ),
   );
   app.get(

@@ -1,70 +1,181 @@
-import type { Command } from 'commander';
+/** Verbs on containers that are there; run and create are in run.ts. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { OffloadError } from '../../../platform/errors.ts';
+import type { PlaneClient } from '../../client/index.ts';
+import type { ContainerFilter, ContainerView } from '../../http-api/schemas/containers.ts';
+import { portsOf, processRows, psRows } from '../container-rows.ts';
 import type { CliContext } from '../context.ts';
-import { collect, parsePort, parseVolume } from '../options.ts';
+import { parseCount } from '../options.ts';
+import { signalOf } from '../run-options.ts';
+
+/** What `ps` leaves out without --all. */
+const AT_REST: readonly string[] = ['created', 'stopped', 'lost'];
 
 export function addContainerCommands(program: Command, context: CliContext): void {
-  program
-    .command('ps')
+  addPs(program.command('ps'), context);
+  addLifecycle(program, context);
+  addLooks(program, context);
+  const container = program.command('container').description('containers, as `container VERB`');
+  addPs(container.command('ls'), context);
+  addLifecycle(container, context);
+  addLooks(container, context);
+}
+
+interface PsFlags {
+  all?: boolean;
+  quiet?: boolean;
+  filter?: ContainerFilter;
+}
+
+function addPs(command: Command, context: CliContext): void {
+  command
     .description('list the containers')
-    .action(() => context.withPlane((client) => client.containers.list()));
-  program
-    .command('run')
-    .description('create and start a container')
-    .argument('<image>')
-    .argument('[command...]')
-    .passThroughOptions()
-    .requiredOption('--name <name>')
-    .requiredOption('--guest <guest>')
-    .option('--tenant <tenant>', 'whose it is: checkpoints of one tenant share equal pages')
-    .option('-p, --publish <port>', '[hostPort:]containerPort, repeatable', parsePort)
-    .option('-e, --env <variable>', 'NAME=value, repeatable', collect)
-    .option('-v, --volume <volume>', 'name:/path[:ro], repeatable; made where there is none', parseVolume)
-    .action((image: string, command: string[], flags) =>
-      context.withPlane(async (client) => {
-        const { name, guest, tenant, publish = [], env = [], volume = [] } = flags;
-        const wanted = {
-          name,
-          guest,
-          image,
-          ports: publish,
-          env,
-          ...(volume.length > 0 ? { volumes: volume } : {}),
-          ...(tenant === undefined ? {} : { tenant }),
-          ...(command.length > 0 ? { command } : {}),
-        };
-        await client.containers.create(wanted);
-        return client.containers.start(name);
-      }),
+    .option('-a, --all', 'also those that do not run')
+    .option('-q, --quiet', 'only their ids')
+    .option(
+      '-f, --filter <filter>',
+      'phase, guest, image, name or label, as key=value; repeatable',
+      parseFilter,
+    )
+    .action(({ all, quiet, filter = {} }: PsFlags) =>
+      context.withPlane(
+        async (client) => {
+          const found = await client.containers.list(filter);
+          const shown = all || filter.phase ? found : found.filter(({ phase }) => !AT_REST.includes(phase));
+          return shown.sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+        },
+        (containers) =>
+          quiet ? containers.map(({ id }) => `${id}\n`).join('') : psRows(containers, context.nowMs()),
+      ),
     );
-  program
-    .command('kill')
-    .description('send a signal to a container')
-    .argument('<container>')
-    .option('-s, --signal <signal>', 'which one', 'SIGTERM')
-    .action((name: string, { signal }: { signal: string }) =>
-      context.withPlane((client) => client.containers.kill(name, signal)),
+}
+
+const FILTER_KEYS: Readonly<Record<string, keyof ContainerFilter>> = {
+  phase: 'phase',
+  status: 'phase',
+  guest: 'guest',
+  image: 'image',
+  ancestor: 'image',
+  name: 'name',
+  label: 'label',
+};
+/** What Docker calls a phase that has another name here. */
+const PHASE_OF_STATUS: Readonly<Record<string, string>> = { exited: 'stopped', dead: 'lost' };
+
+function parseFilter(value: string, before: ContainerFilter = {}): ContainerFilter {
+  const [given = '', ...rest] = value.split('=');
+  const key = FILTER_KEYS[given];
+  const wanted = rest.join('=');
+  if (key === undefined || wanted === '') {
+    throw new InvalidArgumentError(`expected one of ${Object.keys(FILTER_KEYS).join(', ')}, as key=value`);
+  }
+  if (key === 'label') return { ...before, label: [...(before.label ?? []), wanted] };
+  return { ...before, [key]: key === 'phase' ? (PHASE_OF_STATUS[wanted] ?? wanted) : wanted };
+}
+
+function addLifecycle(parent: Command, context: CliContext): void {
+  const verb = (name: string, description: string) =>
+    parent.command(name).description(description).argument('<container...>');
+  const simple = (
+    name: string,
+    description: string,
+    work: (client: PlaneClient, name: string) => Promise<unknown>,
+  ) => verb(name, description).action((names: string[]) => context.forEach(names, work));
+
+  simple('start', 'start containers that were created or have ended', (client, name) =>
+    client.containers.start(name),
+  );
+  simple('pause', 'freeze running containers', (client, name) => client.containers.pause(name));
+  simple('unpause', 'let paused containers run on', (client, name) => client.containers.resume(name));
+  simple('resume', 'the same as unpause', (client, name) => client.containers.resume(name));
+  const ending = (command: Command) =>
+    command
+      .option('-s, --signal <signal>', 'what asks it to end (default: its own, or SIGTERM)', signalOf)
+      .option('-t, --time <seconds>', 'how long it may take before it is killed (default: 10)', parseCount);
+  interface Ending {
+    signal?: string;
+    time?: number;
+  }
+  const requestOf = ({ signal, time }: Ending) => ({
+    ...(signal === undefined ? {} : { signal }),
+    ...(time === undefined ? {} : { graceMs: time * 1_000 }),
+  });
+  ending(verb('stop', 'end containers: a signal, some time, and then SIGKILL')).action(
+    (names: string[], flags: Ending) =>
+      context.forEach(names, (client, name) => client.containers.stop(name, requestOf(flags))),
+  );
+  ending(verb('restart', 'end containers and start them again')).action((names: string[], flags: Ending) =>
+    context.forEach(names, (client, name) => client.containers.restart(name, requestOf(flags))),
+  );
+  verb('kill', 'send a signal to containers')
+    .option('-s, --signal <signal>', 'which one', signalOf, 'SIGKILL')
+    .action((names: string[], { signal }: { signal: string }) =>
+      context.forEach(names, (client, name) => client.containers.kill(name, signal)),
     );
-  program
-    .command('pause')
-    .description('pause a running container')
-    .argument('<container>')
-    .action((name: string) => context.withPlane((client) => client.containers.pause(name)));
-  program
-    .command('resume')
-    .description('resume a paused container')
-    .argument('<container>')
-    .action((name: string) => context.withPlane((client) => client.containers.resume(name)));
-  program
-    .command('rm')
-    .description('delete a container')
-    .argument('<container>')
-    .option('-f, --force', 'also one that runs')
-    .action((name: string, flags: { force?: boolean }) =>
-      context.withPlane((client) => client.containers.remove(name, flags)),
+  verb('rm', 'delete containers')
+    .option('-f, --force', 'end those that run')
+    .action((names: string[], { force = false }: { force?: boolean }) =>
+      context.forEach(names, (client, name) => client.containers.remove(name, { force })),
     );
-  program
-    .command('stats')
-    .description("a container's cgroup figures")
+  parent
+    .command('rename')
+    .description('give a container another name')
     .argument('<container>')
-    .action((name: string) => context.withPlane((client) => client.containers.stats(name)));
+    .argument('<name>')
+    .action((container: string, name: string) =>
+      context.withPlane(
+        (client) => client.containers.rename(container, name),
+        () => '',
+      ),
+    );
+  verb('wait', 'wait until containers end, and print their exit codes').action((names: string[]) =>
+    context.withPlane(
+      async (client) => {
+        const codes: number[] = [];
+        for (const name of names) codes.push(await exitCodeOf(client, name));
+        return codes;
+      },
+      (codes) => codes.map((code) => `${code}\n`).join(''),
+    ),
+  );
+}
+
+/** Of one that has ended, once it has. */
+async function exitCodeOf(client: PlaneClient, name: string): Promise<number> {
+  const { phase, exitCode } = await client.containers.wait(name);
+  if (phase === 'lost') throw new OffloadError('guest_lost', `wait for container ${name}: its guest is gone`);
+  return exitCode ?? 0;
+}
+
+function addLooks(parent: Command, context: CliContext): void {
+  parent
+    .command('inspect')
+    .description('all that is known of containers, as JSON')
+    .argument('<container...>')
+    .action((names: string[]) =>
+      context.withPlane(
+        (client) => Promise.all(names.map((name) => client.containers.inspect(name))),
+        (containers) => `${JSON.stringify(containers, null, 2)}\n`,
+      ),
+    );
+  parent
+    .command('top')
+    .description('the processes of a container')
+    .argument('<container>')
+    .action((name: string) => context.withPlane((client) => client.containers.top(name), processRows));
+  parent
+    .command('port')
+    .description('where the ports of a container are published')
+    .argument('<container>')
+    .action((name: string) =>
+      context.withPlane(
+        (client) => client.containers.inspect(name),
+        (container: ContainerView) =>
+          portsOf(container)
+            .split(', ')
+            .filter(Boolean)
+            .map((line) => `${line}\n`)
+            .join(''),
+      ),
+    );
 }

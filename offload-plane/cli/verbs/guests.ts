@@ -33,6 +33,16 @@ export function addGuestCommands(program: Command, context: CliContext): void {
       ),
     );
   guest
+    .command('cordon')
+    .description('give guests no new containers')
+    .argument('<guest...>')
+    .action((names: string[]) => context.forEach(names, (client, name) => client.guests.cordon(name)));
+  guest
+    .command('uncordon')
+    .description('give guests new containers again')
+    .argument('<guest...>')
+    .action((names: string[]) => context.forEach(names, (client, name) => client.guests.uncordon(name)));
+  guest
     .command('rm')
     .description('forget guests; their containers are lost, they themselves run on')
     .argument('<guest...>')
@@ -51,9 +61,9 @@ function addList(command: Command, context: CliContext): void {
     );
 }
 
-const rowOf = ({ name, phase, health, accelerator, memoryMiB, vcpus }: GuestView) => ({
+const rowOf = ({ name, phase, cordoned, health, accelerator, memoryMiB, vcpus }: GuestView) => ({
   name,
-  phase,
+  phase: cordoned ? `${phase}, cordoned` : phase,
   memory: `${memoryMiB} MiB`,
   free: shortBytes(health.memoryAvailableBytes),
   cpus: vcpus,

@@ -10,8 +10,8 @@ export function addRestoreCommands(program: Command, context: CliContext): void 
     .command('restore')
     .description('restore a checkpoint into a guest')
     .argument('<checkpoint>')
-    .requiredOption('--name <name>', 'name of the new container')
-    .requiredOption('--guest <guest>')
+    .option('--name <name>', 'name of the new container (default: one is made up)')
+    .option('--guest <guest>', 'where (default: the guest with the most free memory)')
     .addOption(new Option('--policy <policy>', 'how memory comes').choices(POLICIES))
     .option(
       '-p, --publish <port>',

@@ -13,8 +13,8 @@ const Policy = Type.Union([
 export const RestoreBody = Type.Object(
   {
     checkpoint: Name,
-    guest: Name,
-    name: Name,
+    guest: Type.Optional(Name),
+    name: Type.Optional(Name),
     policy: Type.Optional(Policy),
     ports: Type.Optional(Ports),
     record: Type.Optional(Type.Boolean()),
@@ -28,6 +28,8 @@ export const RestoreBody = Type.Object(
   },
   strict,
 );
+
+export type RestoreBody = Static<typeof RestoreBody>;
 
 export const RestoreView = Type.Object(
   {

@@ -22,17 +22,37 @@ const offload = (args: string[], env: Record<string, string> = {}) =>
 const VERBS = [
   ...['demo', 'test', 'ps', 'run', 'kill', 'pause', 'resume', 'rm', 'logs', 'stats'],
   ...['checkpoints', 'checkpoint', 'pin', 'unpin', 'restore', 'restores', 'guests', 'images', 'import'],
+  ...[
+    'create',
+    'start',
+    'stop',
+    'restart',
+    'unpause',
+    'wait',
+    'rename',
+    'inspect',
+    'top',
+    'port',
+    'container',
+  ],
+  ...['exec', 'attach', 'cp', 'volume', 'pull', 'rmi', 'image', 'completion', 'agent-call', 'store'],
   ...['guest', 'events', 'operation', 'up', 'down', 'status', 'dashboard'],
 ];
 
 const CONTAINER = {
+  id: 'c0ffee00c0de',
   name: 'web',
   guest: 'guest-a',
   image: 'redis',
   phase: 'running',
   address: '10.88.0.2',
   ports: [{ hostAddress: '127.0.0.1', hostPort: 40_001, containerPort: 6379 }],
+  labels: {},
+  policies: {},
+  restartCount: 0,
+  createdAt: '2020-01-01T00:00:00.000Z',
 };
+const ENDED = { ...CONTAINER, id: 'ba5eba11c0de', name: 'job', phase: 'stopped', exitCode: 3, ports: [] };
 
 interface Asked {
   line: string;
@@ -77,10 +97,7 @@ test('an unknown command, flag or value is named on stderr, with exit code 1', a
   const cases = [
     [['fly'], /^offload: unknown command 'fly'; see offload --help$/],
     [['ps', '--every'], /^offload: unknown option '--every'; see offload --help$/],
-    [
-      ['run', '--guest', 'a', 'redis'],
-      /^offload: required option '--name <name>' not specified; see offload --help$/,
-    ],
+    [['run', '--guest', 'a'], /^offload: missing required argument 'image'; see offload --help$/],
     [
       ['restore', 'warm', '--name', 'a', '--guest', 'b', '--policy', 'fast'],
       /^offload: .*'fast' is invalid.*; see offload --help$/,
@@ -114,16 +131,64 @@ test('without a plane there is one line that names the socket, and exit code 1',
   }
 });
 
-test('answers are a table, and JSON where it is asked for', async () => {
-  await withPlane({ 'GET /v1/containers?limit=1000': { items: [CONTAINER] } }, async (socket) => {
-    const table = await offload(['--socket', socket, 'ps']);
-    assert.is(table.exitCode, 0);
-    assert.equal(table.stdout.split('\n'), [
-      'NAME  GUEST    IMAGE  PHASE    ADDRESS    PORTS',
-      'web   guest-a  redis  running  10.88.0.2  127.0.0.1:40001->6379',
+test('ps lists what runs, with --all the rest, with --quiet ids, and JSON where it is asked for', async () => {
+  const items = [CONTAINER, ENDED];
+  await withPlane({ 'GET /v1/containers?limit=1000': { items } }, async (socket) => {
+    const at = ['--socket', socket];
+    const [table, all, quiet, json] = await Promise.all([
+      offload([...at, 'ps']),
+      offload([...at, 'ps', '-a']),
+      offload([...at, 'ps', '-aq']),
+      offload([...at, 'ps', '--all', '--json']),
     ]);
-    const json = await offload(['--socket', socket, '--json', 'ps']);
-    assert.equal(JSON.parse(json.stdout), [CONTAINER]);
+    const [head, row, ...rest] = table.stdout.split('\n');
+    assert.match(head ?? '', /^CONTAINER ID +NAME +IMAGE +GUEST +CREATED +STATUS +PORTS$/);
+    assert.match(
+      row ?? '',
+      /^c0ffee00c0de +web +redis +guest-a +\d+ years ago +Up +127.0.0.1:40001->6379\/tcp$/,
+    );
+    assert.equal(rest, []);
+    assert.match(all.stdout, /^ba5eba11c0de +job .*Exited \(3\)/m);
+    assert.equal(quiet.stdout.split('\n'), ['c0ffee00c0de', 'ba5eba11c0de']);
+    assert.equal(JSON.parse(json.stdout), items);
+  });
+});
+
+test('filters of ps are asked of the plane, in Docker’s words too', async () => {
+  const answers = { 'GET /v1/containers?limit=1000&phase=stopped&label=a%3D1&label=b': { items: [ENDED] } };
+  await withPlane(answers, async (socket) => {
+    const flags = ['-q', '-f', 'status=exited', '-f', 'label=a=1', '-f', 'label=b'];
+    assert.is((await offload(['--socket', socket, 'ps', ...flags])).stdout, 'ba5eba11c0de');
+    const unknown = await offload(['--socket', socket, 'ps', '-f', 'colour=red']);
+    assert.match(unknown.stderr, /expected one of phase, status/);
+  });
+});
+
+test('what is done to several containers is done to each, and one failure is told at the end', async () => {
+  const answers = { 'POST /v1/containers/web/stop': CONTAINER, 'POST /v1/containers/job/stop': ENDED };
+  await withPlane(answers, async (socket, asked) => {
+    const { exitCode, stdout, stderr } = await offload([
+      ...['--socket', socket, 'stop', '-t', '3', '-s', 'int', 'web', 'none', 'job'],
+    ]);
+    assert.is(exitCode, 1);
+    assert.is(stdout, 'web\njob');
+    assert.match(stderr, /^offload: container none: there is none of this name/);
+    assert.equal(asked[0], {
+      line: 'POST /v1/containers/web/stop',
+      body: { signal: 'SIGINT', graceMs: 3_000 },
+    });
+  });
+});
+
+test('wait prints exit codes, and rename says nothing', async () => {
+  const answers = {
+    'POST /v1/containers/job/wait': { phase: 'stopped', exitCode: 3 },
+    'POST /v1/containers/job/rename': ENDED,
+  };
+  await withPlane(answers, async (socket, asked) => {
+    assert.is((await offload(['--socket', socket, 'wait', 'job'])).stdout, '3');
+    assert.is((await offload(['--socket', socket, 'rename', 'job', 'done'])).stdout, '');
+    assert.equal(asked.at(-1)?.body, { name: 'done' });
   });
 });
 
@@ -164,63 +229,56 @@ test('pin and unpin ask for just that and show the checkpoint', async () => {
   });
 });
 
-test('run creates and starts, restore asks for what its flags say', async () => {
+test('run -d creates and starts and prints the id, restore asks for what its flags say', async () => {
   const answers = {
     'POST /v1/containers': CONTAINER,
-    'POST /v1/containers/web/start': CONTAINER,
+    'POST /v1/containers/c0ffee00c0de/start': CONTAINER,
     'POST /v1/restores': { id: 'web-1', phase: 'running' },
-    'GET /v1/containers/web/logs': encodeFrame(STDOUT, 'ready\n').toString('latin1'),
   };
   await withPlane(answers, async (socket, asked) => {
     const at = ['--socket', socket];
-    const run = [
-      'run',
-      '--name',
-      'web',
-      '--guest',
-      'guest-a',
-      '-p',
-      '6379',
-      '-p',
-      '8080:80',
-      '-e',
-      'A=1',
-      '--tenant',
-      'team-a',
-      'redis',
-    ];
-    assert.is((await offload([...at, ...run, 'redis-server'])).exitCode, 0);
-    const restore = [
-      'restore',
-      'warm',
-      '--name',
-      'again',
-      '--guest',
-      'guest-b',
-      '--policy',
-      'ordered',
-      '--hold',
-    ];
-    assert.is((await offload([...at, ...restore])).exitCode, 0);
-    assert.is((await offload([...at, 'logs', 'web'])).stdout, 'ready');
-    assert.equal(asked.slice(0, 3), [
+    const flags = ['-d', '--name', 'web', '-p', '6379', '-p', '8080:80', '-e', 'A=1', '--tenant', 'team-a'];
+    const limits = ['-m', '64m', '--cpus', '1.5', '--restart', 'on-failure:3', '--health-tcp', '6379'];
+    const run = await offload([...at, 'run', ...flags, ...limits, 'redis', 'redis-server', '-p', '1']);
+    assert.is(run.stdout, CONTAINER.id, run.stderr);
+    const restore = ['--name', 'again', '--guest', 'guest-b', '--policy', 'ordered', '--hold'];
+    assert.is((await offload([...at, 'restore', 'warm', ...restore])).exitCode, 0);
+    assert.equal(asked, [
       {
         line: 'POST /v1/containers',
         body: {
-          tenant: 'team-a',
-          ...{ name: 'web', guest: 'guest-a', image: 'redis', env: ['A=1'], command: ['redis-server'] },
+          ...{ image: 'redis', name: 'web', tenant: 'team-a', command: ['redis-server', '-p', '1'] },
+          env: ['A=1'],
           ports: [
             { containerPort: 6379, hostPort: 0 },
             { containerPort: 80, hostPort: 8080 },
           ],
+          ...{ memoryLimitMiB: 64, cpuLimitMillicores: 1_500 },
+          restart: { name: 'on-failure', maxRetries: 3 },
+          healthCheck: { tcp: { port: 6379 } },
         },
       },
-      { line: 'POST /v1/containers/web/start', body: undefined },
+      { line: 'POST /v1/containers/c0ffee00c0de/start', body: undefined },
       {
         line: 'POST /v1/restores',
         body: { checkpoint: 'warm', name: 'again', guest: 'guest-b', policy: 'ordered', hold: true },
       },
     ]);
+  });
+});
+
+test('logs prints what a container said, as it said it', async () => {
+  const answers = { 'GET /v1/containers/web/logs': encodeFrame(STDOUT, 'ready\n').toString('latin1') };
+  await withPlane(answers, async (socket) => {
+    assert.is((await offload(['--socket', socket, 'logs', 'web'])).stdout, 'ready');
+  });
+});
+
+test('a failure of the plane in run is exit code 125, as Docker has it', async () => {
+  await withPlane({}, async (socket) => {
+    const { exitCode, stderr } = await offload(['--socket', socket, 'run', '-d', 'none']);
+    assert.is(exitCode, 125);
+    assert.match(stderr, /^offload: container none/);
   });
 });
 
