@@ -21,6 +21,7 @@ export function addUpCommands(program: Command): void {
       "stands for the plane's NVMe device (default: below the cache; it stays when all is down)",
     )
     .option('--port <port>', 'of the dashboard and the API on 127.0.0.1', positiveInteger, DEFAULT_PORT)
+    .option('--demo-images', 'build and import the images redis and node, from Debian packages')
     .option('--json', 'print what is up as JSON')
     .action(up);
   program
@@ -49,11 +50,21 @@ interface UpFlags {
   accelerator?: 'kvm' | 'tcg';
   store?: string;
   port: number;
+  demoImages?: boolean;
   json?: boolean;
 }
 
 async function up(flags: UpFlags): Promise<void> {
-  const { guests: guestCount, memoryMib: memoryMiB, vcpus, accelerator, store, port, json } = flags;
+  const {
+    guests: guestCount,
+    memoryMib: memoryMiB,
+    vcpus,
+    accelerator,
+    store,
+    port,
+    demoImages,
+    json,
+  } = flags;
   const [{ Listr }, { bringUp, defaultStoreDirectory }] = await Promise.all([
     import('listr2'),
     import('../up/up.ts'),
@@ -84,6 +95,13 @@ async function up(flags: UpFlags): Promise<void> {
           );
         },
       },
+      {
+        title: 'Build and import the images redis and node',
+        enabled: demoImages === true,
+        task: async ({ record }, task) => {
+          if (record) await importDemoImages(record, (text) => (task.output = text));
+        },
+      },
     ],
     {
       registerSignalListeners: false,
@@ -94,6 +112,25 @@ async function up(flags: UpFlags): Promise<void> {
   const { record } = await tasks.run({});
   if (!record) throw new OffloadError('internal', 'up: it ended without a word');
   console.log(json ? JSON.stringify(record, null, 2) : nextSteps(record).join('\n'));
+}
+
+async function importDemoImages({ socketPath }: UpRecord, onProgress: (text: string) => void): Promise<void> {
+  const [{ buildDemoImages }, { createPlaneClient }] = await Promise.all([
+    import('../images/build-demo-images.ts'),
+    import('../../offload-plane/client/index.ts'),
+  ]);
+  const layouts = await buildDemoImages({ onProgress: ({ message }) => onProgress(message) });
+  const client = createPlaneClient({ socketPath });
+  try {
+    const known = new Set((await client.images.list()).flatMap(({ names }) => names));
+    for (const [name, path] of Object.entries(layouts)) {
+      if (known.has(name)) continue;
+      onProgress(`importing ${name}`);
+      await client.images.import({ path, name });
+    }
+  } finally {
+    await client.close();
+  }
 }
 
 async function down({ purge }: { purge?: boolean }): Promise<void> {
@@ -149,12 +186,12 @@ function nextSteps(record: UpRecord): string[] {
   return [
     `Guests ${names} and the plane are up.`,
     '',
-    '  offload pull docker.io/library/redis      fetch an image, or: offload import DIRECTORY',
-    '  offload run -d --name cache redis         run it in the guest with the most free memory',
-    '  offload ps, logs, exec, stats, top        look after it',
-    '  offload checkpoint cache warm             save it with its memory',
-    '  offload restore warm --name again         bring it back, in any guest',
-    '  offload status, offload down              what is up; end it all',
+    '  offload pull IMAGE                  fetch an image; offload import DIRECTORY takes one that is here',
+    '  offload run -d --name cache IMAGE   run it in the guest with the most free memory',
+    '  offload ps, logs, exec, stats, top  look after it',
+    '  offload checkpoint cache warm       save it with its memory',
+    '  offload restore warm --name again   bring it back, in any guest',
+    '  offload status, offload down        what is up; end it all',
     '',
     `Dashboard: ${dashboardUrl(record)}`,
   ];
