@@ -72,7 +72,7 @@ export async function removeFromContainerd(inGuest: InGuest): Promise<void> {
 }
 
 /** A task that was killed is gone a moment later. */
-const removeScript = (id: string) => `${CTR} task kill --signal SIGKILL ${id} || true
+const removeScript = (id: string) => `${CTR} task kill --signal SIGKILL ${id}
 until ${CTR} task delete ${id} >/dev/null 2>&1; do sleep 0.05; done
 ${CTR} container delete ${id}`;
 

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { OffloadError } from '../../platform/errors.ts';
 import { MIB, MS_PER_S } from '../../platform/units.ts';
 import type { Guest } from '../../testbed/qemu/guest.ts';
 import { runInGuest } from '../../testbed/qemu/guest-shell.ts';
@@ -34,7 +35,12 @@ const SHELL_PORT = 2_000;
 const GUEST_NAME = 'measured';
 const CALL_TIMEOUT_MS = 30_000;
 /** Sleeps for ever; the demo's image with a small program. */
-const CONTAINER = { guest: GUEST_NAME, image: 'redis', command: ['busybox', 'sleep', '1000000'] };
+const CONTAINER = {
+  guest: GUEST_NAME,
+  image: 'redis',
+  entrypoint: ['busybox', 'sleep'],
+  command: ['1000000'],
+};
 
 export async function runGuestCost(options: GuestCostOptions): Promise<GuestCostReport> {
   const { say } = options;
@@ -83,6 +89,10 @@ async function measure(
   say(`both left alone for ${plan.idleMs / MS_PER_S} s`);
   const idle = await measureIdle(inGuest, plan.idleMs);
   const memory = await readMemory(inGuest);
+  const { phase } = await containers.inspect('resident');
+  if (phase !== 'running') {
+    throw new OffloadError('invalid_state', `bench guest-cost: the container is ${phase}, not running`);
+  }
   await removeFromContainerd(inGuest);
   const startMs = await measureStarts(testbed, inGuest, plan.startRounds, say);
   say(`${plan.roundTrips} round trips of each kind`);

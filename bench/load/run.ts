@@ -124,8 +124,8 @@ async function startContainers(
   const left = [...names];
   const work = async () => {
     for (let name = left.shift(); name !== undefined; name = left.shift()) {
-      const command = ['busybox', 'sleep', '1000000'];
-      await containers.create({ name, guest: GUEST_NAME, image: 'redis', command });
+      const program = { entrypoint: ['busybox', 'sleep'], command: ['1000000'] };
+      await containers.create({ name, guest: GUEST_NAME, image: 'redis', ...program });
       await containers.start(name);
       if (left.length % 10 === 0) say(`${names.length - left.length} of ${names.length} containers started`);
     }
