@@ -32,7 +32,10 @@ test.before(async (context) => {
   await containers.create({ ...common, name: 'quiet', command: ['-c', 'sleep 100000'] });
   await containers.start('quiet');
 });
+/** What a failed test has left would keep this process. */
+const ptys: IPty[] = [];
 test.after(async ({ testbed, directory }) => {
+  for (const pty of ptys) pty.kill();
   await testbed?.stop();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -70,6 +73,7 @@ interface Screen {
 function terminal(world: World, args: string[], size = { cols: 100, rows: 30 }): Screen {
   const env = { ...process.env, OFFLOAD_SOCKET: world.testbed.planeSocket } as Record<string, string>;
   const pty = spawn(process.execPath, [CLI, ...args], { ...size, env });
+  ptys.push(pty);
   const timeoutMs = 10_000 * world.testbed.deadlineScale;
   let seen = 0;
   const screen: Screen = {
@@ -149,7 +153,12 @@ test('exec -it is a real terminal: its size, a change of size, Ctrl-C, and the e
 test('a full-screen program fills the screen and takes keys', async (world) => {
   const screen = terminal(world, ['exec', '-it', 'quiet', 'vi', '/tmp/written']);
   await screen.see(/~[\s\S]*~/);
-  screen.pty.write('ihello from vi\x1b:wq\r');
+  screen.pty.write('ihello from vi');
+  await screen.see(/vi/);
+  // What follows an escape at once would be taken for a key's code.
+  screen.pty.write('\x1b');
+  await screen.see(/- \/tmp\/written/);
+  screen.pty.write(':wq\r');
   assert.is(await screen.ended(), 0);
   assert.is((await offload(world, ['exec', 'quiet', 'cat', '/tmp/written'])).stdout, 'hello from vi\n');
 });
