@@ -94,7 +94,7 @@ test('clones run beside their origin in one guest, each at an address of its own
     name: 'origin',
     guest: 'origin',
     image: 'node',
-    command: ['/usr/bin/node', '-e', SERVER],
+    entrypoint: ['/usr/bin/node', '-e', SERVER],
     ports: [{ containerPort: PORT }],
   });
   await plane.containers.start('origin');
@@ -172,7 +172,7 @@ test('clones draw random numbers of their own from the C library, and so do thei
     name: 'dice',
     guest: 'other',
     image: 'bash',
-    command: ['/usr/bin/bash', '-c', draw],
+    command: ['-c', draw],
   });
   await plane.containers.start('dice');
   await numbersOf(world, 'dice');
