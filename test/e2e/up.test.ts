@@ -1,0 +1,98 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pollUntil } from '../../platform/deadline.ts';
+import { isProcessAlive, processStartTicks } from '../../platform/process-identity.ts';
+import type { UpRecord } from '../../testbed/up/record.ts';
+import { tempDirectory } from '../helpers/temp-directory.ts';
+
+/** The README's quick start, as a user types it, beside whatever else is up on this machine. */
+const PROGRAM = join(import.meta.dirname, '../../testbed/cli/main.ts');
+const TIMEOUT_MS = 300_000;
+const test = suite<{ runs: string; store: string }>('up');
+
+test.before((context) => {
+  context.runs = tempDirectory('up');
+  context.store = tempDirectory('up-store');
+});
+test.after(async ({ runs }) => void (await offload(runs, 'down')));
+
+const offload = (runs: string, ...args: string[]) =>
+  execa(process.execPath, [PROGRAM, ...args], {
+    reject: false,
+    timeout: TIMEOUT_MS,
+    env: { FORCE_COLOR: '0', OFFLOAD_RUN_DIRECTORY: runs },
+  });
+
+async function answerOf(runs: string, ...args: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await offload(runs, ...args);
+  assert.is(exitCode, 0, `offload ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+const until = (what: string, condition: () => Promise<boolean>) =>
+  pollUntil(async () => (await condition()) || undefined, { timeoutMs: 120_000, intervalMs: 250, what });
+
+const recordOf = async (runs: string) => JSON.parse(await answerOf(runs, 'status', '--json')) as UpRecord;
+
+test('up brings up guests, a plane and images, and a second one says that it is up', async ({
+  runs,
+  store,
+}) => {
+  const flags = ['--guests', '2', '--memory-mib', '768', '--vcpus', '1', '--store', store];
+  assert.match(
+    await answerOf(runs, 'up', ...flags, '--demo-images'),
+    /Dashboard: http:\/\/127\.0\.0\.1:\d+\/#token=/,
+  );
+  const before = await recordOf(runs);
+  assert.match(await answerOf(runs, 'up'), /are up\./);
+  assert.equal((await recordOf(runs)).supervisor, before.supervisor);
+  assert.match(await answerOf(runs, 'images'), /redis/);
+});
+
+test('a container runs, speaks, is checkpointed, and goes on in the other guest', async ({ runs }) => {
+  await answerOf(runs, 'run', '-d', '--name', 'cache', '--guest', 'guest-a', 'redis');
+  assert.match(await answerOf(runs, 'ps'), /cache .* Up /);
+  await until('an answer of redis', async () => {
+    const { stdout } = await offload(runs, 'exec', 'cache', 'redis-cli', 'set', 'greeting', 'hello');
+    return stdout === 'OK';
+  });
+  assert.match(await answerOf(runs, 'logs', 'cache'), /Ready to accept connections/);
+  await answerOf(runs, 'checkpoint', '--stop', 'cache', 'warm');
+  await answerOf(runs, 'rm', 'cache');
+  await answerOf(runs, 'restore', 'warm', '--name', 'again', '--guest', 'guest-b');
+  assert.is(await answerOf(runs, 'exec', 'again', 'redis-cli', 'get', 'greeting'), 'hello');
+});
+
+test('run in the foreground ends with the exit code of what ran', async ({ runs }) => {
+  const { exitCode, stdout } = await offload(
+    ...([runs, 'run', '--rm', '--entrypoint', 'redis-cli', 'redis', '--version'] as const),
+  );
+  assert.is(exitCode, 0);
+  assert.match(stdout, /^redis-cli /);
+  assert.not.match(await answerOf(runs, 'ps', '-aq'), /\n/);
+});
+
+test('a plane that is killed is started again, with what it knew', async ({ runs }) => {
+  const { planePid } = await recordOf(runs);
+  process.kill(planePid ?? -1, 'SIGKILL');
+  await until('another plane', async () => {
+    const { phase, planePid: pid } = await recordOf(runs);
+    return phase === 'ready' && pid !== planePid;
+  });
+  assert.match(await answerOf(runs, 'ps'), /again .* Up /);
+});
+
+test('down leaves no process and no file, but the store', async ({ runs, store }) => {
+  const { supervisor, planePid, guests } = await recordOf(runs);
+  const pids = [supervisor.pid, planePid ?? -1, ...guests.map(({ pid }) => pid)];
+  const processes = pids.map((pid) => ({ pid, startTicks: processStartTicks(pid) ?? -1 }));
+  await answerOf(runs, 'down');
+  for (const { pid, startTicks } of processes) assert.not(isProcessAlive(pid, startTicks));
+  assert.equal(readdirSync(runs), []);
+  assert.ok(existsSync(join(store, 'images')));
+});
+
+test.run();
