@@ -74,7 +74,7 @@ test('a restore asked for in the page is drawn while its pages come, with its fi
   await scene.testbed.plane.containers.remove('recording', { force: true });
   await onPage(scene, async ({ page, audit }) => {
     await page.getByRole('button', { name: 'Restore cache-warm' }).click();
-    await page.getByLabel('Guest').selectOption('target');
+    await page.getByRole('combobox', { name: 'Guest' }).selectOption('target');
     await page.getByLabel('Name of the container').fill('in-order');
     await page.getByRole('radio', { name: /^ordered/ }).check();
     await page.getByRole('dialog').getByRole('button', { name: 'Restore', exact: true }).click();
