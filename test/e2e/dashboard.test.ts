@@ -89,12 +89,11 @@ test('a restore asked for in the page is drawn while its pages come, with its fi
     await page.locator('[data-policy=ordered]').waitFor();
     await page.locator('[data-policy=lazy]').waitFor();
     // What is drawn is not one colour.
-    const colours = (await timeline
-      .locator('canvas')
-      .last()
-      .evaluate(
-        'node => new Set(new Uint32Array(node.getContext("2d").getImageData(0, 0, node.width, node.height).data.buffer)).size',
-      )) as number;
+    const colours = (await page.evaluate(`(() => {
+      const canvas = [...document.querySelectorAll('.timeline canvas')].at(-1);
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(new Uint32Array(data.buffer)).size;
+    })()`)) as number;
     assert.ok(colours > 3, `${colours} colours`);
     assert.equal(await audit(), []);
   });
