@@ -5,6 +5,7 @@ import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
 import type { Container } from './containers/container.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { createRescuer } from './containers/rescuer.ts';
 import { createRestarter } from './containers/restarter.ts';
 import { type ContainerStdio, createStdio } from './containers/stdio.ts';
 import { createAgentObserver } from './guests/agent-observer.ts';
@@ -201,6 +202,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     const { phase } = container;
     if (phase === 'running') probes.start(container);
     if (phase === 'stopped') restarter.onStopped(container);
+    if (phase === 'lost') rescuer.onLost(container);
   }
 
   function onContainersLost(guest: string): void {
@@ -267,6 +269,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     logger,
     wallMs,
   });
+  const rescuer = createRescuer({ containers, guests, restores, logger });
   await guests.adopt();
   await containers.publishAgain();
   await templates.removeLeftovers();

@@ -29,6 +29,7 @@ export interface Admission {
   phase: 'created' | 'restoring';
   policies?: Policies;
   labels?: Record<string, string>;
+  lastCheckpoint?: string;
 }
 
 /** An address that another process had taken while the plane was away may become free. */
@@ -112,6 +113,7 @@ export function createContainerSet(deps: ContainerSetDeps) {
         ...{ id: registry.newId(), name, guest: guest.registration.name, recipe, phase, policies, labels },
         ...{ ports: [], restartCount: 0, createdAtMs: deps.wallMs() },
         desired: phase === 'restoring' ? 'running' : 'stopped',
+        ...(admission.lastCheckpoint === undefined ? {} : { lastCheckpoint: admission.lastCheckpoint }),
         ...{ recorder: records, forwards: [], onPhase: new Set() },
       };
       registry.add(container);
@@ -144,6 +146,11 @@ export function createContainerSet(deps: ContainerSetDeps) {
       const oldName = container.name;
       records.change(container, { name });
       registry.renamed(container, oldName);
+    },
+    /** Its ports as they were on record. */
+    async publishOwn(container: Container): Promise<void> {
+      const guest = guests.find(container.guest);
+      for (const port of container.ports) if (guest) await publish(container, guest, port);
     },
     /** Opens the ports of the containers that an earlier plane knew, where they were. */
     async publishAgain(): Promise<void> {

@@ -229,6 +229,25 @@ export function createContainers(deps: ContainersDeps) {
       await during(container, { verb: 'resume' }, (id) => lifecycle.resume(container, id));
       return viewOf(container);
     },
+    /**
+     * Its name and ports go to what `make` makes; then it is gone, in its guest as soon as that is reached. When
+     * that fails it has them back.
+     */
+    async replace(container: Container, make: () => Promise<unknown>): Promise<void> {
+      const { name, id } = container;
+      await during(container, { verb: 'move', name }, async () => {
+        set.rename(container, `${name.slice(0, 50)}.${id}`.slice(0, 63));
+        set.closePorts(container);
+        try {
+          await make();
+        } catch (error) {
+          set.rename(container, name);
+          await set.publishOwn(container);
+          throw error;
+        }
+        await remove(container);
+      });
+    },
     /** The agent is not told: it knows the id only. */
     rename(reference: string, name: string): ContainerView {
       const container = get(reference);

@@ -5,6 +5,7 @@ import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import { recipeOfManifest } from '../checkpoints/checkpoints.ts';
 import { type PortRequest, setPhase } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
+import type { Policies } from '../containers/policies.ts';
 import { AGENT_SHARE, expectAlive, type Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
@@ -44,6 +45,8 @@ export interface RestoreRequest {
    * taken in that guest.
    */
   clone?: boolean;
+  /** What else the container shall have of another. */
+  like?: { policies: Policies; labels: Record<string, string> };
 }
 
 export interface RestoresDeps {
@@ -105,7 +108,15 @@ export function createRestores(deps: RestoresDeps) {
     const cloned = request.clone ?? !containers.canKeepAddress(guest, recipe);
     const own = cloned ? containers.recipeOfClone(recipe, request.name) : recipe;
     const container = await containers
-      .admit({ name: request.name, guest, recipe: own, ports, phase: 'restoring' })
+      .admit({
+        name: request.name,
+        guest,
+        recipe: own,
+        ports,
+        phase: 'restoring',
+        lastCheckpoint: request.checkpoint,
+        ...request.like,
+      })
       .catch((error: unknown) => {
         if (cloned) containers.giveBack(own);
         throw error;

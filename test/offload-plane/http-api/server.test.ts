@@ -160,6 +160,34 @@ test('a container that ends by itself is started again as its policy says, and n
   });
 });
 
+test('a container of a lost guest comes back from its last checkpoint in another, where its policy says so', async () => {
+  await withApi(async ({ send, machine }) => {
+    const other = await startFakeMachine('guest-b');
+    try {
+      await send('POST', '/v1/guests', machine.registration);
+      await send('POST', '/v1/guests', other.registration);
+      const ports = [{ containerPort: 80 }];
+      const made = (await send('POST', '/v1/containers', { ...WEB, onLost: 'restore', ports })).body;
+      await send('POST', '/v1/containers', { ...WEB, name: 'other' });
+      for (const name of ['web', 'other']) await send('POST', `/v1/containers/${name}/start`);
+      await send('POST', '/v1/checkpoints', { container: 'web', id: 'warm' });
+      machine.close();
+      const web = async () => (await send('GET', '/v1/containers/web')).body;
+      await until('its return', async () => {
+        const { guest, phase } = await web();
+        return guest === 'guest-b' && phase === 'running';
+      });
+      assert.equal((await web()).ports, made.ports);
+      assert.is((await web()).policies.onLost, 'restore');
+      await until('one web', async () => (await send('GET', '/v1/containers')).body.items.length === 2);
+      assert.is((await send('GET', '/v1/containers/other')).body.phase, 'lost');
+      await send('DELETE', '/v1/containers/web?force=true');
+    } finally {
+      other.close();
+    }
+  });
+});
+
 test('a cordoned guest takes no new container until it is uncordoned', async () => {
   await withApi(async ({ send, machine }) => {
     await send('POST', '/v1/guests', machine.registration);
