@@ -258,6 +258,7 @@ export function createRestores(deps: RestoresDeps) {
         })
         .catch(() => undefined);
     }
+    if (closed) return;
     await containers.forget(restore.container);
     await restore.reader.close();
   }
