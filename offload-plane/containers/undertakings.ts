@@ -46,6 +46,8 @@ export function createUndertakings({ database, answers, records, wallMs, newRequ
       count(container, 1);
       try {
         const result = await work(request);
+        // A plane that ends leaves it to the next one.
+        if (closed) return result;
         database.transaction(() => {
           intents.end(request);
           conclude(container, verb);
