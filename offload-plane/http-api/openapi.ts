@@ -1,9 +1,9 @@
 /** The API's description: every route with its schemas, a tag a noun, and the problems that all of them may give. */
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
+import { nameSchemas } from './named-schemas.ts';
 import { Problem } from './schemas/common.ts';
 import type { App } from './server.ts';
-
 import { API_VERSION } from './version.ts';
 
 export async function describeApi(app: App): Promise<void> {
@@ -30,7 +30,11 @@ export async function describeApi(app: App): Promise<void> {
       response: { '4xx': Problem, '5xx': Problem, ...(schema.response as object) },
     };
   });
-  app.get('/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  let description: object | undefined;
+  app.get('/v1/openapi.json', { schema: { hide: true } }, () => {
+    description ??= nameSchemas(app.swagger());
+    return description;
+  });
 }
 
 /** `POST /v1/containers/:name/start` is `postContainersNameStart`. */

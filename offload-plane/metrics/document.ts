@@ -1,7 +1,7 @@
 /** docs/metrics.md, as far as it is made from the metrics themselves. */
 import type { Registry } from 'prom-client';
 
-const BEGIN = '<!-- metrics: made by `npm run docs:metrics` -->';
+const BEGIN = '<!-- metrics: made by `npm run docs` -->';
 const END = '<!-- metrics: end -->';
 
 /** What each label may be, so that nobody has to guess how many series there are. */

@@ -1,4 +1,4 @@
-/** `npm run docs:metrics`: puts the tables of metrics into docs/metrics.md. */
+/** `npm run docs`: puts the tables of metrics into docs/metrics.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createMetrics } from '../metrics.ts';

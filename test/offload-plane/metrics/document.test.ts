@@ -8,7 +8,7 @@ import { createMetrics } from '../../../offload-plane/metrics.ts';
 const DOCS = join(import.meta.dirname, '../../../docs');
 const { registry } = createMetrics();
 
-test('docs/metrics.md has every metric as it is (`npm run docs:metrics` writes it)', () => {
+test('docs/metrics.md has every metric as it is (`npm run docs` writes it)', () => {
   const written = readFileSync(join(DOCS, 'metrics.md'), 'utf8');
   assert.is(withTables(written, registry), written);
 });
