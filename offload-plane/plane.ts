@@ -5,6 +5,7 @@ import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
 import type { Container } from './containers/container.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { createDrainer, type Drainer } from './containers/drainer.ts';
 import { createRescuer } from './containers/rescuer.ts';
 import { createRestarter } from './containers/restarter.ts';
 import { type ContainerStdio, createStdio } from './containers/stdio.ts';
@@ -90,6 +91,7 @@ export interface Plane {
   checkpoints: Checkpoints;
   restores: Restores;
   templates: Templates;
+  drainer: Drainer;
   store: PageStore;
   metrics: Metrics;
   tracing: Tracing;
@@ -287,6 +289,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     checkpoints,
     restores,
     templates,
+    drainer: createDrainer({ containers, guests, checkpoints, restores, wallMs }),
     store,
     metrics,
     tracing,

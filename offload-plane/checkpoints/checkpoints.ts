@@ -183,9 +183,13 @@ export function createCheckpoints(deps: CheckpointsDeps) {
           },
           { store, inbox: deps.inbox, lineage, newToken: () => deps.randomBytes(32).toString('hex') },
         );
+      // One that ends with its checkpoint was stopped by its user: no restart policy starts it again.
+      const { desired } = container;
+      if (after === 'stop') container.recorder.change(container, { desired: 'stopped' });
       const outcome = await tracing
         .within('checkpoint', about, () => containers.during(container, intent, take))
         .catch((error: unknown) => {
+          if (after === 'stop') container.recorder.change(container, { desired });
           metrics.checkpointFailed();
           throw error;
         });

@@ -101,7 +101,10 @@ export function createAdoption(deps: AdoptionDeps) {
     const committed = await deps.isCommitted(intent.checkpoint, intent.sinceMs);
     const action = committed && intent.after === 'stop' ? 'stop' : 'resume';
     await lifecycle.finishCheckpoint(container, action, committed, intent.request);
-    if (committed) container.recorder.change(container, { lastCheckpoint: intent.checkpoint });
+    container.recorder.change(container, {
+      desired: action === 'stop' ? 'stopped' : 'running',
+      ...(committed ? { lastCheckpoint: intent.checkpoint } : {}),
+    });
     if (action === 'stop') await untilStopped(container, lifecycle.timeoutOf(container));
   }
 

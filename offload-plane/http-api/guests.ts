@@ -1,9 +1,11 @@
 /** /v1/guests */
 import type { Guest } from '../guests/guest.ts';
+import { OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
+import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
 import { NameParams, Nothing } from './schemas/common.ts';
-import { GuestBody, GuestView } from './schemas/guests.ts';
+import { DrainBody, DrainResult, GuestBody, GuestView } from './schemas/guests.ts';
 import type { App } from './server.ts';
 
 const viewOf = ({ registration, health, deadlineScale, phase, cordoned }: Guest): GuestView => ({
@@ -14,7 +16,7 @@ const viewOf = ({ registration, health, deadlineScale, phase, cordoned }: Guest)
   health,
 });
 
-export function guestRoutes(app: App, { guests }: Plane): void {
+export function guestRoutes(app: App, { guests, drainer, operations }: Plane): void {
   const params = NameParams;
   app.get(
     '/v1/guests',
@@ -47,6 +49,28 @@ export function guestRoutes(app: App, { guests }: Plane): void {
     '/v1/guests/:name/uncordon',
     { schema: { summary: 'Give a guest new containers again', params, response: { 200: GuestView } } },
     (request) => viewOf(guests.uncordon(request.params.name)),
+  );
+  app.post(
+    '/v1/guests/:name/drain',
+    {
+      schema: {
+        summary: 'Cordon a guest and move its containers into others',
+        params,
+        body: DrainBody,
+        response: { 200: DrainResult, 202: OperationView },
+      },
+    },
+    (request, reply) => {
+      const { name: guest } = request.params;
+      const { rest } = request.body;
+      guests.get(guest);
+      return answerLongCall(
+        operations,
+        { request, reply, status: 200 },
+        { kind: 'drain', subject: guest },
+        (following) => drainer.drain({ guest, rest }, following),
+      );
+    },
   );
   app.delete(
     '/v1/guests/:name',

@@ -38,6 +38,11 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
   addPreparationOptions(checkpoint);
   addContentsCommands(checkpoint, context);
   addTransferCommands(checkpoint, context);
+  checkpoint
+    .command('rm')
+    .description('delete checkpoints')
+    .argument('<checkpoint...>')
+    .action((ids: string[]) => context.forEach(ids, (client, id) => client.checkpoints.remove(id)));
   program
     .command('pin')
     .description('keep a checkpoint: it is neither evicted nor removed')

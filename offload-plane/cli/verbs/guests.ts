@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { GuestView } from '../../http-api/schemas/guests.ts';
+import type { DrainResult, GuestView } from '../../http-api/schemas/guests.ts';
 import type { CliContext } from '../context.ts';
 import { shortBytes } from '../format.ts';
 
@@ -43,6 +43,14 @@ export function addGuestCommands(program: Command, context: CliContext): void {
     .argument('<guest...>')
     .action((names: string[]) => context.forEach(names, (client, name) => client.guests.uncordon(name)));
   guest
+    .command('drain')
+    .description('move the containers of a guest into others, and give it no new ones')
+    .argument('<guest>')
+    .option('--stop', 'stop what cannot be moved (default: it is left as it is)')
+    .action((name: string, { stop }: { stop?: boolean }) =>
+      context.withPlane((client) => client.guests.drain(name, stop ? 'stop' : 'leave'), drainRows),
+    );
+  guest
     .command('rm')
     .description('forget guests; their containers are lost, they themselves run on')
     .argument('<guest...>')
@@ -72,6 +80,12 @@ const rowOf = ({ name, phase, cordoned, health, accelerator, memoryMiB, vcpus }:
   criu: health.criu,
   agent: health.agent,
 });
+
+const drainRows = ({ moved, stopped, left }: DrainResult) => [
+  ...moved.map(({ container, guest }) => ({ container, outcome: `moved to ${guest}`, reason: '' })),
+  ...stopped.map(({ container, reason }) => ({ container, outcome: 'stopped', reason })),
+  ...left.map(({ container, reason }) => ({ container, outcome: 'left', reason })),
+];
 
 function parseNumber(value: string): number {
   if (!/^[1-9]\d{0,7}$/.test(value)) throw new InvalidArgumentError('expected a positive whole number');

@@ -24,3 +24,34 @@ export const GuestView = Type.Object(
   strict,
 );
 export type GuestView = Static<typeof GuestView>;
+
+export const DrainBody = Type.Object(
+  {
+    rest: Type.Union([Type.Literal('leave'), Type.Literal('stop')], {
+      default: 'leave',
+      description: 'what becomes of a container that runs and cannot go',
+    }),
+  },
+  strict,
+);
+
+const Kept = Type.Object({ container: Name, reason: Type.String() }, strict);
+export const DrainResult = Type.Object(
+  {
+    guest: Name,
+    moved: Type.Array(
+      Type.Object(
+        {
+          container: Name,
+          guest: Name,
+          checkpoint: Type.String({ description: 'with which it moved; it stays in the store' }),
+        },
+        strict,
+      ),
+    ),
+    stopped: Type.Array(Kept),
+    left: Type.Array(Kept, { description: 'as they were, but for what the reason says' }),
+  },
+  strict,
+);
+export type DrainResult = Static<typeof DrainResult>;

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { InjectOptions } from 'fastify';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { API_VERSION, type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { makeCgroup } from '../../helpers/agent-world.ts';
 import { DUMPED_PAGE_COUNT } from '../../helpers/criu-dump.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
@@ -195,6 +198,52 @@ test('a cordoned guest takes no new container until it is uncordoned', async () 
     assertProblem(await send('POST', '/v1/containers', WEB), 'invalid_state', 409);
     assert.is((await send('POST', '/v1/guests/guest-a/uncordon')).body.cordoned, false);
     assert.is((await send('POST', '/v1/containers', WEB)).status, 201);
+  });
+});
+
+test('a guest that is drained is cordoned; what runs moves with name, ports and policies, and what cannot go stays', async () => {
+  await withApi(async ({ send, machine }) => {
+    const other = await startFakeMachine('guest-b');
+    try {
+      await send('POST', '/v1/guests', machine.registration);
+      const ports = [{ containerPort: 80 }];
+      const made = (await send('POST', '/v1/containers', { ...WEB, ports, restart: { name: 'always' } }))
+        .body;
+      await send('POST', '/v1/containers/web/start');
+      await send('POST', '/v1/containers', { ...WEB, name: 'idle' });
+      const alone = await send('POST', '/v1/guests/guest-a/drain', {});
+      assert.is(alone.status, 200, JSON.stringify(alone.body));
+      assert.equal(
+        alone.body.left.map(({ container }: { container: string }) => container),
+        ['web', 'idle'],
+      );
+      assert.match(alone.body.left[0].reason, /no guest takes it: guest-a is cordoned/);
+      assert.is((await send('GET', '/v1/containers/web')).body.phase, 'running');
+
+      await send('POST', '/v1/guests', other.registration);
+      const killFile = join(makeCgroup(machine.world, made.id), 'cgroup.kill');
+      writeFileSync(killFile, '');
+      const asked = send('POST', '/v1/guests/guest-a/drain', { rest: 'stop' });
+      await until('the end of the one that moves', () => readFileSync(killFile, 'utf8') === '1');
+      machine.world.leaveExit(made.id, 137);
+      const answer = await asked;
+      assert.is(answer.status, 200, JSON.stringify(answer.body));
+      const drained = answer.body;
+      assert.equal(
+        drained.moved.map(({ container, guest }: Record<string, string>) => [container, guest]),
+        [['web', 'guest-b']],
+        JSON.stringify(drained),
+      );
+      assert.match(drained.left[0].reason, /checkpoint container idle: it is created/);
+      const web = (await send('GET', '/v1/containers/web')).body;
+      assert.equal([web.guest, web.phase, web.ports], ['guest-b', 'running', made.ports]);
+      assert.is(web.policies.restart.name, 'always');
+      assert.is((await send('GET', '/v1/containers')).body.items.length, 2);
+      assert.is((await send('GET', '/v1/guests/guest-a')).body.cordoned, true);
+      await send('DELETE', '/v1/containers/web?force=true');
+    } finally {
+      other.close();
+    }
   });
 });
 
@@ -391,6 +440,8 @@ test('a pinned checkpoint is not deleted before it is unpinned, and metrics coun
 test('the description of the API is served, and has an answer and a tag for every route', async () => {
   await withApi(async ({ send }) => {
     const { body } = await send('GET', '/v1/openapi.json');
+    const written = readFileSync(join(import.meta.dirname, '../../../docs/openapi.json'), 'utf8');
+    assert.ok(isDeepStrictEqual(body, JSON.parse(written)), 'docs/openapi.json is old: npm run docs');
     assert.is(body.openapi, '3.1.0');
     assert.is(body.info.version, API_VERSION);
     const routes = Object.entries(body.paths as Record<string, Record<string, Described>>).flatMap(
