@@ -31,7 +31,7 @@ interface Context {
   watched: KilledAgent;
 }
 const test = suite<Context>('an agent that is killed');
-const SEEDS = seedsOf('AGENT_KILL_SEEDS', 2);
+const SEEDS = seedsOf('AGENT_KILL_SEEDS', 1);
 
 test.before(async (context) => {
   context.directory = mkdtempSync(join(tmpdir(), 'agent-killed-'));

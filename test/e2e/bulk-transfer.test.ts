@@ -9,7 +9,8 @@ import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { type Endpoint, WORKLOADS } from '../../testbed/workloads/workloads.ts';
 
 const test = suite<{ testbed: Testbed; endpoint: Endpoint }>('bulk through a published port');
-const GIBIBYTE = 1024 * 1024 * 1024;
+/** OFFLOAD_BULK_MIB=1024 takes the whole GiB each way; the default keeps the suite short under emulation. */
+const BULK_BYTES = Number(process.env.OFFLOAD_BULK_MIB ?? 384) * 1024 * 1024;
 /** The plane may hold so much more than before while bulk waits for a slow reader. */
 const HELD_BYTES_MAX = 64 * 1024 * 1024;
 const CHUNK = Buffer.alloc(256 * 1024, 'offload');
@@ -40,11 +41,11 @@ async function planeMemoryBytes(testbed: Testbed): Promise<number> {
   return Number(/^process_resident_memory_bytes (\d+)/m.exec(text)?.[1]);
 }
 
-test('1 GiB leaves the guest without a stall, though the reader stops for a while, and calls go on beside it', async ({
+test('bulk leaves the guest without a stall, though the reader stops for a while, and calls go on beside it', async ({
   testbed,
   endpoint,
 }) => {
-  const call = request({ ...endpoint, path: `/stream?bytes=${GIBIBYTE}`, agent: false });
+  const call = request({ ...endpoint, path: `/stream?bytes=${BULK_BYTES}`, agent: false });
   call.end();
   const [response] = (await once(call, 'response')) as [IncomingMessage];
   const before = await planeMemoryBytes(testbed);
@@ -54,16 +55,16 @@ test('1 GiB leaves the guest without a stall, though the reader stops for a whil
   assert.ok(held < HELD_BYTES_MAX, `the plane held ${held} bytes for a reader that did not read`);
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) bytes += chunk.length;
-  assert.is(bytes, GIBIBYTE);
+  assert.is(bytes, BULK_BYTES);
 });
 
-test('1 GiB enters the guest and arrives as it was sent', async ({ endpoint }) => {
+test('bulk enters the guest and arrives as it was sent', async ({ endpoint }) => {
   const call = request({ ...endpoint, path: '/sink', method: 'POST', agent: false });
   const answered = once(call, 'response') as Promise<[IncomingMessage]>;
   let sum = 0;
   const source = Readable.from(
     (function* () {
-      for (let sent = 0; sent < GIBIBYTE; sent += CHUNK.length) {
+      for (let sent = 0; sent < BULK_BYTES; sent += CHUNK.length) {
         sum = crc32(CHUNK, sum);
         yield CHUNK;
       }
@@ -72,7 +73,7 @@ test('1 GiB enters the guest and arrives as it was sent', async ({ endpoint }) =
   await pipeline(source, call);
   const [response] = await answered;
   const body = JSON.parse((await response.toArray()).join('')) as { bytes: number; crc32: number | string };
-  assert.is(body.bytes, GIBIBYTE);
+  assert.is(body.bytes, BULK_BYTES);
   assert.is(Number(body.crc32), sum);
 });
 
