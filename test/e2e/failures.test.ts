@@ -75,7 +75,12 @@ test('a program that does not exist ends the creation with one line, and nothing
 }) => {
   const { plane } = testbed;
   const error = await refusal(
-    plane.containers.create({ name: 'typo', guest: 'origin', image: 'redis', command: ['/no/such/program'] }),
+    plane.containers.create({
+      name: 'typo',
+      guest: 'origin',
+      image: 'redis',
+      entrypoint: ['/no/such/program'],
+    }),
   );
   assert.match(error.message, /typo/);
   assert.equal(await plane.containers.list(), []);
@@ -89,7 +94,7 @@ test('a container that ends by itself is seen, with its exit code', async ({ tes
     name: 'short',
     guest: 'origin',
     image: 'redis',
-    command: ['/bin/sh', '-c', 'echo said; exit 7'],
+    entrypoint: ['/bin/sh', '-c', 'echo said; exit 7'],
   });
   await plane.containers.start('short');
   const stopped = await pollUntil(

@@ -204,7 +204,7 @@ test('after it has begun another program everything of it is sent again', async 
     name: 'shell',
     guest: 'target',
     image: 'redis',
-    command: ['sh', '-c', program],
+    entrypoint: ['sh', '-c', program],
     ports: [{ containerPort: workload.containerPort }],
   });
   await plane.containers.start('shell');
