@@ -132,8 +132,10 @@ export async function readVerdict(pipe: Readable, id: string): Promise<Verdict> 
     text += chunk.toString();
     if (text.includes('\n') || text.length > MAX_VERDICT_BYTES) break;
   }
+  // An exec that has ended already is told of in a second line.
+  const [line = ''] = text.split('\n', 1);
   try {
-    return JSON.parse(text) as Verdict;
+    return JSON.parse(line) as Verdict;
   } catch {
     throw new OffloadError('runtime_failed', `conmon ${id}: ended without a verdict (${text.slice(0, 200)})`);
   }

@@ -78,6 +78,11 @@ test("conmon's verdict is the container's pid, though the monitor lives on", asy
   process.kill(-pid, 'SIGKILL');
 });
 
+test('the verdict is the first line: a program that has ended at once is told of in a second one', async () => {
+  const { options } = fake(`printf '%s\\n' '{"data": 273}' '{"data": 0}' >&3`);
+  assert.is(await runConmon(options), 273);
+});
+
 test("a failure carries crun's message in one line", async () => {
   const { options } = fake(`printf '%s\\n' '{"data": -1, "message": "crun: open /dev:\\nNo such file"}' >&3`);
   const error = await rejection(runConmon(options));
