@@ -138,7 +138,7 @@ function followEvents({ planeSocket }: Testbed): { last(): number; count(): numb
   const plane = createPlaneClient({ socketPath: planeSocket });
   let [last, count] = [0, 0];
   void (async () => {
-    for await (const { sequence } of plane.events({ follow: true })) {
+    for await (const { sequence } of plane.events({ follow: true, since: 0 })) {
       last = sequence;
       count += 1;
     }

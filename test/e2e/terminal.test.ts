@@ -172,8 +172,12 @@ test('the detach keys leave an exec running, and the terminal as it was', async 
     text += data;
   });
   const timeoutMs = 10_000 * world.testbed.deadlineScale;
-  const see = (pattern: RegExp) =>
-    pollUntil(() => pattern.test(text) || undefined, { timeoutMs, intervalMs: 20, what: String(pattern) });
+  const see = async (pattern: RegExp) => {
+    const options = { timeoutMs, intervalMs: 20, what: String(pattern) };
+    await pollUntil(() => pattern.test(text) || undefined, options).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(text)}`);
+    });
+  };
   const exec = `${process.execPath} ${CLI} exec -it quiet sh -c 'echo up; sleep 5000'`;
   const settings = (name: string) => `stty -g > ${world.directory}/${name}`;
   shell.write(`${settings('before')}; ${exec}; ${settings('after')}; echo is-$((40+2))\r`);

@@ -76,6 +76,8 @@ test('run in the foreground ends with the exit code of what ran', async ({ runs 
 });
 
 test('a plane that is killed is started again, with what it knew', async ({ runs }) => {
+  // One whose pages are still on their way would be undone.
+  await until('every page', async () => / complete /.test(await answerOf(runs, 'restores')));
   const { planePid } = await recordOf(runs);
   process.kill(planePid ?? -1, 'SIGKILL');
   await until('another plane', async () => {
