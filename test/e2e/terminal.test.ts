@@ -180,8 +180,9 @@ test('the detach keys leave an exec running, and the terminal as it was', async 
   };
   const exec = `${process.execPath} ${CLI} exec -it quiet sh -c 'echo up; sleep 5000'`;
   const settings = (name: string) => `stty -g > ${world.directory}/${name}`;
+  await see(/\$ $/);
   shell.write(`${settings('before')}; ${exec}; ${settings('after')}; echo is-$((40+2))\r`);
-  await see(/\nup/);
+  await see(/up\r/);
   shell.write('\x10\x11');
   await see(/is-42/);
   assert.is(
