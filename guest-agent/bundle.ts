@@ -3,11 +3,12 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import type { ContainerSpec } from '../interconnect/agent-api.ts';
+import { DEFAULT_CAPABILITIES } from '../interconnect/capabilities.ts';
 import type { Networks } from './network.ts';
 import { type AgentPaths, containerPaths, exitDirectory, volumeMounts } from './paths.ts';
 import type { Rootfs } from './rootfs.ts';
 import type { Crun } from './runtime/crun.ts';
-import { DEFAULT_CAPABILITIES, ociSpec } from './runtime/oci-spec.ts';
+import { ociSpec } from './runtime/oci-spec.ts';
 import { readSeccomp } from './runtime/seccomp-profile.ts';
 import type { Volumes } from './volumes.ts';
 

@@ -1,22 +1,8 @@
 /** config.json of a container (OCI runtime specification 1.0.2), as a pure function of the plane's record. */
 import type { ContainerSpec } from '../../interconnect/agent-api.ts';
+import { DEFAULT_CAPABILITIES } from '../../interconnect/capabilities.ts';
 import type { ContainerPaths } from '../paths.ts';
 import { volumeData } from '../volumes.ts';
-
-/** What Docker and podman grant by default. */
-export const DEFAULT_CAPABILITIES = [
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_FOWNER',
-  'CAP_FSETID',
-  'CAP_KILL',
-  'CAP_NET_BIND_SERVICE',
-  'CAP_SETFCAP',
-  'CAP_SETGID',
-  'CAP_SETPCAP',
-  'CAP_SETUID',
-  'CAP_SYS_CHROOT',
-];
 
 /** Files only: a masked directory is a bind mount that crun 1.28 cannot name to CRIU at a restore in another guest. */
 const MASKED_PATHS = [

@@ -1,20 +1,6 @@
 /** Linux capabilities by name, as --cap-add and --cap-drop change them. */
+import { DEFAULT_CAPABILITIES } from '../../interconnect/capabilities.ts';
 import { OffloadError } from '../../platform/errors.ts';
-
-/** What Docker and podman both grant. */
-export const DEFAULT_CAPABILITIES = [
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_FOWNER',
-  'CAP_FSETID',
-  'CAP_KILL',
-  'CAP_NET_BIND_SERVICE',
-  'CAP_SETFCAP',
-  'CAP_SETGID',
-  'CAP_SETPCAP',
-  'CAP_SETUID',
-  'CAP_SYS_CHROOT',
-] as const;
 
 const ALL_CAPABILITIES: readonly string[] = [
   ...DEFAULT_CAPABILITIES,

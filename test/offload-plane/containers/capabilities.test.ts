@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { capabilitiesOf, DEFAULT_CAPABILITIES } from '../../../offload-plane/containers/capabilities.ts';
+import { DEFAULT_CAPABILITIES } from '../../../interconnect/capabilities.ts';
+import { capabilitiesOf } from '../../../offload-plane/containers/capabilities.ts';
 
 const DEFAULT = [...DEFAULT_CAPABILITIES].sort();
 
