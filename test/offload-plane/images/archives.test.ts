@@ -1,40 +1,17 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { usableNames } from '../../../offload-plane/images/archive-names.ts';
-import { type ImageStore, openImageStore } from '../../../offload-plane/images/image-store.ts';
-import type { ImageLimits } from '../../../offload-plane/images/limits.ts';
+import { openImageStore } from '../../../offload-plane/images/image-store.ts';
 import { OffloadError } from '../../../platform/errors.ts';
-import { noRegistry } from '../../helpers/registry.ts';
 import { rejection } from '../../helpers/rejection.ts';
-import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { DEFAULT_ENTRIES, layoutEntries, makeLayout, makeTar } from './layout-fixture.ts';
+import { createStoreFixture, testWithTools } from './store-fixture.ts';
 
-const scratch = tempDirectory('archives');
-let count = 0;
-const fresh = (name: string) => join(scratch, `${++count}-${name}`);
-const reason = noRegistry || (process.getuid?.() === 0 ? '' : 'needs root');
-function testWithTools(title: string, body: () => Promise<void>): void {
-  if (reason === '') test(title, body);
-  else console.log(`skipped: ${title}: ${reason}`);
-}
-
-async function withStore(
-  body: (store: ImageStore, directory: string) => Promise<void>,
-  limits: Partial<ImageLimits> = {},
-): Promise<void> {
-  const directory = fresh('store');
-  const store = await openImageStore({ directory, limits });
-  try {
-    await body(store, directory);
-  } finally {
-    await store.close();
-  }
-}
+const { fresh, withStore } = createStoreFixture('archives');
 
 const layoutTar = async (options: Parameters<typeof makeLayout>[1] = {}) =>
   await makeTar(layoutEntries((await makeLayout(fresh('layout'), options)).root));

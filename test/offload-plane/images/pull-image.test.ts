@@ -1,40 +1,16 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ImageStore, openImageStore } from '../../../offload-plane/images/image-store.ts';
 import type { ImageLimits } from '../../../offload-plane/images/limits.ts';
-import { noRegistry, type Registry, startRegistry } from '../../helpers/registry.ts';
+import { type Registry, startRegistry } from '../../helpers/registry.ts';
 import { rejection } from '../../helpers/rejection.ts';
-import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 import { digestOf, type FixtureOptions, makeLayout, readIndex } from './layout-fixture.ts';
 import { type Lies, startLyingRegistry } from './lying-registry.ts';
+import { createStoreFixture, testWithTools } from './store-fixture.ts';
 
-const scratch = tempDirectory('pull');
-let count = 0;
-const fresh = (name: string) => join(scratch, `${++count}-${name}`);
+const { fresh, withStore } = createStoreFixture('pull');
 const layoutOf = (options: FixtureOptions = {}) => makeLayout(fresh('layout'), options);
-
-const isRoot = process.getuid?.() === 0;
-const reason = noRegistry || (isRoot ? '' : 'needs root');
-function testWithRegistry(title: string, body: () => Promise<void>): void {
-  if (reason === '') test(title, body);
-  else console.log(`skipped: ${title}: ${reason}`);
-}
-
-async function withStore(
-  body: (store: ImageStore, directory: string) => Promise<void>,
-  limits: Partial<ImageLimits> = {},
-): Promise<void> {
-  const directory = fresh('store');
-  const store = await openImageStore({ directory, limits });
-  try {
-    await body(store, directory);
-  } finally {
-    await store.close();
-  }
-}
 
 async function withRegistry(body: (registry: Registry) => Promise<void>, htpasswd?: string): Promise<void> {
   const registry = await startRegistry(htpasswd);
@@ -65,7 +41,7 @@ async function refusal(lies: Lies, options: { digest?: string; limits?: Partial<
   return { error: error as NonNullable<typeof error>, layout, registry };
 }
 
-testWithRegistry('an image comes by its tag, with the digests that the registry knows it by', async () => {
+testWithTools('an image comes by its tag, with the digests that the registry knows it by', async () => {
   await withRegistry(async (registry) => {
     const layout = await layoutOf();
     await registry.push(layout.root, 'latest', 'demo/app:7');
@@ -87,7 +63,7 @@ testWithRegistry('an image comes by its tag, with the digests that the registry 
   });
 });
 
-testWithRegistry('without a tag it is latest, also when it is asked for later', async () => {
+testWithTools('without a tag it is latest, also when it is asked for later', async () => {
   await withRegistry(async (registry) => {
     const layout = await layoutOf();
     await registry.push(layout.root, 'latest', 'app:latest');
@@ -99,7 +75,7 @@ testWithRegistry('without a tag it is latest, also when it is asked for later', 
   });
 });
 
-testWithRegistry('what is there under the same digest is not fetched again, and gets the name', async () => {
+testWithTools('what is there under the same digest is not fetched again, and gets the name', async () => {
   const layout = await layoutOf();
   const registry = await startLyingRegistry(layout);
   try {
@@ -116,7 +92,7 @@ testWithRegistry('what is there under the same digest is not fetched again, and 
   }
 });
 
-testWithRegistry('an image that is pinned by its digest has no tag, and goes by that name', async () => {
+testWithTools('an image that is pinned by its digest has no tag, and goes by that name', async () => {
   await withRegistry(async (registry) => {
     const layout = await layoutOf();
     await registry.push(layout.root, 'latest', 'app:1');
@@ -131,25 +107,22 @@ testWithRegistry('an image that is pinned by its digest has no tag, and goes by 
   });
 });
 
-testWithRegistry(
-  'a tag that has moved takes its name along, and the old image stays without one',
-  async () => {
-    await withRegistry(async (registry) => {
-      const [old, young] = [await layoutOf(), await layoutOf({ config: { Cmd: ['/hello'] } })];
-      await withStore(async (store) => {
-        const reference = `${registry.address}/app:1`;
-        for (const { root } of [old, young]) {
-          await registry.push(root, 'latest', 'app:1');
-          await store.pull({ reference, tlsVerify: false });
-        }
-        assert.is(store.get(reference).digest, young.manifestDigest);
-        assert.equal(store.get(old.manifestDigest).names, []);
-      });
+testWithTools('a tag that has moved takes its name along, and the old image stays without one', async () => {
+  await withRegistry(async (registry) => {
+    const [old, young] = [await layoutOf(), await layoutOf({ config: { Cmd: ['/hello'] } })];
+    await withStore(async (store) => {
+      const reference = `${registry.address}/app:1`;
+      for (const { root } of [old, young]) {
+        await registry.push(root, 'latest', 'app:1');
+        await store.pull({ reference, tlsVerify: false });
+      }
+      assert.is(store.get(reference).digest, young.manifestDigest);
+      assert.equal(store.get(old.manifestDigest).names, []);
     });
-  },
-);
+  });
+});
 
-testWithRegistry('of an image for several machines the one for guests is taken', async () => {
+testWithTools('of an image for several machines the one for guests is taken', async () => {
   const mediaType = 'application/vnd.oci.image.index.v1+json';
   await withRegistry(async (registry) => {
     const manifests: object[] = [];
@@ -178,7 +151,7 @@ testWithRegistry('of an image for several machines the one for guests is taken',
   });
 });
 
-testWithRegistry('credentials come from an auth file, and without them the registry refuses', async () => {
+testWithTools('credentials come from an auth file, and without them the registry refuses', async () => {
   const htpasswd = 'user:$2b$04$m1SZDUua9VZJuK4be/Dlouk8qDwMF65rxOrrtc.8mj/Wrg9wC65Se\n';
   await withRegistry(async (registry) => {
     const layout = await layoutOf();
@@ -194,7 +167,7 @@ testWithRegistry('credentials come from an auth file, and without them the regis
   }, htpasswd);
 });
 
-testWithRegistry('what the registry does not have is not found', async () => {
+testWithTools('what the registry does not have is not found', async () => {
   await withRegistry(async (registry) => {
     await withStore(async (store) => {
       const error = await rejection(
@@ -206,7 +179,7 @@ testWithRegistry('what the registry does not have is not found', async () => {
   });
 });
 
-testWithRegistry('a registry without TLS is refused unless that is asked for', async () => {
+testWithTools('a registry without TLS is refused unless that is asked for', async () => {
   await withRegistry(async (registry) => {
     await withStore(async (store) => {
       const error = await rejection(store.pull({ reference: `${registry.address}/app:1` }));
@@ -215,14 +188,14 @@ testWithRegistry('a registry without TLS is refused unless that is asked for', a
   });
 });
 
-testWithRegistry('a manifest that is not the pinned one is refused', async () => {
+testWithTools('a manifest that is not the pinned one is refused', async () => {
   const other = await layoutOf({ config: {} });
   const manifest = readFileSync(other.blobPath(other.manifestDigest));
   const { error } = await refusal({ manifest }, { digest: `sha256:${'1'.repeat(64)}` });
   assert.is(error.code, 'digest_mismatch');
 });
 
-testWithRegistry('a layer that is not the one of the manifest is refused', async () => {
+testWithTools('a layer that is not the one of the manifest is refused', async () => {
   const { error } = await refusal({
     layer(response, whole) {
       const wrong = Buffer.from(whole);
@@ -233,7 +206,7 @@ testWithRegistry('a layer that is not the one of the manifest is refused', async
   assert.is(error.code, 'digest_mismatch');
 });
 
-testWithRegistry('a layer that breaks off is refused', async () => {
+testWithTools('a layer that breaks off is refused', async () => {
   const { error } = await refusal({
     layer(response, whole) {
       response.setHeader('content-length', whole.length);
@@ -243,7 +216,7 @@ testWithRegistry('a layer that breaks off is refused', async () => {
   assert.match(error.code, /digest_mismatch|runtime_failed/);
 });
 
-testWithRegistry('a layer that is longer than was said is cut off on the way', async () => {
+testWithTools('a layer that is longer than was said is cut off on the way', async () => {
   const { error } = await refusal({
     layer(response) {
       const chunk = Buffer.alloc(1024 * 1024);
@@ -257,7 +230,7 @@ testWithRegistry('a layer that is longer than was said is cut off on the way', a
   assert.match(error.message, 'bytes that were said');
 });
 
-testWithRegistry('a registry that falls silent is given up', async () => {
+testWithTools('a registry that falls silent is given up', async () => {
   const limits = { stallTimeoutMs: 700 };
   const { error } = await refusal({ silent: true }, { limits });
   assert.is(error.code, 'deadline_exceeded');
@@ -269,7 +242,7 @@ testWithRegistry('a registry that falls silent is given up', async () => {
   assert.match(stalled.error.message, 'nothing came for 700 ms');
 });
 
-testWithRegistry('an image that says it is too large is refused before a layer is fetched', async () => {
+testWithTools('an image that says it is too large is refused before a layer is fetched', async () => {
   const huge = {
     schemaVersion: 2,
     config: { mediaType: 'x', digest: `sha256:${'a'.repeat(64)}`, size: 10 },
@@ -281,14 +254,14 @@ testWithRegistry('an image that says it is too large is refused before a layer i
   assert.is(registry.layerRequestCount, 0);
 });
 
-testWithRegistry('a manifest that is none is refused', async () => {
+testWithTools('a manifest that is none is refused', async () => {
   for (const text of ['{}', 'no JSON', '{"schemaVersion":1,"fsLayers":[]}']) {
     const { error } = await refusal({ manifest: Buffer.from(text) });
     assert.is(error.code, 'invalid_image', error.message);
   }
 });
 
-testWithRegistry('a pull that is cancelled leaves nothing', async () => {
+testWithTools('a pull that is cancelled leaves nothing', async () => {
   const layout = await layoutOf();
   const registry = await startLyingRegistry(layout, {
     layer: (response, whole) => void response.write(whole.subarray(0, 20)),
