@@ -126,7 +126,8 @@ export function createRestores(deps: RestoresDeps) {
       reader,
       policy,
       ...(orderLog ? { orderLog } : {}),
-      record: request.record ?? orderLog === undefined,
+      // A container that is held touches nothing: there is nothing to record, and no fault to wait for.
+      record: request.record ?? (orderLog === undefined && !request.hold),
       faultsDryUpMs: deps.faultsDryUpMs * guest.deadlineScale,
       recordGraceMs: deps.recordGraceMs * guest.deadlineScale,
       deadlines: { restoredMs: deadlineFor(guest), connectMs: deadlineFor(guest) },
@@ -197,6 +198,7 @@ export function createRestores(deps: RestoresDeps) {
     if (restore.life.phase === 'restoring') restore.life = { phase: 'running', timings };
     // The news of its end may have come before the answer.
     if (container.phase === 'restoring') setPhase(container, restore.hold ? 'paused' : 'running');
+    if (restore.hold && session.recording.phase === 'off') session.startFill();
     restore.timeline.mark('running');
     metrics.restoreRunning(restore.policy, timings.runningMs);
   }

@@ -417,6 +417,19 @@ test('a restore that is held leaves the container paused', async () => {
   });
 });
 
+test('all pages of a container that is held come at once, and nothing is recorded of it unless asked for', async () => {
+  await withRestores(async ({ create, sessions, pagers, restores }) => {
+    const { id } = await create({ hold: true, policy: 'lazy' });
+    assert.is(sessions[0]?.recording.phase, 'off');
+    await pagers[0]!.frame(FrameType.END);
+    pagers[0]!.done();
+    await until('a complete restore', () => restores.get(id).phase === 'complete');
+    await create({ name: 'recorded', hold: true, policy: 'lazy', record: true });
+    assert.equal(sessions[1]?.recording, { phase: 'recording', entryCount: 0 });
+    assert.equal(sessions[1]?.state, { phase: 'connected', restored: true, filling: false });
+  });
+});
+
 test("the ports are those asked for or else the checkpoint's, and the first answer on one is noted", async () => {
   await withRestores(async ({ create, complete, restores, containers, store, guest, metrics }) => {
     const recipe = { ...RECIPE, containerPorts: [80], spec: { ...RECIPE.spec, address: '10.88.0.9/16' } };
