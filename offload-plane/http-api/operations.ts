@@ -1,19 +1,29 @@
 /** /v1/operations */
-import { OperationView } from '../operations/operation.ts';
+import { Type } from 'typebox';
+import { OperationPhase, OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
 import { sendLines } from './ndjson.ts';
-import { Page, PageQuery, pageOf } from './pages.ts';
-import { IdParams, streamOf } from './schemas/common.ts';
+import { Page, pageOf, pageQuery } from './pages.ts';
+import { IdParams, streamOf, strict } from './schemas/common.ts';
 import type { App } from './server.ts';
+
+const OperationQuery = Type.Object({ ...pageQuery, phase: Type.Optional(OperationPhase) }, strict);
 
 export function operationRoutes(app: App, { operations }: Plane): void {
   const params = IdParams;
   app.get(
     '/v1/operations',
     {
-      schema: { summary: 'List operations', querystring: PageQuery, response: { 200: Page(OperationView) } },
+      schema: {
+        summary: 'List operations',
+        querystring: OperationQuery,
+        response: { 200: Page(OperationView) },
+      },
     },
-    ({ query }) => pageOf({ kind: 'operations', items: operations.list(), keyOf: ({ id }) => id }, query),
+    ({ query: { phase: wanted, ...page } }) => {
+      const items = operations.list().filter(({ phase }) => wanted === undefined || phase === wanted);
+      return pageOf({ kind: 'operations', items, keyOf: ({ id }) => id }, page);
+    },
   );
   app.get(
     '/v1/operations/:id',

@@ -77,8 +77,11 @@ test('a restore asked for in the page is drawn while its pages come, with its fi
     await page.getByRole('combobox', { name: 'Guest' }).selectOption('target');
     await page.getByLabel('Name of the container').fill('in-order');
     await page.getByRole('radio', { name: /^ordered/ }).check();
+    await page.getByRole('radio', { name: /^as a clone/ }).check();
     await page.getByRole('dialog').getByRole('button', { name: 'Restore', exact: true }).click();
     await page.locator('[data-container=in-order]').getByText('running').waitFor();
+    const restores = await scene.testbed.plane.restores.list();
+    assert.is(restores.find(({ container }) => container === 'in-order')?.clone, true);
     await scene.ask('in-order');
     const timeline = page.locator('.timeline');
     await timeline.getByText(/first response after [\d.]+ m?s, all pages in place after/).waitFor();

@@ -5,6 +5,7 @@ import { Containers } from './containers.tsx';
 import { Guests } from './guests.tsx';
 import { type Connection, type Live, refresh, useLive } from './live.ts';
 import { Notices } from './notices.tsx';
+import { Operations } from './operations.tsx';
 import { Restores } from './restores.tsx';
 import { chooseScheme, scheme } from './scheme.ts';
 import { setToken, token } from './token.ts';
@@ -35,7 +36,10 @@ export function App() {
       <main id="content" tabindex={-1} class={live.connection === 'lost' ? 'stale' : ''}>
         <Content live={live} />
       </main>
-      <Notices />
+      <div class="tray">
+        <Operations operations={live.connection === 'live' ? live.operations : []} />
+        <Notices />
+      </div>
     </>
   );
 }

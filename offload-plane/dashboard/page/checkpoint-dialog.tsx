@@ -1,7 +1,7 @@
 /** Asks how to checkpoint a container. */
-import { act } from './notices.tsx';
+import { longCall } from './long-call.ts';
+import { attempt } from './notices.tsx';
 import { FormModal } from './parts.tsx';
-import { call } from './plane.ts';
 
 const NAME_PATTERN = '[a-z0-9][a-z0-9_.\\-]{0,62}';
 const MAX_PRE_DUMPS = 8;
@@ -20,7 +20,8 @@ export function CheckpointDialog(props: {
       after: String(form.get('after')),
       preDumpRounds: Number(form.get('preDumpRounds')),
     };
-    return act(`Checkpoint ${id} of ${container}`, () => call('POST', '/v1/checkpoints', body));
+    const doing = `Checkpoint ${id} of ${container}`;
+    return attempt(() => longCall({ doing, path: '/v1/checkpoints', body }));
   };
   return (
     <FormModal title={`Checkpoint ${container}`} submit="Checkpoint" onSubmit={onSubmit} onClose={onClose}>

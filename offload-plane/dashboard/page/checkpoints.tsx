@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { CheckpointView } from '../../checkpoints/checkpoints.ts';
 import { age, bytes, count, milliseconds } from './format.ts';
 import type { Live } from './live.ts';
-import { act } from './notices.tsx';
+import { act, attemptNow } from './notices.tsx';
 import { ActionButton, Empty, FormModal, Section } from './parts.tsx';
 import { call, part } from './plane.ts';
 import { RestoreDialog } from './restore-dialog.tsx';
@@ -17,7 +17,10 @@ export function Checkpoints({ live }: { live: Live }) {
   return (
     <Section id="checkpoints" title="Checkpoints" note={String(live.checkpoints.length)}>
       {newestFirst.length === 0 ? (
-        <Empty>None yet. Checkpoint a running container to be able to restore it, warm, in any guest.</Empty>
+        <Empty>
+          None yet. Press Checkpoint at a running container, or <code>offload checkpoint CONTAINER NAME</code>
+          : then it can be restored, warm, into any guest.
+        </Empty>
       ) : (
         <table class="rows">
           <thead>
@@ -59,7 +62,9 @@ export function Checkpoints({ live }: { live: Live }) {
           submit="Remove"
           danger
           onSubmit={() =>
-            act(`Remove checkpoint ${removing}`, () => call('DELETE', `/v1/checkpoints/${part(removing)}`))
+            attemptNow(`Remove checkpoint ${removing}`, () =>
+              call('DELETE', `/v1/checkpoints/${part(removing)}`),
+            )
           }
           onClose={() => setRemoving(undefined)}
         >

@@ -6,7 +6,7 @@ import { CheckpointDialog } from './checkpoint-dialog.tsx';
 import { bytes, percent } from './format.ts';
 import type { Live } from './live.ts';
 import { LogsDialog } from './logs.tsx';
-import { act } from './notices.tsx';
+import { act, attemptNow } from './notices.tsx';
 import { ActionButton, Empty, FormModal, Phase, Section } from './parts.tsx';
 import { call, part } from './plane.ts';
 import { usePoll } from './poll.ts';
@@ -31,7 +31,8 @@ export function Containers({ live }: { live: Live }) {
     <Section id="containers" title="Containers" note={String(live.containers.length)}>
       {live.containers.length === 0 ? (
         <Empty>
-          None yet. <code>offload run</code> starts one, or restore a checkpoint.
+          None yet. <code>offload run -d IMAGE</code> starts one, <code>offload images</code> lists what there
+          is to start; or restore a checkpoint below.
         </Empty>
       ) : (
         <table class="rows">
@@ -168,7 +169,9 @@ function Dialog({ opened, live, onClose }: { opened: Opened; live: Live; onClose
       title={`Remove ${name}?`}
       submit="Remove"
       danger
-      onSubmit={() => act(`Remove ${name}`, () => call('DELETE', `/v1/containers/${part(name)}?force=true`))}
+      onSubmit={() =>
+        attemptNow(`Remove ${name}`, () => call('DELETE', `/v1/containers/${part(name)}?force=true`))
+      }
       onClose={onClose}
     >
       <p>It is ended, and what it has written is gone. Its checkpoints stay.</p>

@@ -1,13 +1,19 @@
-/** Guests with their load. */
+/** Guests with their load, and what can be done with them. */
+import { useState } from 'preact/hooks';
 import type { GuestLoad } from '../../guests/load-history.ts';
+import type { GuestView } from '../../http-api/schemas/guests.ts';
 import { bytes, percent } from './format.ts';
+import { DrainDialog, ForgetDialog } from './guest-dialogs.tsx';
 import type { Live } from './live.ts';
-import { Empty, Meter, Phase, Section } from './parts.tsx';
+import { act } from './notices.tsx';
+import { ActionButton, Empty, Meter, Phase, Section } from './parts.tsx';
 import { call, part } from './plane.ts';
 import { usePoll } from './poll.ts';
 import { Sparkline } from './sparkline.tsx';
 
 const LOAD_INTERVAL_MS = 3_000;
+
+type Opened = { dialog: 'drain' | 'forget'; name: string };
 
 export function Guests({ live }: { live: Live }) {
   const alive = live.guests.filter(({ phase }) => phase === 'ready').map(({ name }) => name);
@@ -16,28 +22,46 @@ export function Guests({ live }: { live: Live }) {
     (name) => call<GuestLoad[]>('GET', `/v1/guests/${part(name)}/load`),
     LOAD_INTERVAL_MS,
   );
+  const [opened, setOpened] = useState<Opened>();
+  const countIn = (name: string) => live.containers.filter(({ guest }) => guest === name).length;
+  const asked = live.guests.find(({ name }) => name === opened?.name);
+  const Dialog = opened?.dialog === 'drain' ? DrainDialog : ForgetDialog;
   return (
     <Section id="guests" title="Guests" note={String(live.guests.length)}>
-      {live.guests.length === 0 ? <Empty>No guest is registered.</Empty> : null}
+      {live.guests.length === 0 ? (
+        <Empty>
+          No guest is registered. <code>offload up</code> starts two, <code>offload guest register</code>{' '}
+          connects the plane to one that runs.
+        </Empty>
+      ) : null}
       <ul class="cards">
         {live.guests.map((guest) => (
           <Guest
             key={guest.name}
             guest={guest}
             load={loads.get(guest.name) ?? []}
-            containerCount={live.containers.filter((container) => container.guest === guest.name).length}
+            containerCount={countIn(guest.name)}
+            open={(dialog) => setOpened({ dialog, name: guest.name })}
           />
         ))}
       </ul>
+      {asked === undefined ? null : (
+        <Dialog guest={asked} containerCount={countIn(asked.name)} onClose={() => setOpened(undefined)} />
+      )}
     </Section>
   );
 }
 
-function Guest(props: { guest: Live['guests'][number]; load: GuestLoad[]; containerCount: number }) {
-  const { guest, load, containerCount } = props;
+function Guest(props: {
+  guest: GuestView;
+  load: GuestLoad[];
+  containerCount: number;
+  open: (dialog: Opened['dialog']) => void;
+}) {
+  const { guest, load, containerCount, open } = props;
   const latest = load.at(-1);
   return (
-    <li class="card guest">
+    <li class="card guest" data-guest={guest.name}>
       <header class="guest-head">
         <h3>{guest.name}</h3>
         <Phase phase={guest.phase} note={guest.cordoned ? '(cordoned)' : undefined} />
@@ -47,7 +71,30 @@ function Guest(props: { guest: Live['guests'][number]; load: GuestLoad[]; contai
         {containerCount === 1 ? 'container' : 'containers'}
       </p>
       {latest === undefined ? <p class="facts">No figures yet.</p> : <Figures latest={latest} load={load} />}
+      <Actions guest={guest} open={open} />
     </li>
+  );
+}
+
+function Actions({ guest, open }: { guest: GuestView; open: (dialog: Opened['dialog']) => void }) {
+  const { name, cordoned } = guest;
+  const [label, verb] = cordoned ? (['Uncordon', 'uncordon'] as const) : (['Cordon', 'cordon'] as const);
+  return (
+    <p class="actions">
+      <ActionButton
+        label={label}
+        about={name}
+        action={() => act(`${label} ${name}`, () => call('POST', `/v1/guests/${part(name)}/${verb}`))}
+      />
+      {guest.phase === 'ready' ? (
+        <button type="button" aria-label={`Drain ${name}`} onClick={() => open('drain')}>
+          Drain
+        </button>
+      ) : null}
+      <button type="button" class="danger" aria-label={`Forget ${name}`} onClick={() => open('forget')}>
+        Forget
+      </button>
+    </p>
   );
 }
 

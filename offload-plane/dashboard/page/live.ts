@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { CheckpointView } from '../../checkpoints/checkpoints.ts';
 import type { ContainerView } from '../../http-api/schemas/containers.ts';
 import type { GuestView } from '../../http-api/schemas/guests.ts';
+import type { OperationView } from '../../operations/operation.ts';
 import type { RestoreView } from '../../restores/restore.ts';
 import { list, Problem } from './plane.ts';
 
@@ -14,14 +15,23 @@ export interface Live {
   containers: ContainerView[];
   checkpoints: CheckpointView[];
   restores: RestoreView[];
+  /** Those under way. */
+  operations: OperationView[];
 }
 
 const INTERVAL_MS = 2_000;
-/** While pages are on their way. */
+/** While pages are on their way, or an operation is. */
 const BUSY_INTERVAL_MS = 500;
 const MAX_RETRY_MS = 10_000;
 
-let live: Live = { connection: 'loading', guests: [], containers: [], checkpoints: [], restores: [] };
+let live: Live = {
+  connection: 'loading',
+  guests: [],
+  containers: [],
+  checkpoints: [],
+  restores: [],
+  operations: [],
+};
 let retryMs = 1_000;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let asking = false;
@@ -42,16 +52,19 @@ export async function refresh(): Promise<void> {
   asking = true;
   clearTimeout(timer);
   try {
-    const [guests, containers, checkpoints, restores] = await Promise.all([
+    const [guests, containers, checkpoints, restores, operations] = await Promise.all([
       list<GuestView>('/v1/guests'),
       list<ContainerView>('/v1/containers'),
       list<CheckpointView>('/v1/checkpoints'),
       list<RestoreView>('/v1/restores'),
+      list<OperationView>('/v1/operations', '&phase=running'),
     ]);
     retryMs = 1_000;
     containers.sort((a, b) => a.name.localeCompare(b.name));
-    tell({ connection: 'live', guests, containers, checkpoints, restores });
-    schedule(restores.some(isUnderWay) ? BUSY_INTERVAL_MS : INTERVAL_MS);
+    operations.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    tell({ connection: 'live', guests, containers, checkpoints, restores, operations });
+    const busy = operations.length > 0 || restores.some(isUnderWay);
+    schedule(busy ? BUSY_INTERVAL_MS : INTERVAL_MS);
   } catch (error) {
     const refused = error instanceof Problem && error.status === 401;
     tell({ ...live, connection: refused ? 'unauthorized' : 'lost' });

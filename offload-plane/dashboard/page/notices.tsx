@@ -29,19 +29,30 @@ export function notify(text: string, failed = false): void {
 
 const dismiss = (id: number) => tell(notices.filter((notice) => notice.id !== id));
 
-/** Does it, says how it went, and shows what has become of it. Whether it went well. */
-export async function act(doing: string, action: () => Promise<unknown>): Promise<boolean> {
+/** Does it, says how it went, and shows what has become of it. */
+export async function act(doing: string, action: () => Promise<unknown>): Promise<void> {
+  const problem = await attemptNow(doing, action);
+  if (problem !== undefined) notify(problem, true);
+}
+
+/** Does it, and gives what was wrong, for who says it himself. */
+export async function attempt(action: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await action();
-    notify(`${doing}: done`);
-    return true;
+    return undefined;
   } catch (error) {
-    notify((error as Error).message, true);
-    return false;
+    return (error as Error).message;
   } finally {
     await refresh();
   }
 }
+
+/** The same for what is done when it is answered, from a dialog. */
+export const attemptNow = (doing: string, action: () => Promise<unknown>): Promise<string | undefined> =>
+  attempt(async () => {
+    await action();
+    notify(`${doing}: done`);
+  });
 
 export function Notices() {
   const [shown, setShown] = useState(notices);

@@ -1,6 +1,6 @@
 /** Small parts that several sections are made of. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 const SYMBOLS: Record<string, { symbol: string; tone: string }> = {
   ready: { symbol: '●', tone: 'good' },
@@ -97,7 +97,7 @@ export function Modal(props: {
 }) {
   const { title, wide, onClose, children } = props;
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current?.showModal();
   }, []);
   return (
@@ -113,28 +113,37 @@ export function Modal(props: {
   );
 }
 
-/** A form in a dialog; what it does closes it when it went well. */
+/** A form in a dialog, which closes when it went well; else it stays and says what was wrong. */
 export function FormModal(props: {
   title: string;
   submit: string;
   danger?: boolean;
-  onSubmit: (form: FormData) => Promise<boolean>;
+  /** Gives what was wrong. */
+  onSubmit: (form: FormData) => Promise<string | undefined>;
   onClose: () => void;
   children: ComponentChildren;
 }) {
   const { title, submit, danger, onSubmit, onClose, children } = props;
   const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string>();
   const send = async (event: SubmitEvent) => {
     event.preventDefault();
     setBusy(true);
-    const went = await onSubmit(new FormData(event.currentTarget as HTMLFormElement));
+    setProblem(undefined);
+    const wrong = await onSubmit(new FormData(event.currentTarget as HTMLFormElement));
     setBusy(false);
-    if (went) onClose();
+    if (wrong === undefined) onClose();
+    else setProblem(wrong);
   };
   return (
     <Modal title={title} onClose={onClose}>
       <form onSubmit={send}>
         {children}
+        {problem === undefined ? null : (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
         <footer>
           <button type="button" onClick={onClose}>
             Cancel

@@ -13,14 +13,22 @@ export class Problem extends Error {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
-export async function call<T>(method: Method, path: string, body?: object): Promise<T> {
-  const response = await send(method, path, body);
+/** To be answered at once, with the operation to ask about. */
+export const RESPOND_ASYNC = { prefer: 'respond-async' };
+
+export async function call<T>(
+  method: Method,
+  path: string,
+  body?: object,
+  headers: Record<string, string> = {},
+): Promise<T> {
+  const response = await send(method, path, { body, headers });
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 /** The first of a list, as many as the plane gives at once. */
-export async function list<T>(path: string): Promise<T[]> {
-  return (await call<{ items: T[] }>('GET', `${path}?limit=1000`)).items;
+export async function list<T>(path: string, query = ''): Promise<T[]> {
+  return (await call<{ items: T[] }>('GET', `${path}?limit=1000${query}`)).items;
 }
 
 /** Text as it comes, until the answer ends or the signal says so. */
@@ -29,7 +37,7 @@ export async function follow(
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const response = await send('GET', path, undefined, signal);
+  const response = await send('GET', path, { signal });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -52,11 +60,18 @@ export function followLines<T>(path: string, onLine: (line: T) => void, signal: 
 /** A name or an id as one part of a path. */
 export const part = encodeURIComponent;
 
-async function send(method: Method, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
+interface Sent {
+  body?: object | undefined;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+async function send(method: Method, path: string, { body, headers, signal }: Sent): Promise<Response> {
   const bearer = token();
   const response = await fetch(path, {
     method,
     headers: {
+      ...headers,
       ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     },

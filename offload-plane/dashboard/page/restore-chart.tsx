@@ -29,6 +29,7 @@ export function RestoreChart({ restore }: { restore: RestoreView }) {
       </div>
       <Legend pages={pages} />
       <p class="summary">{summary(restore, pages)}</p>
+      {restore.error === undefined ? null : <p class="problem">{restore.error.message}</p>}
     </figure>
   );
 }

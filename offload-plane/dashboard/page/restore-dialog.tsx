@@ -2,9 +2,9 @@
 import type { CheckpointView } from '../../checkpoints/checkpoints.ts';
 import { freeName } from './checkpoint-dialog.tsx';
 import type { Live } from './live.ts';
-import { act } from './notices.tsx';
+import { longCall } from './long-call.ts';
+import { attempt } from './notices.tsx';
 import { FormModal } from './parts.tsx';
-import { call } from './plane.ts';
 
 const POLICIES = [
   ['ordered', 'pushes the pages it is known to touch, in that order, while it runs'],
@@ -15,15 +15,21 @@ const POLICIES = [
 
 export function RestoreDialog(props: { checkpoint: CheckpointView; live: Live; onClose: () => void }) {
   const { checkpoint, live, onClose } = props;
-  const guests = live.guests.filter(({ phase }) => phase === 'ready');
+  const guests = live.guests.filter(({ phase, cordoned }) => phase === 'ready' && !cordoned);
   const names = live.containers.map(({ name }) => name);
   const name = names.includes(checkpoint.container)
     ? freeName(checkpoint.container, names)
     : checkpoint.container;
   const onSubmit = (form: FormData) => {
-    const body = Object.fromEntries(['guest', 'name', 'policy'].map((key) => [key, String(form.get(key))]));
-    return act(`Restore ${checkpoint.id} as ${body.name}`, () =>
-      call('POST', '/v1/restores', { checkpoint: checkpoint.id, ...body }),
+    const text = Object.fromEntries(['guest', 'name', 'policy'].map((key) => [key, String(form.get(key))]));
+    const body = {
+      ...{ checkpoint: checkpoint.id, ...text },
+      // Left out, the plane decides by whether the address is free.
+      ...(form.get('identity') === 'clone' ? { clone: true } : {}),
+    };
+    const doing = `Restore ${checkpoint.id} as ${text.name}`;
+    return attempt(() =>
+      longCall({ doing, path: '/v1/restores', body, describe: () => 'runs, its pages follow' }),
     );
   };
   return (
@@ -42,6 +48,17 @@ export function RestoreDialog(props: { checkpoint: CheckpointView; live: Live; o
         Name of the container
         <input name="name" required pattern="[a-z0-9][a-z0-9_.\-]{0,62}" defaultValue={name} />
       </label>
+      <fieldset>
+        <legend>Comes back</legend>
+        <label class="choice">
+          <input type="radio" name="identity" value="same" defaultChecked /> <b>as it was</b>{' '}
+          <small>with its hostname and address; as a clone where that address is taken</small>
+        </label>
+        <label class="choice">
+          <input type="radio" name="identity" value="clone" /> <b>as a clone</b>{' '}
+          <small>with hostname, address, machine id and random numbers of its own</small>
+        </label>
+      </fieldset>
       <fieldset>
         <legend>Policy</legend>
         {POLICIES.map(([policy, meaning]) => (

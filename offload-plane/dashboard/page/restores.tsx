@@ -17,7 +17,10 @@ export function Restores({ live }: { live: Live }) {
   return (
     <Section id="restores" title="Restores" note={String(live.restores.length)}>
       {shown === undefined ? (
-        <Empty>None yet. Restore a checkpoint to see its pages come.</Empty>
+        <Empty>
+          None yet. Press Restore at a checkpoint, or <code>offload restore CHECKPOINT</code>, to see its
+          pages come.
+        </Empty>
       ) : (
         <>
           <div class="split">

@@ -124,24 +124,73 @@ test('a container is checkpointed by a dialog; the checkpoint is pinned and unpi
   });
 });
 
-test('what the plane refuses is said until it is dismissed, and the dialog stays as it was', async (context) => {
-  const { page, close, complaints } = await visit(context.browser, withToken(context.url));
-  try {
-    await untilLive(page);
+test('what the plane refuses is said in the dialog, which stays as it was', async (context) => {
+  await onPage(context, {}, async ({ page, audit }) => {
     await page.getByRole('button', { name: 'Checkpoint of web' }).click();
     await page.getByLabel('Name').fill('warm');
-    await page.getByRole('dialog').getByRole('button', { name: 'Checkpoint', exact: true }).click();
-    const notice = page.locator('.notice.failed');
-    await notice.waitFor();
-    assert.match(await notice.innerText(), /warm/);
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Checkpoint', exact: true }).click();
+    await dialog.getByRole('alert').getByText('checkpoint warm is there already').waitFor();
     assert.is(await page.getByLabel('Name').inputValue(), 'warm');
-    await page.keyboard.press('Escape');
+    assert.equal(await audit(), []);
+  });
+});
+
+test('what the plane refuses a button is said until it is dismissed', async ({ browser, plane, url }) => {
+  const { page, close, complaints } = await visit(browser, withToken(url));
+  try {
+    await untilLive(page);
+    // It does not hear of the change, so it asks for what cannot be.
+    await page.route(/\/v1\/containers\?/, (route) => route.abort());
+    await plane.containers.pause('web');
+    await page.getByRole('button', { name: 'Pause web' }).click();
+    const notice = page.locator('.notice.failed');
+    await notice.getByText('it is paused').waitFor();
     await notice.getByRole('button').click();
     await notice.waitFor({ state: 'detached' });
-    assert.ok(complaints.every((text) => text.includes('409')));
+    assert.ok(complaints.some((text) => text.includes('409')));
   } finally {
+    await plane.containers.resume('web');
     await close();
   }
+});
+
+test('what is under way is shown with its progress, and can be cancelled', async (context) => {
+  const { operations } = context.plane;
+  const work = Promise.withResolvers<void>();
+  const { operation } = operations.start({ kind: 'pull', subject: 'large' }, ({ signal, progress }) => {
+    progress('layer 3 of 4', 0.75);
+    signal.addEventListener('abort', () => work.reject(new Error('aborted')));
+    return work.promise;
+  });
+  await onPage(context, {}, async ({ page, audit }) => {
+    const shown = page.locator(`[data-operation="${operation.id}"]`);
+    await shown.getByText('layer 3 of 4, 75 %').waitFor();
+    assert.is(await shown.getByRole('progressbar').getAttribute('value'), '0.75');
+    assert.equal(await audit(), []);
+    await page.getByRole('button', { name: 'Cancel pull large' }).click();
+    await shown.waitFor({ state: 'detached' });
+    assert.is(operations.get(operation.id).phase, 'cancelled');
+  });
+});
+
+test('a guest is cordoned, uncordoned and drained, and what stays in it is said', async (context) => {
+  const { plane } = context;
+  await onPage(context, {}, async ({ page }) => {
+    const guest = page.locator('[data-guest=guest-a]');
+    await guest.getByRole('button', { name: 'Cordon guest-a' }).click();
+    await guest.getByText('(cordoned)').waitFor();
+    assert.ok(plane.guests.get('guest-a').cordoned);
+    await guest.getByRole('button', { name: 'Uncordon guest-a' }).click();
+    await guest.getByRole('button', { name: 'Cordon guest-a' }).waitFor();
+    assert.not.ok(plane.guests.get('guest-a').cordoned);
+    await guest.getByRole('button', { name: 'Drain guest-a' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Drain', exact: true }).click();
+    await page.getByText(/Drain guest-a: 0 moved; web is left \(.+\)/).waitFor();
+    assert.ok(plane.guests.get('guest-a').cordoned);
+    await guest.getByRole('button', { name: 'Uncordon guest-a' }).click();
+    await guest.getByRole('button', { name: 'Cordon guest-a' }).waitFor();
+  });
 });
 
 test('everything can be reached and done by keyboard, and one sees where one is', async (context) => {
@@ -196,10 +245,12 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await onPage(context, { viewport, colorScheme }, async ({ page, audit }) => {
         await page.getByRole('meter', { name: /^memory: / }).waitFor();
         assert.equal(await audit(), []);
-        for (const name of ['Checkpoint of web', 'Remove of web', 'Restore warm']) {
+        for (const name of ['Checkpoint of web', 'Remove of web', 'Restore warm', 'Drain guest-a']) {
           await page.getByRole('button', { name }).click();
+          await page.getByRole('dialog').waitFor();
           assert.equal(await audit(), [], name);
           await page.keyboard.press('Escape');
+          await page.getByRole('dialog').waitFor({ state: 'detached' });
         }
       });
     });
@@ -250,6 +301,16 @@ test('a container that is removed is asked about first, and goes', async (contex
     await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
     await page.locator('[data-container=web]').waitFor({ state: 'detached' });
     assert.equal(context.plane.containers.list(), []);
+  });
+});
+
+test('a guest is forgotten when that is confirmed', async (context) => {
+  await onPage(context, {}, async ({ page }) => {
+    await page.getByRole('button', { name: 'Forget guest-a' }).click();
+    await page.getByText('It has no containers.').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Forget', exact: true }).click();
+    await page.getByText('No guest is registered.').waitFor();
+    assert.equal(context.plane.guests.list(), []);
   });
 });
 

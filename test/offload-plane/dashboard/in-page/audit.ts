@@ -13,7 +13,7 @@ const describe = (element: Element) => element.outerHTML.slice(0, 90);
 
 /** Whatever can be used says what it is. */
 function names(): string[] {
-  const silent = all('button, a[href], input, select, [role=img], meter').filter((element) => {
+  const silent = all('button, a[href], input, select, [role=img], meter, progress').filter((element) => {
     const labels = (element as HTMLInputElement).labels;
     const text =
       element.getAttribute('aria-label') ?? (labels?.length ? labels[0]!.textContent : element.textContent);
