@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Checkpoints, createCheckpoints } from './checkpoints/checkpoints.ts';
 import { createDumpInbox } from './checkpoints/dump-inbox.ts';
 import { checkpointRecipes } from './checkpoints/recipes.ts';
+import { createAutoRemover } from './containers/auto-remover.ts';
 import type { Container } from './containers/container.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
 import { createDrainer, type Drainer } from './containers/drainer.ts';
@@ -177,6 +178,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       containers.adopt(guest).then(
         () => {
           restarter.onAdopted(name, !adopted.has(name));
+          autoRemover.onAdopted(name);
           adopted.add(name);
           for (const container of containers.records()) {
             if (container.guest === name && container.phase === 'running') probes.start(container);
@@ -204,6 +206,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     const { phase } = container;
     if (phase === 'running') probes.start(container);
     if (phase === 'stopped') restarter.onStopped(container);
+    if (phase === 'stopped') autoRemover.onStopped(container);
     if (phase === 'lost') rescuer.onLost(container);
   }
 
@@ -227,7 +230,9 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     randomBytes,
     callTimeoutMs: timeouts.callMs,
   });
+  const stdio = createStdio({ containers, guests });
   const restarter = createRestarter({ containers, guests, logger });
+  const autoRemover = createAutoRemover({ containers, guests, logger, isRead: stdio.isRead });
   const probes = createProbeWatcher({
     guestOf: (container) => guests.find(container.guest),
     note: containers.note,
@@ -285,7 +290,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     images,
     volumes,
     containers,
-    stdio: createStdio({ containers, guests }),
+    stdio,
     checkpoints,
     restores,
     templates,
@@ -296,6 +301,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     async close() {
       firstContact.close();
       restarter.close();
+      autoRemover.close();
       probes.close();
       restores.close();
       await operations.close();

@@ -23,6 +23,8 @@ export const ERROR_STATUS = {
   corrupt_page: 422,
   page_protocol_violation: 400,
   no_space: 507,
+  program_not_found: 422,
+  program_not_executable: 422,
   guest_lost: 502,
   registry_failed: 502,
   runtime_failed: 500,

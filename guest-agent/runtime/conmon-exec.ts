@@ -11,6 +11,7 @@ import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { CONMON, killMonitor, readVerdict } from './conmon.ts';
 import { CRUN, crunGlobalArgs } from './crun.ts';
+import { runtimeFailure } from './runtime-failure.ts';
 
 export interface ConmonExecOptions {
   container: string;
@@ -56,7 +57,7 @@ export function conmonExecArgs(options: ConmonExecOptions): string[] {
 /**
  * Starts the program and waits for conmon's verdict.
  * @returns its pid in the guest
- * @throws {OffloadError} runtime_failed with crun's message, deadline_exceeded
+ * @throws {OffloadError} runtime_failed with crun's message, or what it says of the program; deadline_exceeded
  */
 export async function runConmonExec(options: ConmonExecOptions): Promise<number> {
   const what = `exec in container ${options.container}`;
@@ -81,7 +82,7 @@ export async function runConmonExec(options: ConmonExecOptions): Promise<number>
   try {
     const verdict = await withDeadline(Promise.race([verdictOf(), failed]), options.timeoutMs, what);
     if (verdict.data > 0) return verdict.data;
-    throw new OffloadError('runtime_failed', verdict.message ?? `${what}: exit code ${-verdict.data}`);
+    throw runtimeFailure(verdict.message ?? `${what}: exit code ${-verdict.data}`);
   } catch (error) {
     child.kill('SIGKILL');
     await killMonitor(own.conmonPidFile);

@@ -9,6 +9,7 @@ import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { ContainerPaths } from '../paths.ts';
 import { CRUN, crunGlobalArgs } from './crun.ts';
+import { runtimeFailure } from './runtime-failure.ts';
 
 export const CONMON = '/usr/bin/conmon';
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
@@ -73,7 +74,7 @@ export function conmonArgs(options: ConmonOptions): string[] {
 /**
  * Starts conmon, which runs `crun create` or `crun restore`, and waits for its verdict on fd 3.
  * @returns the container's pid in the guest
- * @throws {OffloadError} runtime_failed with crun's message, deadline_exceeded
+ * @throws {OffloadError} runtime_failed with crun's message, or what it says of the program; deadline_exceeded
  */
 export async function runConmon(options: ConmonOptions): Promise<number> {
   const verb = options.restoreFrom ? 'restore' : 'create';
@@ -94,7 +95,7 @@ export async function runConmon(options: ConmonOptions): Promise<number> {
     );
     if (verdict.data > 0) return verdict.data;
     const reason = verdict.message ?? `exit code ${-verdict.data}`;
-    throw new OffloadError('runtime_failed', `crun ${verb} ${options.id}: ${reason}`);
+    throw runtimeFailure(`crun ${verb} ${options.id}: ${reason}`);
   } catch (error) {
     if (error instanceof OffloadError && error.code === 'deadline_exceeded') {
       child.kill('SIGKILL');

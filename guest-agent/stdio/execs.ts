@@ -205,10 +205,8 @@ function stateOf({ id, command, terminal, pid, end }: Exec): ExecState {
 
 /** As shells and Docker have it: 127 for a program that is not there, 126 for one that cannot be run. */
 function exitCodeOf(error: unknown): number | undefined {
-  if (!(error instanceof OffloadError) || error.code !== 'runtime_failed') return undefined;
-  if (/not found in \$PATH|no such file or directory/i.test(error.message)) return 127;
-  if (/permission denied|not executable|exec format error|is a directory/i.test(error.message)) return 126;
-  return undefined;
+  if (!(error instanceof OffloadError)) return undefined;
+  return { program_not_found: 127, program_not_executable: 126 }[error.code as string];
 }
 
 async function readExit(path: string): Promise<StdioEnd | undefined> {

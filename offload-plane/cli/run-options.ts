@@ -1,8 +1,10 @@
 /** The flags of `run` and `create`, as Docker and podman have them, and the request they make. */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OffloadError } from '../../platform/errors.ts';
 import type { PortRequest, VolumeMount } from '../containers/container.ts';
 import type { ContainerBody } from '../http-api/schemas/containers.ts';
+import type { TemplateRunRequest } from '../templates/template.ts';
 import { collect, parseBytes, parseCount, parsePort, parseVolume } from './options.ts';
 import { addHealthOptions, type HealthFlags, probesOf } from './probe-options.ts';
 
@@ -114,6 +116,23 @@ export function bodyOf(
     terminal: flags.tty,
     ...probesOf(flags),
   });
+}
+
+/** Flags that say nothing of what is started. */
+const BESIDE_TEMPLATE = new Set(
+  'template detach rm interactive detachKeys sigProxy json socket url tokenFile'.split(' '),
+);
+
+/** @throws {OffloadError} invalid_request for a flag about what the template has decided */
+export function templateRunOf({ name, guest, publish, ...others }: RunFlags): TemplateRunRequest {
+  const decided = Object.keys(others).filter((flag) => !BESIDE_TEMPLATE.has(flag));
+  if (decided.length > 0) {
+    throw new OffloadError(
+      'invalid_request',
+      `run --template: a template has its own ${decided.join(', ')}; what a start chooses is --name, --guest, --publish and --rm`,
+    );
+  }
+  return present({ name, guest, ports: publish });
 }
 
 /** `TERM` and `sigterm` are SIGTERM. */

@@ -159,6 +159,7 @@ export function createContainers(deps: ContainersDeps) {
     recorded,
     during,
     isBusy: undertakings.isBusy,
+    keepingBusy: undertakings.keepingBusy,
     startAgain: start,
     note: records.note,
     /** Whether a container with this recipe has its address to itself in this guest. */

@@ -84,7 +84,7 @@ export function createDrainer({ containers, guests, checkpoints, restores, wallM
         signal.throwIfAborted();
         progress(`moving ${container.name}`, index / present.length);
         try {
-          result.moved.push(await move(container, signal));
+          result.moved.push(await containers.keepingBusy(container, () => move(container, signal)));
         } catch (error) {
           signal.throwIfAborted();
           const { message } = toOffloadError(error, `move container ${container.name}`);

@@ -47,6 +47,7 @@ export const Policies = Type.Object(
     onLost: Type.Optional(OnLost),
     healthCheck: Type.Optional(Probe),
     readinessProbe: Type.Optional(Probe),
+    autoRemove: Type.Optional(Type.Boolean({ description: 'it is deleted when it ends' })),
     stopSignal: Type.Optional(Type.String({ pattern: '^SIG[A-Z0-9+-]{1,12}$' })),
     stopGraceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000 })),
   },

@@ -1,4 +1,5 @@
 /** From a request and its image to what a container is made from. */
+import { OffloadError } from '../../platform/errors.ts';
 import type { ImageRecord } from '../images/image-store.ts';
 import { type ContainerRecipe, DEFAULT_TENANT, type PortRequest, type VolumeMount } from './container.ts';
 import { type RunOptions, specOptionsOf } from './options.ts';
@@ -41,9 +42,18 @@ export function recipeOf(
   };
 }
 
-/** What the image wants holds where the request says nothing. */
+/**
+ * What the image wants holds where the request says nothing.
+ * @throws {OffloadError} invalid_request for what excludes each other
+ */
 export function policiesOf(request: CreateRequest, { config }: ImageRecord): Policies {
-  const { restart, onLost, readinessProbe, stopGraceMs } = request;
+  const { restart, onLost, readinessProbe, stopGraceMs, autoRemove } = request;
+  if (autoRemove && (restart?.name ?? 'no') !== 'no') {
+    throw new OffloadError(
+      'invalid_request',
+      `create container of image ${request.image}: one that is deleted at its end (autoRemove) is not restarted`,
+    );
+  }
   const stopSignal = request.stopSignal ?? config.stopSignal;
   const healthCheck = request.healthCheck ?? healthCheckOf(config);
   return {
@@ -51,6 +61,7 @@ export function policiesOf(request: CreateRequest, { config }: ImageRecord): Pol
     ...(onLost === undefined ? {} : { onLost }),
     ...(healthCheck === undefined ? {} : { healthCheck }),
     ...(readinessProbe === undefined ? {} : { readinessProbe }),
+    ...(autoRemove ? { autoRemove } : {}),
     ...(stopSignal === undefined ? {} : { stopSignal }),
     ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
   };

@@ -30,6 +30,9 @@ const COPY_TIMEOUT_FACTOR = 60;
 type StreamName = 'attachContainer' | 'attachExec' | 'logs' | 'getArchive' | 'putArchive';
 
 export function createStdio({ containers, guests }: StdioDeps) {
+  /** By container, how many take its output. */
+  const readers = new Map<string, number>();
+
   /** The agent of a container's guest, and how long a call of it may take. */
   function agentOf(container: Container) {
     const guest = guests.get(container.guest);
@@ -46,6 +49,18 @@ export function createStdio({ containers, guests }: StdioDeps) {
     return agent.stream({ ...target(container, name, query, params), timeoutMs });
   }
 
+  /** One whose output somebody still takes is not removed at its end. */
+  async function openRead(...[container, ...what]: Parameters<typeof open>): Promise<Duplex> {
+    const stream = await open(container, ...what);
+    readers.set(container.id, (readers.get(container.id) ?? 0) + 1);
+    stream.once('close', () => {
+      const left = (readers.get(container.id) ?? 1) - 1;
+      if (left === 0) readers.delete(container.id);
+      else readers.set(container.id, left);
+    });
+    return stream;
+  }
+
   function locate(id: string): { container: Container; params: { id: string; exec: string } } {
     const [, containerId = '', exec = ''] = EXEC_ID.exec(id) ?? [];
     if (exec === '') throw new OffloadError('not_found', `exec ${id}: there is none of this id`);
@@ -54,9 +69,10 @@ export function createStdio({ containers, guests }: StdioDeps) {
   }
 
   return {
+    isRead: (id: string): boolean => readers.has(id),
     /** @returns frames of stdio-frames.ts both ways; its end detaches */
     async attach(name: string, backlogBytes: number): Promise<Duplex> {
-      return open(containers.get(name), 'attachContainer', { backlogBytes });
+      return openRead(containers.get(name), 'attachContainer', { backlogBytes });
     },
     async resize(name: string, size: TerminalSize): Promise<void> {
       const container = containers.get(name);
@@ -88,7 +104,7 @@ export function createStdio({ containers, guests }: StdioDeps) {
     },
     /** @returns conmon's log lines */
     async logs(name: string, wanted: LogRequest): Promise<Duplex> {
-      return open(containers.get(name), 'logs', { ...wanted });
+      return openRead(containers.get(name), 'logs', { ...wanted });
     },
     async statPath(name: string, path: string): Promise<PathStat> {
       const container = containers.get(name);

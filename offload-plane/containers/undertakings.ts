@@ -39,6 +39,15 @@ export function createUndertakings({ database, answers, records, wallMs, newRequ
 
   return {
     isBusy: (id: string): boolean => busy.has(id),
+    /** Nobody starts or removes it unasked while the work goes on: what it does is one step after the other. */
+    async keepingBusy<T>(container: Container, work: () => Promise<T>): Promise<T> {
+      count(container, 1);
+      try {
+        return await work();
+      } finally {
+        count(container, -1);
+      }
+    },
     async during<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
       const request = newRequest();
       const key = answers.currentKey();

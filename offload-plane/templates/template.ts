@@ -1,6 +1,7 @@
 /** A template: a checkpoint of a container that was warmed up once, to start others from. */
 import { type Static, Type } from 'typebox';
 import { runOptions } from '../containers/options.ts';
+import { Policies } from '../containers/policies.ts';
 import { Name, Ports, strict, Timestamp } from '../http-api/schemas/common.ts';
 import { ContainerBody } from '../http-api/schemas/containers.ts';
 import { warmUpFields } from '../probes/probe.ts';
@@ -46,5 +47,13 @@ export type TemplateRecord = Static<typeof TemplateRecord>;
 /** One that is being built. */
 export const TemplateBuild = Type.Object({ name: Name }, strict);
 
-export const TemplateRunBody = Type.Object({ name: Name, guest: Name, ports: Type.Optional(Ports) }, strict);
+export const TemplateRunBody = Type.Object(
+  {
+    name: Type.Optional(Name),
+    guest: Type.Optional(Name),
+    ports: Type.Optional(Ports),
+    autoRemove: Policies.properties.autoRemove,
+  },
+  strict,
+);
 export type TemplateRunRequest = Static<typeof TemplateRunBody>;

@@ -138,14 +138,16 @@ export function createTemplates(deps: TemplatesDeps) {
       records.delete(name);
     },
     /** Starts a container from it, with a name, an address and random numbers of its own. */
-    async run(template: string, { name, guest, ports }: TemplateRunRequest): Promise<ContainerView> {
+    async run(template: string, request: TemplateRunRequest): Promise<ContainerView> {
       const { checkpoint, options } = get(template);
-      const published = ports ?? options?.ports;
+      const published = request.ports ?? options?.ports;
+      const { name, guest } = containers.place(request);
       await restores.create({
         checkpoint,
         guest,
         name,
         clone: true,
+        ...(request.autoRemove ? { like: { policies: { autoRemove: true }, labels: {} } } : {}),
         ...(published === undefined ? {} : { ports: published }),
       });
       return viewOf(containers.get(name));

@@ -114,6 +114,19 @@ test('exec exits with 127 for no such program, 126 for one that cannot run, 125 
   assert.match(none.stderr, /container no-such-container: there is none of this name/);
 });
 
+test('run --rm passes output and exit code on and leaves no container, nor does one that cannot run', async (world) => {
+  const runIn = (...args: string[]) => offload(world, ['run', '--rm', ...args]);
+  const shell = ['busybox', '-c', 'echo out; echo err >&2; exit 42'];
+  assert.equal(await runIn(...shell), { stdout: 'out\n', stderr: 'err\n', exitCode: 42 });
+  assert.is((await runIn('--entrypoint', 'no-such-program', 'busybox')).exitCode, 127);
+  assert.is((await runIn('--entrypoint', '/etc/passwd', 'busybox')).exitCode, 126);
+  const detached = await runIn('-d', 'busybox', '-c', 'true');
+  assert.match(detached.stdout, /^[0-9a-f]{12}\n$/);
+  const timeoutMs = 10_000 * world.testbed.deadlineScale;
+  const only = async () => (await world.testbed.plane.containers.list()).length === 1 || undefined;
+  await pollUntil(only, { timeoutMs, intervalMs: 50, what: 'only the container quiet is left' });
+});
+
 test('exec -i gives its input, to the last byte, and its end', async (world) => {
   const input = Buffer.alloc(300_000, 'offload\n');
   const done = await offload(world, ['exec', '-i', 'quiet', 'sh', '-c', 'md5sum; echo done'], input);

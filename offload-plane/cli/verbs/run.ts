@@ -3,18 +3,25 @@ import type { Command } from 'commander';
 import { OffloadError } from '../../../platform/errors.ts';
 import type { PlaneClient } from '../../client/index.ts';
 import type { ContainerView } from '../../http-api/schemas/containers.ts';
-import { type CliContext, CliFailure } from '../context.ts';
-import { addRunOptions, bodyOf, type RunFlags } from '../run-options.ts';
+import type { CliContext } from '../context.ts';
+import { exitsAsContainer } from '../exit-codes.ts';
+import { addRunOptions, bodyOf, type RunFlags, templateRunOf } from '../run-options.ts';
 import { DEFAULT_DETACH_KEYS } from '../terminal/detach-keys.ts';
+import { signalsTo } from '../terminal/pass-signals.ts';
 import { exitCodeOf, runTerminal } from '../terminal/run-terminal.ts';
-
-/** As Docker has it: the failure is the plane's or ours, not the contained process's. */
-export const PLANE_FAILED = 125;
 
 interface ForegroundFlags extends RunFlags {
   detach?: boolean;
   rm?: boolean;
   detachKeys?: string;
+  sigProxy: boolean;
+  template?: string;
+}
+
+interface Wanted {
+  image: string | undefined;
+  command: string[];
+  flags: ForegroundFlags;
 }
 
 export function addRunCommands(program: Command, context: CliContext): void {
@@ -24,64 +31,84 @@ export function addRunCommands(program: Command, context: CliContext): void {
       .description('create a container and leave it unstarted')
       .argument('<image>')
       .argument('[command...]')
-      .passThroughOptions(),
-  ).action((image: string, command: string[], flags: RunFlags) =>
+      .passThroughOptions()
+      .option('--rm', 'delete it when it ends'),
+  ).action((image: string, command: string[], flags: RunFlags & { rm?: boolean }) =>
     context.withPlane(
-      (client) => client.containers.create(bodyOf(image, command, flags, process.env)),
+      (client) => client.containers.create(requestOf(image, command, flags)),
       ({ id }) => `${id}\n`,
     ),
   );
-  addRunOptions(
+  const run = addRunOptions(
     program
       .command('run')
       .description('create a container, start it, and be its terminal until it ends')
-      .argument('<image>')
+      .argument('[image]', 'what it is made from, unless --template names that')
       .argument('[command...]')
       .passThroughOptions()
       .option('-d, --detach', 'print its id and let it run in the background')
       .option('--rm', 'delete it when it ends')
+      .option('--template <template>', 'start it from a template, warm; takes no image and no command')
+      .option('--no-sig-proxy', 'keep signals to this program from the container')
       .option('--detach-keys <keys>', 'keys that leave it running', DEFAULT_DETACH_KEYS),
-  ).action(async (image: string, command: string[], flags: ForegroundFlags) => {
-    try {
-      if (flags.detach && flags.rm) {
-        throw new OffloadError(
-          'invalid_request',
-          'run: --rm is for a container that is waited for, not for -d',
-        );
-      }
-      await context.withPlane(
-        (client) => run(client, { image, command, flags }),
-        (container) => `${container?.id}\n`,
-      );
-    } catch (error) {
-      throw new CliFailure(error as Error, PLANE_FAILED);
-    }
+  );
+  exitsAsContainer(run, async (image: string | undefined, command: string[], flags: ForegroundFlags) => {
+    if (image === undefined && flags.template === undefined) run.error("missing required argument 'image'");
+    await context.withPlane(
+      (client) => runContainer(client, { image, command, flags }),
+      (container) => `${container?.id}\n`,
+    );
   });
 }
 
-interface Wanted {
-  image: string;
-  command: string[];
-  flags: ForegroundFlags;
-}
+const requestOf = (image: string, command: string[], flags: RunFlags & { rm?: boolean }) => ({
+  ...bodyOf(image, command, flags, process.env),
+  ...(flags.rm ? { autoRemove: true } : {}),
+});
 
 /** @returns the container when it is left running in the background */
-async function run(
-  client: PlaneClient,
-  { image, command, flags }: Wanted,
-): Promise<ContainerView | undefined> {
-  const { tty: terminal = false, interactive: openStdin = false, detach, detachKeys } = flags;
-  const { id } = await client.containers.create(bodyOf(image, command, flags, process.env));
+async function runContainer(client: PlaneClient, wanted: Wanted): Promise<ContainerView | undefined> {
+  const { image = '', command, flags } = wanted;
+  if (flags.template !== undefined) return runTemplate(client, flags.template, wanted);
+  const { id } = await client.containers.create(requestOf(image, command, flags));
   const start = () => client.containers.start(id);
   try {
-    if (detach) return await start();
-    const end = await runTerminal(client, id, { terminal, openStdin, detachKeys, onJoined: start });
-    process.exitCode = exitCodeOf(end);
-    if (flags.rm && 'exitCode' in end) await client.containers.remove(id);
-    return undefined;
+    if (flags.detach) return await start();
+    return await join(client, id, flags, start);
   } catch (error) {
     // One that did not start is of no use to who asked for it to go at its end.
     if (flags.rm) await client.containers.remove(id, { force: true }).catch(() => undefined);
     throw error;
   }
+}
+
+async function runTemplate(
+  client: PlaneClient,
+  template: string,
+  { image, flags }: Wanted,
+): Promise<ContainerView | undefined> {
+  if (image !== undefined) {
+    throw new OffloadError(
+      'invalid_request',
+      `run --template ${template}: a template has its image and command, and takes no others (${image})`,
+    );
+  }
+  const request = { ...templateRunOf(flags), ...(flags.rm ? { autoRemove: true } : {}) };
+  const container = await client.templates.run(template, request);
+  return flags.detach ? container : join(client, container.id, { ...flags, tty: container.terminal });
+}
+
+async function join(
+  client: PlaneClient,
+  id: string,
+  flags: ForegroundFlags,
+  start?: () => Promise<unknown>,
+): Promise<undefined> {
+  const { tty: terminal = false, interactive: openStdin = false, detachKeys, sigProxy } = flags;
+  const end = await runTerminal(client, id, {
+    ...{ terminal, openStdin, detachKeys },
+    ...(start ? { onJoined: start } : {}),
+    ...(sigProxy && !terminal ? { onSignal: signalsTo(client, id) } : {}),
+  });
+  process.exitCode = exitCodeOf(end);
 }

@@ -5,14 +5,12 @@ import { STDERR } from '../../../interconnect/stdio-frames.ts';
 import type { PlaneClient } from '../../client/index.ts';
 import type { CliContext } from '../context.ts';
 import { copy } from '../copy/copy.ts';
+import { exitsAsContainer } from '../exit-codes.ts';
 import { collect } from '../options.ts';
 import { DEFAULT_DETACH_KEYS } from '../terminal/detach-keys.ts';
 import { exitCodeOf, runTerminal } from '../terminal/run-terminal.ts';
 import { runSession } from '../terminal/session.ts';
 import { parseTime } from '../times.ts';
-
-/** As Docker has it: the plane's own failures, apart from the program's exit codes. */
-const EXIT_PLANE_FAILED = 125;
 
 export function addStreamCommands(program: Command, context: CliContext): void {
   addExec(program, context);
@@ -27,7 +25,7 @@ export function addStreamCommands(program: Command, context: CliContext): void {
 }
 
 function addExec(program: Command, context: CliContext): void {
-  program
+  const exec = program
     .command('exec')
     .description('run a program in a running container, and leave with its exit code')
     .argument('<container>')
@@ -39,18 +37,13 @@ function addExec(program: Command, context: CliContext): void {
     .option('-e, --env <variable>', 'NAME=value, or NAME with its value here; repeatable', collect)
     .option('-w, --workdir <directory>', 'directory it starts in (default: the container’s)')
     .option('-u, --user <user>', 'name or number, and a group after a colon (default: the container’s)')
-    .option('--detach-keys <keys>', 'keys that leave it running', DEFAULT_DETACH_KEYS)
-    .action((container: string, command: string[], flags: ExecFlags) =>
-      context
-        .withPlane(
-          (client) => exec(client, container, command, flags),
-          (started) => `${started?.id}\n`,
-        )
-        .catch((error: Error) => {
-          process.exitCode = EXIT_PLANE_FAILED;
-          process.stderr.write(`offload: ${error.message}\n`);
-        }),
-    );
+    .option('--detach-keys <keys>', 'keys that leave it running', DEFAULT_DETACH_KEYS);
+  exitsAsContainer(exec, (container: string, command: string[], flags: ExecFlags) =>
+    context.withPlane(
+      (client) => execIn(client, container, command, flags),
+      (started) => `${started?.id}\n`,
+    ),
+  );
 }
 
 interface ExecFlags {
@@ -63,7 +56,7 @@ interface ExecFlags {
   detachKeys: string;
 }
 
-async function exec(
+async function execIn(
   client: PlaneClient,
   container: string,
   command: string[],

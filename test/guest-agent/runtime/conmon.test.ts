@@ -93,6 +93,22 @@ test("a failure carries crun's message in one line", async () => {
   assert.is(silent.message, 'crun restore web: exit code 3');
 });
 
+test('a program that is not there, and one that cannot be run, are told apart', async () => {
+  const failing = (message: string) =>
+    rejection(runConmon(fake(`printf '%s\\n' '${JSON.stringify({ data: -1, message })}' >&3`).options));
+  const cases = [
+    ['executable file `nosuch` not found in $PATH: No such file or directory', 'program_not_found'],
+    ['executable file `/nosuch` not found: No such file or directory', 'program_not_found'],
+    [
+      'the path `/etc/passwd` exists but it is not executable: Operation not permitted',
+      'program_not_executable',
+    ],
+    ['the path `/tmp` is not a regular file: Operation not permitted', 'program_not_executable'],
+    ['mount `/dev/sdb`: Permission denied', 'runtime_failed'],
+  ] as const;
+  for (const [message, code] of cases) assert.is((await failing(message)).code, code, message);
+});
+
 test('a conmon that ends without a verdict, or with nonsense, or is missing, says so', async () => {
   const without = await rejection(runConmon(fake('exit 1').options));
   assert.is(without.message, 'conmon web: ended without a verdict ()');

@@ -59,6 +59,17 @@ interface Asked {
   body: unknown;
 }
 
+class Refusal {
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+
+  constructor(status: number, title: string, detail: string) {
+    [this.status, this.title, this.detail] = [status, title, detail];
+  }
+}
+const NOT_FOUND = new Refusal(404, 'not_found', 'container none: there is none of this name');
+
 /** A plane's socket with an answer to each `METHOD path`; what it has not is a problem as the plane tells it. */
 async function withPlane(
   answers: Record<string, unknown>,
@@ -70,10 +81,10 @@ async function withPlane(
     const sent = await text(request);
     asked.push({ line, body: sent ? JSON.parse(sent) : undefined });
     const answer = answers[line];
-    if (answer === undefined) {
-      const detail = 'container none: there is none of this name';
-      response.writeHead(404, { 'content-type': 'application/problem+json' });
-      response.end(JSON.stringify({ title: 'not_found', status: 404, detail }));
+    if (answer === undefined || answer instanceof Refusal) {
+      const { status, title, detail } = answer ?? NOT_FOUND;
+      response.writeHead(status, { 'content-type': 'application/problem+json' });
+      response.end(JSON.stringify({ title, status, detail }));
     } else response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
   });
   const socket = join(tempDirectory('cli'), 'plane.sock');
@@ -97,13 +108,12 @@ test('an unknown command, flag or value is named on stderr, with exit code 1', a
   const cases = [
     [['fly'], /^offload: unknown command 'fly'; see offload --help$/],
     [['ps', '--every'], /^offload: unknown option '--every'; see offload --help$/],
-    [['run', '--guest', 'a'], /^offload: missing required argument 'image'; see offload --help$/],
     [
       ['restore', 'warm', '--name', 'a', '--guest', 'b', '--policy', 'fast'],
       /^offload: .*'fast' is invalid.*; see offload --help$/,
     ],
     [
-      ['run', '--name', 'a', '--guest', 'b', '-p', '80:http', 'redis'],
+      ['create', '--name', 'a', '--guest', 'b', '-p', '80:http', 'redis'],
       /^offload: .*\[hostPort:\]containerPort.*; see offload --help$/,
     ],
     [['demo', '--vcpus', '0'], /^offload: .*expected a positive whole number; see offload --help$/],
@@ -279,6 +289,66 @@ test('a failure of the plane in run is exit code 125, as Docker has it', async (
     const { exitCode, stderr } = await offload(['--socket', socket, 'run', '-d', 'none']);
     assert.is(exitCode, 125);
     assert.match(stderr, /^offload: container none/);
+  });
+});
+
+test('what is wrong with the flags of run and exec is exit code 125: it is no exit code of a program', async () => {
+  const cases = [
+    [['run', '--guest', 'a'], /^offload: missing required argument 'image'; see offload --help$/],
+    [['run', '--every', 'redis'], /unknown option '--every'/],
+    [['run', '-p', '80:http', 'redis'], /\[hostPort:\]containerPort/],
+    [['exec', 'web'], /missing required argument 'command'/],
+    [['run', '--template', 'web', '--memory', '1g'], /a template has its own memory/],
+    [['run', '--template', 'web', 'redis'], /takes no others \(redis\)/],
+  ] as const;
+  const results = await Promise.all(cases.map(([args]) => offload([...args])));
+  for (const [index, [args, message]] of cases.entries()) {
+    assert.is(results[index]?.exitCode, 125, args.join(' '));
+    assert.match(results[index]?.stderr ?? '', message);
+    assert.is(results[index]?.stdout, '');
+  }
+  const { exitCode, stdout } = await offload(['run', '--help']);
+  assert.is(exitCode, 0);
+  assert.match(stdout, /--rm/);
+});
+
+test('run ends with 127 for a program that is not there, with 126 for one that cannot be run', async () => {
+  for (const [code, exitCode] of [
+    ['program_not_found', 127],
+    ['program_not_executable', 126],
+  ] as const) {
+    const answers = { 'POST /v1/containers': new Refusal(422, code, 'create container web: crun: none') };
+    await withPlane(answers, async (socket) => {
+      const done = await offload(['--socket', socket, 'run', '--rm', 'redis', 'fly']);
+      assert.is(done.exitCode, exitCode);
+      assert.match(done.stderr, /^offload: create container web: crun: none/);
+    });
+  }
+});
+
+test('run -d --rm leaves it to the plane to delete it, and create --rm as well', async () => {
+  const answers = {
+    'POST /v1/containers': CONTAINER,
+    'POST /v1/containers/c0ffee00c0de/start': CONTAINER,
+  };
+  await withPlane(answers, async (socket, asked) => {
+    const [run, create] = [
+      await offload(['--socket', socket, 'run', '-d', '--rm', 'redis']),
+      await offload(['--socket', socket, 'create', '--rm', 'redis']),
+    ];
+    assert.equal([run.stdout, create.stdout], [CONTAINER.id, CONTAINER.id]);
+    const bodies = asked.filter(({ line }) => line === 'POST /v1/containers').map(({ body }) => body);
+    assert.equal(bodies, Array(2).fill({ image: 'redis', autoRemove: true }));
+  });
+});
+
+test('run --template asks for a start from it', async () => {
+  await withPlane({ 'POST /v1/templates/web/run': CONTAINER }, async (socket, asked) => {
+    const flags = ['run', '-d', '--rm', '--template', 'web', '--guest', 'guest-b', '-p', '8080:80'];
+    const { stdout, stderr } = await offload(['--socket', socket, ...flags]);
+    assert.is(stdout, CONTAINER.id, stderr);
+    const ports = [{ containerPort: 80, hostPort: 8080 }];
+    assert.equal(asked[0]?.body, { guest: 'guest-b', ports, autoRemove: true });
   });
 });
 

@@ -1,94 +1,25 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { InjectOptions } from 'fastify';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { API_VERSION, type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { API_VERSION } from '../../../offload-plane/http-api/server.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { makeCgroup } from '../../helpers/agent-world.ts';
+import { assertProblem, withApi } from '../../helpers/api-world.ts';
 import { DUMPED_PAGE_COUNT } from '../../helpers/criu-dump.ts';
-import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
-import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
-import { silentLogger } from '../../helpers/plane-parts.ts';
+import { startFakeMachine } from '../../helpers/fake-machine.ts';
+import { IMAGE } from '../../helpers/placed-image.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 
 const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
-
-interface World {
-  app: App;
-  plane: Plane;
-  machine: FakeMachine;
-  /** Status and body of a request; a string body is sent as it is. */
-  send(method: InjectOptions['method'] & string, url: string, body?: unknown): Promise<Answer>;
-}
 
 interface Described {
   summary?: string;
   operationId: string;
   tags: string[];
   responses: Record<string, unknown>;
-}
-
-interface Answer {
-  status: number;
-  type: string;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever JSON came
-  body: any;
-}
-
-/** A plane with one image, `redis`, over a guest that is not registered yet. */
-async function withApi(body: (world: World) => Promise<void>): Promise<void> {
-  const storeDirectory = tempDirectory('http-api');
-  placeImage(join(storeDirectory, 'images'));
-  const machine = await startFakeMachine('guest-a');
-  const plane = await createPlane(
-    {
-      storeDirectory,
-      hostAddress: '127.0.0.1',
-      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300, guestLostMs: 300 },
-    },
-    { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
-  );
-  const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });
-  const send: World['send'] = async (method, url, payload) => {
-    const response = await app.inject({
-      method: method as 'GET',
-      url,
-      ...(payload === undefined
-        ? {}
-        : {
-            headers: { 'content-type': 'application/json' },
-            payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
-          }),
-    });
-    const type = String(response.headers['content-type'] ?? '');
-    return {
-      status: response.statusCode,
-      type,
-      body: type.includes('json') ? response.json() : response.body,
-    };
-  };
-  try {
-    await body({ app, plane, machine, send });
-  } finally {
-    await app.close();
-    await plane.close();
-    machine.close();
-  }
-}
-
-function assertProblem({ status, type, body }: Answer, code: string, expectedStatus: number): void {
-  assert.is(status, expectedStatus, JSON.stringify(body));
-  assert.match(type, /^application\/problem\+json/);
-  assert.equal(Object.keys(body), ['type', 'title', 'status', 'detail']);
-  assert.is(body.type, `urn:offload:error:${code}`);
-  assert.is(body.title, code);
-  assert.is(body.status, expectedStatus);
-  assert.not(body.detail.includes('\n'));
 }
 
 test("a container's life goes over the API, from the guest's registration to its end", async () => {
