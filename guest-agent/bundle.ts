@@ -10,6 +10,7 @@ import type { Rootfs } from './rootfs.ts';
 import type { Crun } from './runtime/crun.ts';
 import { ociSpec } from './runtime/oci-spec.ts';
 import { readSeccomp } from './runtime/seccomp-profile.ts';
+import { findUser } from './users.ts';
 import type { Volumes } from './volumes.ts';
 
 export interface BundleDeps {
@@ -23,14 +24,19 @@ export interface BundleDeps {
 export function createBundles(deps: BundleDeps) {
   const { paths, crun, networks, rootfs, volumes } = deps;
 
-  async function writeConfig(spec: ContainerSpec): Promise<void> {
+  /** @param mounted its root filesystem has its files: they say who a user of that name is */
+  async function writeConfig(spec: ContainerSpec, mounted: Promise<unknown>): Promise<void> {
     const own = containerPaths(paths, spec.id);
+    const user = await findUser(spec.user, `create container ${spec.id}`, async (path) => {
+      await mounted;
+      return rootfs.readText(own, path);
+    });
     const seccomp = await readSeccomp(spec, paths.seccompProfile, {
       capabilities: spec.capabilities ?? DEFAULT_CAPABILITIES,
       arch: process.arch,
       kernel: release(),
     });
-    const options = { seccomp, volumeMount: (lun: number) => join(volumeMounts(paths), String(lun)) };
+    const options = { user, seccomp, volumeMount: (lun: number) => join(volumeMounts(paths), String(lun)) };
     await writeFile(own.config, JSON.stringify(ociSpec(spec, own, options)));
   }
 
@@ -40,10 +46,11 @@ export function createBundles(deps: BundleDeps) {
       const own = containerPaths(paths, spec.id);
       await mkdir(own.bundle, { recursive: true });
       await mkdir(own.data, { recursive: true });
+      const mounted = rootfs.mount(spec.id, spec.rootfsLun, own);
       await Promise.all([
         networks.attach(own.networkNamespace, spec.address),
-        rootfs.mount(spec.id, spec.rootfsLun, own).then(() => volumes.mount(spec, own.rootfs)),
-        writeConfig(spec),
+        mounted.then(() => volumes.mount(spec, own.rootfs)),
+        writeConfig(spec, mounted),
       ]);
     },
     /** For a container that has ended and shall be created again; its writable layer stays. */
@@ -66,7 +73,7 @@ export function createBundles(deps: BundleDeps) {
         id,
         before.volumes?.filter(({ lun }) => !kept.has(lun)),
       );
-      await writeConfig(spec);
+      await writeConfig(spec, Promise.resolve());
     },
     releaseVolumes: (spec: ContainerSpec) => volumes.release(spec.id, spec.volumes),
     async remove(spec: ContainerSpec): Promise<void> {

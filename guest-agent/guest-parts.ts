@@ -21,7 +21,7 @@ export function createGuestParts({ run, paths }: { run: RunProgram; paths: Agent
   const devices = createDeviceMounts({ run, directory: volumeMounts(paths), kind: VOLUME_DEVICE });
   return {
     networks: createNetworks(run),
-    rootfs: createRootfs({ run, images }),
+    rootfs: createRootfs({ run, images, programDirectory: paths.programDirectory }),
     volumes: createVolumes({ run, devices }),
     imageDevices: images,
     volumeDevices: devices,

@@ -13,6 +13,9 @@ export interface AgentPaths {
   seccompProfile: string;
 }
 
+/** A static program of that name in the guest, from Debian. */
+export const BUSYBOX = '/usr/bin/busybox';
+
 export const guestPaths: AgentPaths = {
   runDirectory: '/run/offload',
   dataDirectory: '/var/lib/offload',

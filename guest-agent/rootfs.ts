@@ -1,12 +1,20 @@
 /** Root filesystems: the image is a read-only block device; every container has an overlay of its own above it. */
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { DeviceKind, DeviceMounts } from './device-mounts.ts';
-import type { ContainerPaths } from './paths.ts';
+import { BUSYBOX, type ContainerPaths } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
 
 export const IMAGE_DEVICE: DeviceKind = { name: 'image', fileSystem: 'erofs', optionsFor: () => 'ro' };
 
-export function createRootfs(deps: { run: RunProgram; images: DeviceMounts }) {
+export interface RootfsDeps {
+  run: RunProgram;
+  images: DeviceMounts;
+  /** Where offload-enter is. */
+  programDirectory: string;
+}
+
+export function createRootfs(deps: RootfsDeps) {
   const { run, images } = deps;
   return {
     /** Mounts the container's root filesystem at container.rootfs. */
@@ -22,6 +30,11 @@ export function createRootfs(deps: { run: RunProgram; images: DeviceMounts }) {
         await images.release(lun, id).catch(() => undefined);
         throw error;
       }
+    },
+    /** Of a mounted one; no link in it leads out of it. A file that cannot be read is empty. */
+    readText(container: ContainerPaths, path: string): Promise<string> {
+      const enter = join(deps.programDirectory, 'offload-enter');
+      return run(enter, ['-', container.rootfs, BUSYBOX, 'cat', path]).catch(() => '');
     },
     /** Fine when it is not mounted. What the container wrote stays. */
     async unmount(id: string, lun: number, container: ContainerPaths): Promise<void> {

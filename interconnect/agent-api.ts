@@ -53,8 +53,8 @@ export const ContainerSpec = Type.Object(
     command: Type.Array(Type.String({ maxLength: 4096 }), { minItems: 1, maxItems: 256 }),
     env: Type.Array(Type.String({ maxLength: 32_768 }), { maxItems: 512 }),
     workingDir: Type.String({ pattern: '^/', maxLength: 4096 }),
-    /** uid:gid */
-    user: Type.String({ pattern: '^[0-9]{1,10}:[0-9]{1,10}$' }),
+    /** `user` or `user:group`, each a number or a name of the image's own files. */
+    user: Type.String({ pattern: '^[^\\s:]{1,64}(:[^\\s:]{1,64})?$' }),
     /** IPv4 address with prefix length, kept across restores. */
     address: Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$' }),
     memoryLimitBytes: Type.Optional(Type.Integer({ minimum: 4_194_304 })),

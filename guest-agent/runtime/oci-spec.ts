@@ -2,6 +2,7 @@
 import type { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { DEFAULT_CAPABILITIES } from '../../interconnect/capabilities.ts';
 import type { ContainerPaths } from '../paths.ts';
+import type { OciUser } from '../users.ts';
 import { volumeData } from '../volumes.ts';
 
 /** Files only: a masked directory is a bind mount that crun 1.28 cannot name to CRIU at a restore in another guest. */
@@ -43,6 +44,8 @@ const DEFAULT_PID_LIMIT = 4096;
 const CPU_PERIOD_US = 100_000;
 
 export interface OciOptions {
+  /** The spec's, looked up. */
+  user: OciUser;
   /** See seccomp-profile.ts. */
   seccomp: object;
   /** Where the volume of a LUN is mounted. */
@@ -51,7 +54,6 @@ export interface OciOptions {
 
 /** The network namespace is given by path, so that it stays outside a checkpoint (the agent makes it again). */
 export function ociSpec(spec: ContainerSpec, paths: ContainerPaths, options: OciOptions): object {
-  const [uid, gid] = spec.user.split(':').map(Number);
   const capabilities = spec.capabilities ?? DEFAULT_CAPABILITIES;
   return {
     ociVersion: '1.0.2',
@@ -59,7 +61,7 @@ export function ociSpec(spec: ContainerSpec, paths: ContainerPaths, options: Oci
     root: { path: paths.rootfs, readonly: spec.readonlyRootfs ?? false },
     process: {
       terminal: spec.terminal ?? false,
-      user: { uid, gid },
+      user: options.user,
       args: spec.command,
       env: spec.env,
       cwd: spec.workingDir,

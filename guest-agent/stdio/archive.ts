@@ -11,7 +11,7 @@ import type { PathStat } from '../../interconnect/exec-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { Containers } from '../containers.ts';
 import type { Container } from '../life.ts';
-import type { AgentPaths } from '../paths.ts';
+import { type AgentPaths, BUSYBOX } from '../paths.ts';
 
 export interface ArchivesDeps {
   paths: AgentPaths;
@@ -22,7 +22,6 @@ export interface ArchivesDeps {
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
-const BUSYBOX = '/usr/bin/busybox';
 const MAX_COPIES = 16;
 const MAX_TEXT_BYTES = 1024 * 1024;
 const MAX_COMPLAINT_BYTES = 4_096;

@@ -13,7 +13,8 @@ import type { Containers } from '../containers.ts';
 import { type AgentPaths, containerPaths, crunRoot } from '../paths.ts';
 import type { ConnectAttach } from '../runtime/attach-socket.ts';
 import { execPaths, runConmonExec } from '../runtime/conmon-exec.ts';
-import { execProcess, type OciProcess, type OciUser } from './exec-process.ts';
+import type { OciUser } from '../users.ts';
+import { execProcess, type OciProcess } from './exec-process.ts';
 import { createHub, type Hub } from './hub.ts';
 import { resize } from './terminal-control.ts';
 

@@ -4,9 +4,9 @@ import type { EventLog } from '../events.ts';
 import type { AgentPaths } from '../paths.ts';
 import type { RunProgram } from '../run-program.ts';
 import type { ConnectAttach } from '../runtime/attach-socket.ts';
+import { findUser } from '../users.ts';
 import { createArchives } from './archive.ts';
 import { createContainerHubs } from './container-hubs.ts';
-import { resolveUser } from './exec-process.ts';
 import { createExecs } from './execs.ts';
 
 export interface StdioDeps {
@@ -26,12 +26,10 @@ export async function createStdio(deps: StdioDeps) {
   const archives = createArchives(deps);
   const execs = createExecs({
     ...deps,
-    async userOf(container, user) {
-      const [passwd, group] = await Promise.all(
-        ['/etc/passwd', '/etc/group'].map((file) => archives.readText(container, file).catch(() => '')),
-      );
-      return resolveUser(user, passwd ?? '', group ?? '');
-    },
+    userOf: (container, user) =>
+      findUser(user, `exec in container ${container}`, (path) =>
+        archives.readText(container, path).catch(() => ''),
+      ),
   });
   events.subscribe(({ container, event }) => {
     if (event === 'deleted') execs.forgetContainer(container);

@@ -18,8 +18,8 @@ export const runOptions = {
   workingDir: Type.Optional(Type.String({ pattern: '^/', maxLength: 4_096 })),
   user: Type.Optional(
     Type.String({
-      pattern: '^[^\\s]{1,64}$',
-      description: 'name or number, `:` and a group; default: the image’s',
+      pattern: '^[^\\s:]{1,64}(:[^\\s:]{1,64})?$',
+      description: 'name or number, `:` and a group, as the image’s files have them; default: the image’s',
     }),
   ),
   entrypoint: Type.Optional(
@@ -72,7 +72,7 @@ export function specOptionsOf(
   return {
     command: commandOf(request, config, operation),
     workingDir: request.workingDir ?? (config.workingDir || '/'),
-    user: request.user === undefined ? config.user : userOf(request.user, operation),
+    user: request.user ?? config.user,
     capabilities: capabilitiesOf(request.capabilitiesAdd, request.capabilitiesDrop),
     seccomp: request.seccomp ?? 'default',
     ...(memoryLimitMiB === undefined ? {} : { memoryLimitBytes: memoryLimitMiB * MIB }),
@@ -99,14 +99,4 @@ function commandOf(
         : image.command;
   if (whole.length > 0) return whole;
   throw new OffloadError('invalid_request', `${operation}: the image has no command and none was given`);
-}
-
-/** Numbers as they are; of names only root is the same in every image. */
-function userOf(user: string, operation: string): string {
-  const [, uid, gid] = /^(\d{1,10}|root)(?::(\d{1,10}|root))?$/.exec(user) ?? [];
-  if (uid === undefined) {
-    throw new OffloadError('invalid_request', `${operation}: user ${user}: give numbers, as uid or uid:gid`);
-  }
-  const number = (value: string) => (value === 'root' ? '0' : value);
-  return `${number(uid)}:${number(gid ?? '0')}`;
 }

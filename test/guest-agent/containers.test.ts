@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -42,6 +42,36 @@ test('a container is created, started, ends and is deleted; each step is an even
   await containers.remove('web');
   assert.equal(eventsOf(world), ['created', 'started', 'exited', 'deleted']);
   assert.equal(world.crunCalls(), ['start web', 'delete --force web']);
+  assertNothingLeft(world, 'web');
+});
+
+/** The image's own files; the fake mount keeps what is there. */
+function writeUsers({ paths }: AgentWorld): void {
+  const etc = join(containerPaths(paths, 'web').rootfs, 'etc');
+  mkdirSync(etc, { recursive: true });
+  writeFileSync(join(etc, 'passwd'), 'app:x:1000:33::/srv:/bin/sh\n');
+  writeFileSync(join(etc, 'group'), 'logs:x:4:\n');
+}
+
+test("a user by name is who the image's own files say", async () => {
+  for (const [user, expected] of [
+    ['app', { uid: 1000, gid: 33 }],
+    ['app:logs', { uid: 1000, gid: 4 }],
+  ] as const) {
+    const world = await createAgentWorld('containers');
+    writeUsers(world);
+    await world.agent.containers.create({ ...CONTAINER_SPEC, user });
+    const config = readFileSync(containerPaths(world.paths, 'web').config, 'utf8');
+    assert.equal(JSON.parse(config).process.user, expected, user);
+  }
+});
+
+test('a user that the image does not know is refused by name, and nothing is left', async () => {
+  const world = await createAgentWorld('containers');
+  writeUsers(world);
+  const refused = await rejection(world.agent.containers.create({ ...CONTAINER_SPEC, user: 'app:ghosts' }));
+  assert.match(refused.message, /create container web as app:ghosts: the container has no such group/);
+  assert.is(refused.code, 'invalid_request');
   assertNothingLeft(world, 'web');
 });
 

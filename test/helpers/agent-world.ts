@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import { type Agent, createAgent } from '../../guest-agent/agent.ts';
@@ -161,6 +162,7 @@ function fakeParts(
         mounted.add(id);
         for (const path of [own.upper, own.rootfs]) mkdirSync(path, { recursive: true });
       },
+      readText: (own, path) => readFile(join(own.rootfs, path), 'utf8').catch(() => ''),
       async unmount(id, lun) {
         mounted.delete(id);
         mounted.delete(`image ${lun}`);

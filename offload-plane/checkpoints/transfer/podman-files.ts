@@ -21,11 +21,10 @@ export function configDump({ id, createdAt, digest }: CheckpointManifest, recipe
 
 /** Of the OCI runtime specification what the plane knows: the agent makes the rest. */
 export function specDump({ id }: CheckpointManifest, { spec, containerPorts }: ContainerRecipe): object {
-  const [uid, gid] = spec.user.split(':').map(Number);
   return {
     ociVersion: '1.0.2',
     hostname: spec.hostname,
-    process: { user: { uid, gid }, args: spec.command, env: spec.env, cwd: spec.workingDir },
+    process: { user: userOf(spec.user), args: spec.command, env: spec.env, cwd: spec.workingDir },
     root: { path: 'rootfs' },
     annotations: {
       'io.container.manager': 'libpod',
@@ -33,6 +32,12 @@ export function specDump({ id }: CheckpointManifest, { spec, containerPorts }: C
       'org.offload.container-ports': containerPorts.join(','),
     },
   };
+}
+
+/** Only the guest's agent looks names up. */
+function userOf(user: string): object {
+  const [uid, gid] = user.split(':').map(Number);
+  return Number.isInteger(uid) && Number.isInteger(gid) ? { uid, gid } : { username: user };
 }
 
 const GATEWAY = '10.88.0.1';

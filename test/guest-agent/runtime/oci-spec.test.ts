@@ -32,7 +32,11 @@ interface Oci {
   };
 }
 const paths = containerPaths(guestPaths, 'web');
-const options = { seccomp: IO_URING_ONLY, volumeMount: (lun: number) => `/volumes/${lun}` };
+const options = {
+  user: { uid: 33, gid: 44 },
+  seccomp: IO_URING_ONLY,
+  volumeMount: (lun: number) => `/volumes/${lun}`,
+};
 const oci = (fields: Partial<ContainerSpec> = {}) =>
   ociSpec({ ...CONTAINER_SPEC, ...fields }, paths, options) as Oci;
 

@@ -1,31 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { execProcess, resolveUser } from '../../../guest-agent/stdio/exec-process.ts';
-
-const PASSWD = 'root:x:0:0::/root:/bin/sh\nweb:x:1000:33::/srv:/bin/sh\nbroken:x:-1:0::/:\n';
-const GROUP = 'root:x:0:\nlogs:x:4:web\n';
-
-test('a user is a number or a name, with the group it has or the one that is asked for', () => {
-  const users: [string, { uid: number; gid: number }][] = [
-    ['web', { uid: 1000, gid: 33 }],
-    ['1000', { uid: 1000, gid: 33 }],
-    ['web:logs', { uid: 1000, gid: 4 }],
-    ['web:7', { uid: 1000, gid: 7 }],
-    ['4242', { uid: 4242, gid: 0 }],
-    ['4242:4243', { uid: 4242, gid: 4243 }],
-  ];
-  for (const [user, expected] of users) assert.equal(resolveUser(user, PASSWD, GROUP), expected, user);
-});
-
-test('a user or group that the container does not know is refused by name', () => {
-  assert.throws(() => resolveUser('ghost', PASSWD, GROUP), /exec as ghost: the container has no such user/);
-  assert.throws(() => resolveUser('web:ghosts', PASSWD, GROUP), /no such group/);
-});
-
-test("a number that is none, in the container's own files too, is refused", () => {
-  assert.throws(() => resolveUser('broken', PASSWD, GROUP), /"-1" is no number of a user/);
-  assert.throws(() => resolveUser('4294967295', PASSWD, GROUP), /no number of a user/);
-});
+import { execProcess } from '../../../guest-agent/stdio/exec-process.ts';
 
 const container = {
   user: { uid: 0, gid: 0 },
