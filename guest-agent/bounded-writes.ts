@@ -1,14 +1,17 @@
 /**
- * A stream whose writes reach the socket one by one and never longer than MAX_WRITE_BYTES.
+ * A stream whose writes reach the socket as packets of at most MAX_PACKET_BYTES, one at a time: what waits is
+ * joined, as each packet is a trip through the host, and what is too long is cut.
  *
  * Linux (since 6.17, and backported to Debian 13's 6.12) sends a vsock packet of more than about 32 KiB
  * from several buffers, and vhost-device-vsock 0.3.0 keeps only the last of them: the rest of the packet is
- * lost without an error. One write is one packet, and libuv would join queued writes into one.
+ * lost without an error. One write is one packet, and libuv would join queued writes without a bound.
  */
 import { Duplex } from 'node:stream';
 
 /** Below SKB_WITH_OVERHEAD(PAGE_SIZE << 3) with the packet's header: such a packet has one buffer. */
-const MAX_WRITE_BYTES = 28 * 1024;
+const MAX_PACKET_BYTES = 28 * 1024;
+
+type WriteCallback = (error?: Error | null) => void;
 
 class BoundedWrites extends Duplex {
   readonly #socket: Duplex;
@@ -31,22 +34,31 @@ class BoundedWrites extends Duplex {
     this.#socket.resume();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    const writeFrom = (offset: number) => {
-      const end = Math.min(offset + MAX_WRITE_BYTES, chunk.length);
-      this.#socket.write(chunk.subarray(offset, end), (error) => {
-        if (error || end === chunk.length) callback(error);
-        else writeFrom(end);
-      });
-    };
-    writeFrom(0);
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#send(packetsOf([chunk]), callback);
   }
 
-  override _final(callback: (error?: Error | null) => void): void {
+  override _writev(chunks: { chunk: Buffer }[], callback: WriteCallback): void {
+    this.#send(packetsOf(chunks.map(({ chunk }) => chunk)), callback);
+  }
+
+  #send(packets: Iterator<Buffer>, callback: WriteCallback): void {
+    const { value: packet } = packets.next();
+    if (packet === undefined) {
+      callback();
+      return;
+    }
+    this.#socket.write(packet, (error) => {
+      if (error) callback(error);
+      else this.#send(packets, callback);
+    });
+  }
+
+  override _final(callback: WriteCallback): void {
     this.#socket.end(() => callback());
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, callback: WriteCallback): void {
     this.#socket.destroy();
     callback(error);
   }
@@ -55,3 +67,23 @@ class BoundedWrites extends Duplex {
 export function boundWrites(socket: Duplex): Duplex {
   return new BoundedWrites(socket);
 }
+
+function* packetsOf(chunks: readonly Buffer[]): Generator<Buffer, undefined> {
+  let parts: Buffer[] = [];
+  let roomBytes = MAX_PACKET_BYTES;
+  for (const chunk of chunks) {
+    for (let rest = chunk; rest.length > 0; ) {
+      const part = rest.subarray(0, roomBytes);
+      parts.push(part);
+      roomBytes -= part.length;
+      rest = rest.subarray(part.length);
+      if (roomBytes > 0) continue;
+      yield joined(parts);
+      parts = [];
+      roomBytes = MAX_PACKET_BYTES;
+    }
+  }
+  if (parts.length > 0) yield joined(parts);
+}
+
+const joined = (parts: Buffer[]): Buffer => (parts.length === 1 ? parts[0]! : Buffer.concat(parts));

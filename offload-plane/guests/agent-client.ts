@@ -3,8 +3,7 @@
  * what keeps guest-to-plane bulk from stalling the vsock daemon: windows stay at HTTP/2's defaults.
  */
 import http2 from 'node:http2';
-import type { Duplex } from 'node:stream';
-import { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Value } from 'typebox/value';
 import {
@@ -104,7 +103,7 @@ export function createAgentClient(
     path: string,
     timeoutMs: number,
     headers: Record<string, string>,
-    body?: Readable,
+    body?: Readable | string,
   ) {
     const observed = observer.begin(guest, name);
     try {
@@ -123,7 +122,7 @@ export function createAgentClient(
     path: string,
     timeoutMs: number,
     headers: Record<string, string>,
-    body?: Readable,
+    body?: Readable | string,
   ) {
     const { stream, status } = open(method, path, headers, timeoutMs);
     let serverTiming: string | undefined;
@@ -131,8 +130,9 @@ export function createAgentClient(
       serverTiming = String(answered['server-timing'] ?? '');
     });
     try {
-      const sent = body ? pipeline(body, stream) : undefined;
-      sent?.catch(() => undefined);
+      // Text leaves with the headers, in one packet.
+      if (typeof body === 'string') stream.end(body);
+      else if (body) pipeline(body, stream).catch(() => undefined);
       const code = await status;
       const answer = await readAnswer(stream, `${method} ${path}`);
       if (code !== 200) throw agentError(guest, `${method} ${path}`, code, answer);
@@ -159,7 +159,7 @@ export function createAgentClient(
           ...(isPost ? { 'content-type': 'application/json' } : {}),
           ...(options.requestId === undefined ? {} : { [REQUEST_ID_HEADER]: options.requestId }),
         },
-        isPost ? Readable.from([JSON.stringify(body ?? {})]) : undefined,
+        isPost ? JSON.stringify(body ?? {}) : undefined,
       );
       if (!Value.Check(call.response, answer)) {
         throw new OffloadError(

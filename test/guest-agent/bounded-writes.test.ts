@@ -66,17 +66,28 @@ test('a long write reaches the socket in order, in pieces of at most 28 KiB, one
   assert.ok(Buffer.concat(socket.writes).equals(bytes));
 });
 
-test('several writes are not joined, and a corked stream does not join them either', async () => {
+test('writes that wait are joined, up to 28 KiB', async () => {
   const socket = new SlowSocket();
   const stream = boundWrites(socket);
-  stream.cork();
-  for (const word of ['one', 'two', 'three']) stream.write(word);
-  stream.uncork();
-  for (let count = 1; count <= 3; count += 1) {
-    await until(`write ${count}`, () => socket.writes.length === count && socket.waiting);
+  stream.write('first');
+  for (const word of ['two', '', 'three']) stream.write(word);
+  stream.write(numbered(LIMIT));
+  const packets = ['first'.length, LIMIT, 'twothree'.length];
+  for (let count = 1; count <= packets.length; count += 1) {
+    await until(`packet ${count}`, () => socket.writes.length === count && socket.waiting);
     socket.letGo();
   }
-  assert.equal(socket.writes.map(String), ['one', 'two', 'three']);
+  assert.equal(
+    socket.writes.map(({ length }) => length),
+    packets,
+  );
+  assert.ok(
+    socket.joined.every((length) => length <= LIMIT),
+    'nothing queues behind a packet',
+  );
+  const bytes = Buffer.concat(socket.writes);
+  assert.is(String(bytes.subarray(0, 'firsttwothree'.length)), 'firsttwothree');
+  assert.ok(bytes.subarray('firsttwothree'.length).equals(numbered(LIMIT)));
 });
 
 test('a socket that does not take more holds the writer back', async () => {
