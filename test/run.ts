@@ -2,12 +2,14 @@
  * Runs the tests: every *.test.ts below test/, each file in a process of its own, and counts. The last
  * line is `N passed, N failed`; whoever reads it need not know uvu.
  */
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Readable } from 'node:stream';
 import { execa, type Subprocess } from 'execa';
 import { prepareImage } from '../testbed/qemu/prepare.ts';
+import type { Testbed } from '../testbed/testbed.ts';
+import { bootTwoGuests, environmentOf } from './helpers/two-guests.ts';
 
 export interface TestOptions {
   filter: string | undefined;
@@ -41,7 +43,8 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   }
   const beside = files.filter((file) => !needsMachine(file));
   await inParallel(beside, Math.max(1, cpus().length), (file) => runFile(file, total));
-  for (const file of alone) await runFile(file, total);
+  await onTwoGuests(alone.filter(takesTwoGuests), total);
+  for (const file of alone) if (!takesTwoGuests(file)) await runFile(file, total);
   if (files.length === 0) console.log(`no test file matches ${options.filter}`);
   if (total.skipped > 0) console.log(`${total.skipped} skipped`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
@@ -52,7 +55,28 @@ const needsGuest = (file: string) => file.startsWith('test/e2e/');
 /** What boots guests, or measures, runs while nothing else does. */
 const needsMachine = (file: string) => needsGuest(file) || file.startsWith('test/bench/');
 
-async function runFile(file: string, total: Count): Promise<void> {
+const takesTwoGuests = (file: string) =>
+  needsGuest(file) && readFileSync(join(ROOT, file), 'utf8').includes('takeTwoGuests()');
+
+/** One boot for all of them; another after a file that has failed, as nobody knows what that has left. */
+async function onTwoGuests(files: readonly string[], total: Count): Promise<void> {
+  let testbed: Testbed | undefined;
+  try {
+    for (const file of files) {
+      // Without them the file tries by itself, and says what is wrong.
+      testbed ??= await bootTwoGuests().catch(() => undefined);
+      const failedBefore = total.failed;
+      await runFile(file, total, testbed && environmentOf(testbed));
+      if (total.failed === failedBefore) continue;
+      await testbed?.stop();
+      testbed = undefined;
+    }
+  } finally {
+    await testbed?.stop();
+  }
+}
+
+async function runFile(file: string, total: Count, env: NodeJS.ProcessEnv = {}): Promise<void> {
   const startMs = performance.now();
   const running = execa(process.execPath, [join(ROOT, file)], {
     cwd: ROOT,
@@ -60,7 +84,7 @@ async function runFile(file: string, total: Count): Promise<void> {
     reject: false,
     timeout: FILE_TIMEOUT_MS,
     killSignal: 'SIGKILL',
-    env: { FORCE_COLOR: '0' },
+    env: { FORCE_COLOR: '0', ...env },
   });
   const result = await endOf(running);
   const count = countOf(result.all, result.failed);

@@ -24,6 +24,7 @@ export interface Testbed {
   deadlineScale: number;
   qemuVersion: string;
   planeSocket: string;
+  storeDirectory: string;
   planeLogPath: string;
   planeProcess: RunningProcess;
   /** Builds the demo's images where they are not cached, and imports them into the plane. */
@@ -54,7 +55,7 @@ export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
       startPlane(prepared, options),
       bootGuests(prepared, options, guests),
     ]);
-    const { client, process: planeProcess, socketPath, logPath } = started;
+    const { client, process: planeProcess, socketPath, logPath, storeDirectory } = started;
     options.onProgress('registering guests with the plane');
     await Promise.all(guests.map((guest) => client.guests.register(registrationOf(guest))));
     return {
@@ -63,6 +64,7 @@ export async function startTestbed(options: TestbedOptions): Promise<Testbed> {
       deadlineScale: verdict.deadlineScale,
       qemuVersion: tools.qemuVersion,
       planeSocket: socketPath,
+      storeDirectory,
       planeLogPath: logPath,
       planeProcess,
       async importDemoImages(onProgress) {
@@ -111,5 +113,5 @@ async function startPlane({ run }: PreparedTestbed, options: TestbedOptions) {
   const storeDirectory = options.storeDirectory ?? join(run.scratchPath, 'store');
   const args = options.planeArgs ?? [];
   const started = await startPlaneProcess({ run, socketPath, storeDirectory, logPath, args });
-  return { ...started, socketPath, logPath };
+  return { ...started, socketPath, logPath, storeDirectory };
 }

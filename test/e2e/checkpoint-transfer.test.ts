@@ -4,49 +4,32 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { pollUntil } from '../../platform/deadline.ts';
-import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
-import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { checkpointctl } from '../helpers/checkpointctl.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
+import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
+import { completed, deadlineOf, endpointOf, startWarm } from '../helpers/warm-container.ts';
 
-const test = suite<{ testbed: Testbed }>('checkpoints out of the plane and back');
-const { redis } = WORKLOADS;
-const GUEST = { memoryMiB: 1_024, vcpus: 2 };
+const test = suite<{ testbed: TwoGuests }>('checkpoints out of the plane and back');
 
 test.before(async (context) => {
-  context.testbed = await startTestbed({ guests: [{ name: 'only', ...GUEST }], onProgress: () => {} });
-  await context.testbed.importDemoImages(() => {});
+  context.testbed = await takeTwoGuests();
 });
 test.after(async ({ testbed }) => await testbed?.stop());
 
 test('an exported checkpoint is read by checkpointctl, imported again and restored with its order log', async ({
   testbed,
 }) => {
-  const { plane, deadlineScale } = testbed;
-  const deadlineMs = 30_000 * deadlineScale;
-  const port = async (name: string) => (await plane.containers.inspect(name)).ports[0]!.hostPort;
-  const endpoint = async (name: string) => ({ host: '127.0.0.1', port: await port(name) });
-  const complete = (id: string) =>
-    pollUntil(
-      async () => {
-        const view = await plane.restores.inspect(id);
-        return view.phase === 'complete' || view.phase === 'failed' ? view : undefined;
-      },
-      { timeoutMs: deadlineMs, intervalMs: 50, what: `restore ${id}` },
-    );
-
-  const ports = [{ containerPort: redis.containerPort }];
-  await plane.containers.create({ name: 'origin', guest: 'only', image: 'redis', ports });
-  await plane.containers.start('origin');
-  await redis.waitReady(await endpoint('origin'), deadlineMs);
-  const facts = await redis.warmUp(await endpoint('origin'), { dataMiB: 8 }, { deadlineMs });
+  const { plane } = testbed;
+  const deadlineMs = deadlineOf(testbed);
+  const { workload, facts } = await startWarm(testbed, {
+    ...{ name: 'origin', guest: 'origin', size: { dataMiB: 8 } },
+  });
   await plane.checkpoints.create({ container: 'origin', id: 'warm', after: 'stop' });
   await plane.containers.remove('origin', { force: true });
-  const recording = await plane.restores.create({ checkpoint: 'warm', guest: 'only', name: 'recorded' });
-  await redis.waitReady(await endpoint('recorded'), deadlineMs);
-  assert.is((await complete(recording.id)).phase, 'complete');
+  const recording = await plane.restores.create({ checkpoint: 'warm', guest: 'origin', name: 'recorded' });
+  await workload.waitReady(await endpointOf(testbed, 'recorded'), deadlineMs);
+  await completed(testbed, recording.id);
   await plane.containers.remove('recorded', { force: true });
   const before = await plane.checkpoints.contents('warm');
   assert.ok(before.workingSet!.pageCount > 0);
@@ -61,14 +44,12 @@ test('an exported checkpoint is read by checkpointctl, imported again and restor
   const imported = await plane.checkpoints.import(createReadStream(path), { id: 'back' });
   assert.is(imported.hasOrderLog, true);
   assert.equal(await plane.checkpoints.contents('back'), { ...before, id: 'back' });
-  const restored = await plane.restores.create({ checkpoint: 'back', guest: 'only', name: 'again' });
+  const restored = await plane.restores.create({ checkpoint: 'back', guest: 'origin', name: 'again' });
   assert.is(restored.effectivePolicy, 'ordered');
-  await redis.waitReady(await endpoint('again'), deadlineMs);
-  const view = await complete(restored.id);
-  assert.is(view.phase, 'complete', view.error?.message);
-  assert.is(view.pagesVerified, true);
-  assert.ok(view.pushedPageCount > 0);
-  await redis.verifyAll(await endpoint('again'), facts, { deadlineMs });
+  const endpoint = await endpointOf(testbed, 'again');
+  await workload.waitReady(endpoint, deadlineMs);
+  assert.ok((await completed(testbed, restored.id)).pushedPageCount > 0);
+  await workload.verifyAll(endpoint, facts, { deadlineMs });
 });
 
 test.run();

@@ -5,16 +5,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
-import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { importBash } from '../helpers/bash-image.ts';
+import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
+import { completed, deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 
 interface World {
-  testbed: Testbed;
-  deadlineMs: number;
+  testbed: TwoGuests;
 }
 const test = suite<World>('clones');
-const GUEST = { memoryMiB: 1_024, vcpus: 2 };
 const PORT = 8080;
+/** A restore that records waits for faults before it is complete. */
+const ONE = { checkpoint: 'one', guest: 'origin', record: false };
 const CLOCK_SLACK_MS = 60_000;
 
 /** Listens at its own address only, and says who and when it is. */
@@ -53,39 +54,20 @@ interface Identity {
 }
 
 test.before(async (context) => {
-  context.testbed = await startTestbed({
-    guests: [
-      { name: 'origin', ...GUEST },
-      { name: 'other', ...GUEST },
-    ],
-    onProgress: () => {},
-  });
-  context.deadlineMs = 30_000 * context.testbed.deadlineScale;
-  await context.testbed.importDemoImages(() => {});
+  context.testbed = await takeTwoGuests();
 });
 test.after(async ({ testbed }) => await testbed?.stop());
 
-async function ask({ testbed, deadlineMs }: World, name: string): Promise<Identity> {
-  const { ports } = await testbed.plane.containers.inspect(name);
-  const url = `http://127.0.0.1:${ports[0]!.hostPort}/`;
+async function ask({ testbed }: World, name: string): Promise<Identity> {
+  const { host, port } = await endpointOf(testbed, name);
+  const url = `http://${host}:${port}/`;
+  const deadlineMs = deadlineOf(testbed);
   const answer = () =>
     fetch(url, { signal: AbortSignal.timeout(deadlineMs) }).then(
       (response) => response.json() as Promise<Identity>,
       () => undefined,
     );
   return await pollUntil(answer, { timeoutMs: deadlineMs, intervalMs: 50, what: `answer of ${name}` });
-}
-
-async function complete({ testbed, deadlineMs }: World, restore: string): Promise<void> {
-  const view = await pollUntil(
-    async () => {
-      const seen = await testbed.plane.restores.inspect(restore);
-      return seen.phase === 'complete' || seen.phase === 'failed' ? seen : undefined;
-    },
-    { timeoutMs: deadlineMs, intervalMs: 50, what: `restore ${restore}` },
-  );
-  assert.is(view.phase, 'complete', view.error?.message);
-  assert.is(view.pagesVerified, true);
 }
 
 test('clones run beside their origin in one guest, each at an address of its own that its sockets are bound to', async (world) => {
@@ -105,17 +87,12 @@ test('clones run beside their origin in one guest, each at an address of its own
   const sockets = contents.processes[0]!.handles.flatMap(({ socket }) => (socket ? [socket] : []));
   assert.is(sockets.find(({ state }) => state === 'listening')!.local, `${before.address}:${PORT}`);
 
-  const first = await plane.restores.create({ checkpoint: 'one', guest: 'origin', name: 'clone-1' });
-  const second = await plane.restores.create({
-    checkpoint: 'one',
-    guest: 'origin',
-    name: 'clone-2',
-    clone: true,
-  });
+  const first = await plane.restores.create({ ...ONE, name: 'clone-1' });
+  const second = await plane.restores.create({ ...ONE, name: 'clone-2', clone: true });
   assert.is(first.clone, true);
   const clones = await Promise.all([ask(world, 'clone-1'), ask(world, 'clone-2')]);
   const origin = await ask(world, 'origin');
-  await Promise.all([complete(world, first.id), complete(world, second.id)]);
+  await Promise.all([first, second].map(({ id }) => completed(world.testbed, id)));
 
   const all = [origin, ...clones];
   assert.equal(
@@ -136,19 +113,20 @@ test('the monotonic clock goes on from the checkpoint, timers run, and the time 
   const stoppedMs = Date.now();
   const restore = await plane.restores.create({
     checkpoint: 'two',
-    guest: 'other',
+    guest: 'target',
     name: 'later',
     clone: true,
+    record: false,
   });
   const after = await ask(world, 'later');
-  await complete(world, restore.id);
+  await completed(world.testbed, restore.id);
   const wentOnMs = after.monotonicMs - before.monotonicMs;
   assert.ok(wentOnMs > 0, `it went back by ${-wentOnMs} ms`);
   assert.ok(wentOnMs < after.nowMs - before.nowMs + 1_000, `it went on by ${wentOnMs} ms`);
   assert.ok(Math.abs(after.nowMs - Date.now()) < CLOCK_SLACK_MS, 'the time of day is not now');
   assert.ok(after.nowMs > stoppedMs - CLOCK_SLACK_MS);
   await pollUntil(async () => ((await ask(world, 'later')).timers > after.timers ? true : undefined), {
-    timeoutMs: world.deadlineMs,
+    timeoutMs: deadlineOf(world.testbed),
     intervalMs: 100,
     what: 'timers of the clone',
   });
@@ -170,7 +148,7 @@ test('clones draw random numbers of their own from the C library, and so do thei
   const draw = 'while :; do echo "drawn $SRANDOM$SRANDOM $(echo $SRANDOM$SRANDOM)"; sleep 0.1; done';
   await plane.containers.create({
     name: 'dice',
-    guest: 'other',
+    guest: 'target',
     image: 'bash',
     command: ['-c', draw],
   });
@@ -179,20 +157,20 @@ test('clones draw random numbers of their own from the C library, and so do thei
   await plane.checkpoints.create({ container: 'dice', id: 'dice', after: 'stop' });
   const names = ['dice-1', 'dice-2', 'dice-3'];
   for (const name of names) {
-    await plane.restores.create({ checkpoint: 'dice', guest: 'other', name, clone: true });
+    await plane.restores.create({ checkpoint: 'dice', guest: 'target', name, clone: true });
   }
   const drawn = (await Promise.all(names.map((name) => numbersOf(world, name)))).flat();
   assert.is(new Set(drawn).size, drawn.length, drawn.join(' '));
 });
 
 /** The numbers of the first lines that a container wrote. */
-async function numbersOf({ testbed, deadlineMs }: World, name: string): Promise<string[]> {
+async function numbersOf({ testbed }: World, name: string): Promise<string[]> {
   const lines = await pollUntil(
     async () => {
       const found = [...(await testbed.plane.containers.logs(name)).matchAll(/drawn (\d+) (\d+)/g)];
       return found.length >= 5 ? found : undefined;
     },
-    { timeoutMs: deadlineMs, intervalMs: 100, what: `numbers of ${name}` },
+    { timeoutMs: deadlineOf(testbed), intervalMs: 100, what: `numbers of ${name}` },
   );
   return lines.slice(0, 5).flatMap(([, own, childs]) => [own!, childs!]);
 }

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
-import { OffloadError } from '../../platform/errors.ts';
+import type { OffloadError } from '../../platform/errors.ts';
+import { QmpClient } from '../../platform/qmp.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
-import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
+import { rejection } from '../helpers/rejection.ts';
+import { ask, startOnVolume } from '../helpers/volume-redis.ts';
+import { completed, deadlineOf, startWarm } from '../helpers/warm-container.ts';
 
 interface Context {
   testbed: Testbed;
@@ -15,9 +18,9 @@ interface Context {
 }
 const test = suite<Context>('what goes wrong in guests');
 const GUEST = { memoryMiB: 768, vcpus: 2 };
+const MIB = 1024 * 1024;
 /** Enough for a small Redis, too little for two. */
-const QUOTA_BYTES = 24 * 1024 * 1024;
-const { redis } = WORKLOADS;
+const QUOTA_BYTES = 24 * MIB;
 
 test.before(async (context) => {
   context.store = mkdtempSync(join(tmpdir(), 'offload-store-'));
@@ -38,27 +41,13 @@ test.after(async ({ testbed, store }) => {
 });
 
 async function refusal(promise: Promise<unknown>): Promise<OffloadError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.instance(error, OffloadError);
-    assert.not.match((error as Error).message, /\n/);
-    return error as OffloadError;
-  }
-  throw new Error('it was not refused');
+  const error = await rejection(promise);
+  assert.not.match(error.message, /\n/);
+  return error;
 }
 
-async function startRedis({ testbed }: Context, name: string, dataMiB: number, guest = 'origin') {
-  const { plane, deadlineScale } = testbed;
-  const ports = [{ containerPort: redis.containerPort }];
-  const { ports: published } = await plane.containers.create({ name, guest, image: 'redis', ports });
-  await plane.containers.start(name);
-  const endpoint = { host: '127.0.0.1', port: published[0]!.hostPort };
-  const deadlineMs = 30_000 * deadlineScale;
-  await redis.waitReady(endpoint, deadlineMs);
-  const facts = await redis.warmUp(endpoint, { dataMiB }, { deadlineMs });
-  return { endpoint, facts, deadlineMs };
-}
+const startRedis = ({ testbed }: Context, name: string, dataMiB: number) =>
+  startWarm(testbed, { name, guest: 'origin', size: { dataMiB } });
 
 test('a checkpoint of a container that does not run is refused, and names its state', async ({ testbed }) => {
   await testbed.plane.containers.create({ name: 'idle', guest: 'origin', image: 'redis' });
@@ -111,11 +100,11 @@ test('a container that ends by itself is seen, with its exit code', async ({ tes
 
 test('a checkpoint that would pass the store’s quota ends with no_space, and the container runs on', async (context) => {
   const { plane } = context.testbed;
-  const { endpoint, facts, deadlineMs } = await startRedis(context, 'big', 48);
+  const { workload, endpoint, facts } = await startRedis(context, 'big', 48);
   const error = await refusal(plane.checkpoints.create({ container: 'big', id: 'big', after: 'stop' }));
   assert.is(error.code, 'no_space');
   assert.match(error.message, /bytes/);
-  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  await workload.verifyAll(endpoint, facts, { deadlineMs: deadlineOf(context.testbed) });
   assert.is((await plane.containers.inspect('big')).phase, 'running');
   assert.equal(await plane.checkpoints.list(), []);
   assert.equal(await readdir(join(context.store, 'incoming')), []);
@@ -135,33 +124,51 @@ test('a half-written checkpoint is refused by name', async (context) => {
 
 test('a name that is taken is refused, and its owner is unharmed', async (context) => {
   const { plane } = context.testbed;
-  const { endpoint, facts, deadlineMs } = await startRedis(context, 'owner', 2);
+  const { workload, endpoint, facts } = await startRedis(context, 'owner', 2);
   const error = await refusal(plane.containers.create({ name: 'owner', guest: 'target', image: 'redis' }));
   assert.is(error.code, 'already_exists');
-  await redis.verifyAll(endpoint, facts, { deadlineMs });
+  await workload.verifyAll(endpoint, facts, { deadlineMs: deadlineOf(context.testbed) });
   await plane.containers.remove('owner', { force: true });
 });
 
+test('a write that is answered has been flushed to the plane’s device', async ({ testbed }) => {
+  await testbed.plane.volumes.create({ name: 'data', sizeBytes: 64 * MIB });
+  await startOnVolume(testbed, 'keeper', 'target');
+  await ask(testbed, 'keeper', 'SET', 'city', 'Riga');
+  const before = await flushCount(testbed, 'target');
+  await ask(testbed, 'keeper', 'SET', 'lake', 'Razna');
+  assert.ok((await flushCount(testbed, 'target')) > before);
+});
+
+/** Of the guest's one disk that it writes to beside its root, as its QEMU counts. */
+async function flushCount({ guests }: Testbed, guest: string): Promise<number> {
+  const { qmpPath: socketPath } = guests.find(({ name }) => name === guest)!;
+  const qmp = await QmpClient.connect({ socketPath, timeoutMs: 5_000 });
+  const disks = (await qmp.execute('query-blockstats')) as {
+    qdev?: string;
+    stats: { flush_operations: number; wr_bytes: number };
+  }[];
+  qmp.close();
+  const writable = disks.filter(({ qdev, stats }) => /disk\d+/.test(qdev ?? '') && stats.wr_bytes > 0);
+  assert.is(writable.length, 1);
+  return writable[0]!.stats.flush_operations;
+}
+
 test('a guest that dies in the middle of a restore ends it with one line, and its container is gone', async (context) => {
   const { plane, guests, deadlineScale } = context.testbed;
-  const { deadlineMs } = await startRedis(context, 'mobile', 8);
+  await startRedis(context, 'mobile', 8);
   await plane.checkpoints.create({ container: 'mobile', id: 'mobile', after: 'stop' });
   await plane.containers.remove('mobile', { force: true });
   const restoring = refusal(plane.restores.create({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }));
-  await pollUntil(async () => (await plane.containers.list()).find(({ name }) => name === 'doomed'), {
-    timeoutMs: deadlineMs,
-    intervalMs: 2,
-    what: 'restore under way',
-  });
-  const target = guests.find(({ name }) => name === 'target')!;
-  process.kill(target.pid, 'SIGKILL');
+  const doomed = async () => (await plane.containers.list()).find(({ name }) => name === 'doomed');
+  const wait = { timeoutMs: deadlineOf(context.testbed), intervalMs: 2 };
+  await pollUntil(doomed, { ...wait, what: 'restore under way' });
+  process.kill(guests.find(({ name }) => name === 'target')!.pid, 'SIGKILL');
   const error = await restoring;
   assert.is(error.code, 'guest_lost');
   assert.match(error.message, /target/);
-  await pollUntil(async () => ((await plane.containers.list()).length === 0 ? true : undefined), {
-    timeoutMs: 10_000 * deadlineScale,
-    intervalMs: 20,
-    what: 'doomed container gone',
+  await pollUntil(async () => ((await doomed()) ? undefined : true), {
+    ...{ timeoutMs: 10_000 * deadlineScale, intervalMs: 20, what: 'doomed container gone' },
   });
   assert.is((await plane.guests.list()).find(({ name }) => name === 'target')!.phase, 'lost');
   const refused = await refusal(
@@ -171,17 +178,18 @@ test('a guest that dies in the middle of a restore ends it with one line, and it
 });
 
 test('what is left of that checkpoint restores in the other guest', async ({ testbed }) => {
-  const { plane, deadlineScale } = testbed;
-  const restore = await plane.restores.create({ checkpoint: 'mobile', guest: 'origin', name: 'survivor' });
-  const complete = await pollUntil(
-    async () => {
-      const view = await plane.restores.inspect(restore.id);
-      return view.phase === 'complete' ? view : undefined;
-    },
-    { timeoutMs: 30_000 * deadlineScale, intervalMs: 50, what: 'survivor complete' },
-  );
-  assert.is(complete.pagesVerified, true);
-  await plane.containers.remove('survivor', { force: true });
+  const request = { checkpoint: 'mobile', guest: 'origin', name: 'survivor', record: false };
+  const { id } = await testbed.plane.restores.create(request);
+  await completed(testbed, id);
+  await testbed.plane.containers.remove('survivor', { force: true });
+});
+
+test('a write that was flushed survives the power cut of its guest', async ({ testbed }) => {
+  await startOnVolume(testbed, 'after', 'origin');
+  assert.is(await ask(testbed, 'after', 'GET', 'city'), 'Riga');
+  assert.is(await ask(testbed, 'after', 'GET', 'lake'), 'Razna');
+  for (const name of ['after', 'keeper']) await testbed.plane.containers.remove(name, { force: true });
+  await testbed.plane.volumes.remove('data');
 });
 
 test('a guest that dies in the middle of a checkpoint leaves nothing of it in the store', async (context) => {

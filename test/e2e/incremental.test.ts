@@ -3,77 +3,50 @@
  * one with pre-dumps, one on top of it, and a last one on top of that while the container's program is
  * stopped. A whole checkpoint of the program that has not moved says what the last one has to hold.
  */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CheckpointView } from '../../offload-plane/checkpoints/checkpoints.ts';
 import type { PageStore } from '../../offload-plane/page-store/contract.ts';
 import { openPageStore } from '../../offload-plane/page-store/store.ts';
 import { pollUntil } from '../../platform/deadline.ts';
-import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
-import type { Endpoint, WarmUpFacts, Workload } from '../../testbed/workloads/workload.ts';
 import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
+import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
+import {
+  completed,
+  deadlineOf,
+  endpointOf,
+  startWarm,
+  type WarmContainer,
+} from '../helpers/warm-container.ts';
 
 interface World {
-  testbed: Testbed;
-  storeDirectory: string;
-  deadlineMs: number;
+  testbed: TwoGuests;
 }
 
 const test = suite<World>('incremental checkpoints');
-const GUEST = { memoryMiB: 1_024, vcpus: 2 };
 const NAMES = ['redis', 'node'] as const;
 /** Without restartable sequences: the kernel writes a page a thread of them, held restore or not (rseq(2)). */
 const COMPARABLE_ENV = 'GLIBC_TUNABLES=glibc.pthread.rseq=0';
 
 test.before(async (context) => {
-  context.storeDirectory = tempDirectory('incremental-store');
-  context.testbed = await startTestbed({
-    storeDirectory: context.storeDirectory,
-    guests: [
-      { name: 'origin', ...GUEST },
-      { name: 'target', ...GUEST },
-    ],
-    onProgress: () => {},
-  });
-  context.deadlineMs = 30_000 * context.testbed.deadlineScale;
-  await context.testbed.importDemoImages(() => {});
+  context.testbed = await takeTwoGuests();
 });
-test.after(async (context) => await stopTestbed(context));
+test.after(async ({ testbed }) => await testbed?.stop());
 
-/** Once: the last test looks at the store without the plane. */
-async function stopTestbed(context: Partial<World>): Promise<void> {
-  const { testbed } = context;
-  delete context.testbed;
-  await testbed?.stop();
-}
-
-interface Running {
-  workload: Workload;
-  endpoint: Endpoint;
-  facts: WarmUpFacts;
-}
-
-async function startWarm({ testbed, deadlineMs }: World, name: (typeof NAMES)[number]): Promise<Running> {
-  const workload = WORKLOADS[name];
-  const size = workload.smallSize;
-  const { ports } = await testbed.plane.containers.create({
-    name,
-    guest: 'origin',
-    image: workload.image,
-    env: [...workload.containerEnv(size), COMPARABLE_ENV],
-    ports: [{ containerPort: workload.containerPort }],
-  });
-  await testbed.plane.containers.start(name);
-  const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
-  await workload.waitReady(endpoint, deadlineMs);
-  return { workload, endpoint, facts: await workload.warmUp(endpoint, size, { deadlineMs }) };
-}
+const startComparable = ({ testbed }: World, name: (typeof NAMES)[number]) =>
+  startWarm(testbed, { name, guest: 'origin', image: name, env: [COMPARABLE_ENV] });
 
 /** Requests one after the other for as long as `work` takes; checkpoints break connections. */
-async function underLoad<T>({ deadlineMs }: World, running: Running, work: () => Promise<T>): Promise<T> {
-  const { workload, endpoint, facts } = running;
+async function underLoad<T>(
+  { testbed }: World,
+  { workload, endpoint, facts }: WarmContainer,
+  work: () => Promise<T>,
+): Promise<T> {
+  const deadlineMs = deadlineOf(testbed);
   let over = false;
   let answered = 0;
   const load = (async () => {
@@ -94,7 +67,7 @@ async function underLoad<T>({ deadlineMs }: World, running: Running, work: () =>
 }
 
 /** Its program stands still, but no checkpoint has to be over for that. */
-async function stopProgram({ testbed, deadlineMs }: World, name: string): Promise<void> {
+async function stopProgram({ testbed }: World, name: string): Promise<void> {
   await testbed.plane.containers.kill(name, 'SIGSTOP');
   let before = -1;
   await pollUntil(
@@ -104,7 +77,7 @@ async function stopProgram({ testbed, deadlineMs }: World, name: string): Promis
       before = cpuUsageUs;
       return stands ? true : undefined;
     },
-    { timeoutMs: deadlineMs, intervalMs: 200, what: `${name} stands still` },
+    { timeoutMs: deadlineOf(testbed), intervalMs: 200, what: `${name} stands still` },
   );
 }
 
@@ -116,13 +89,15 @@ const receivedBytes = (view: CheckpointView) =>
 for (const name of NAMES) {
   test(`of ${name} only what has changed crosses while it stands still, and the chain's end restores without its beginning`, async (world) => {
     const { plane } = world.testbed;
-    const running = await startWarm(world, name);
+    const running = await startComparable(world, name);
     const take = (id: string, more: { parent?: string; preDumpRounds?: number } = {}) =>
       plane.checkpoints.create({ container: name, id: `${name}-${id}`, after: 'resume', ...more });
 
     const first = await underLoad(world, running, () => take('first', { preDumpRounds: 2 }));
     const second = await underLoad(world, running, () => take('second', { parent: `${name}-first` }));
-    await running.workload.firstRequest(running.endpoint, running.facts, { deadlineMs: world.deadlineMs });
+    await running.workload.firstRequest(running.endpoint, running.facts, {
+      deadlineMs: deadlineOf(world.testbed),
+    });
     await stopProgram(world, name);
     const last = await take('last', { parent: `${name}-second` });
     const whole = await take('whole');
@@ -150,39 +125,30 @@ function report({ id, pageCount, inheritedPageCount, frozenMs, transfers }: Chec
 }
 
 /** Restores into the other guest: held and compared byte for byte, then running. */
-async function assertRestores(world: World, running: Running, checkpoint: string): Promise<void> {
-  const { plane } = world.testbed;
-  const { deadlineMs } = world;
+async function assertRestores({ testbed }: World, running: WarmContainer, checkpoint: string): Promise<void> {
+  const { plane } = testbed;
   const request = { checkpoint, guest: 'target', name: 'again', policy: 'lazy' } as const;
-  const complete = (id: string) =>
-    pollUntil(async () => ((await plane.restores.inspect(id)).phase === 'complete' ? true : undefined), {
-      timeoutMs: deadlineMs,
-      intervalMs: 50,
-      what: `all pages of ${id}`,
-    });
   const held = await plane.restores.create({ ...request, hold: true });
-  await complete(held.id);
+  await completed(testbed, held.id);
   const { memory } = await plane.restores.compareMemory(held.id);
   assert.ok(memory!.pages > 0);
   assert.is(memory!.equal, memory!.pages, 'held restore');
   await plane.containers.remove('again', { force: true });
 
-  const restored = await plane.restores.create(request);
-  await complete(restored.id);
+  const restored = await plane.restores.create({ ...request, record: false });
   // It was stopped when it was checkpointed.
   await plane.containers.kill('again', 'SIGCONT');
-  const { ports } = await plane.containers.inspect('again');
-  const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
-  await running.workload.verifyAll(endpoint, running.facts, { deadlineMs });
+  const endpoint = await endpointOf(testbed, 'again');
+  await running.workload.verifyAll(endpoint, running.facts, { deadlineMs: deadlineOf(testbed) });
+  await completed(testbed, restored.id);
   const view = await plane.restores.compareMemory(restored.id);
-  assert.is(view.pagesVerified, true);
   assert.is(view.memory!.changed, view.memory!.softDirtyChanged);
   await plane.containers.remove('again', { force: true });
 }
 
 test('a parent that the container has not run on from is refused, and it runs on', async (world) => {
   const { plane } = world.testbed;
-  await startWarm(world, 'redis');
+  await startComparable(world, 'redis');
   const on = async (parent: string) => {
     const request = { container: 'redis', id: 'refused', after: 'resume', parent } as const;
     const { code, message } = await rejection(plane.checkpoints.create(request));
@@ -196,11 +162,11 @@ test('a parent that the container has not run on from is refused, and it runs on
   assert.is((await plane.containers.inspect('redis')).phase, 'running');
 });
 
-test('after it has begun another program everything of it is sent again', async (world) => {
-  const { plane } = world.testbed;
+test('after it has begun another program everything of it is sent again', async ({ testbed }) => {
+  const { plane } = testbed;
   const workload = WORKLOADS.redis;
   const program = 'trap "exec redis-server --save \'\' --protected-mode no" USR1; while :; do sleep 1; done';
-  const { ports } = await plane.containers.create({
+  await plane.containers.create({
     name: 'shell',
     guest: 'target',
     image: 'redis',
@@ -218,16 +184,19 @@ test('after it has begun another program everything of it is sent again', async 
   await take('shell');
   assert.ok((await take('shell-again', 'shell')).inheritedPageCount > 0);
   await plane.containers.kill('shell', 'SIGUSR1');
-  const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
-  await workload.waitReady(endpoint, world.deadlineMs);
+  const [endpoint, deadlineMs] = [await endpointOf(testbed, 'shell'), deadlineOf(testbed)];
+  await workload.waitReady(endpoint, deadlineMs);
   assert.is((await take('other-program', 'shell-again')).inheritedPageCount, 0);
-  await workload.waitReady(endpoint, world.deadlineMs);
+  await workload.waitReady(endpoint, deadlineMs);
   assert.ok((await take('other-again', 'other-program')).inheritedPageCount > 0);
 });
 
-test('the end of each chain is byte for byte what the whole checkpoint is', async (context) => {
-  await stopTestbed(context);
-  const store = await openPageStore({ directory: context.storeDirectory });
+test('the end of each chain is byte for byte what the whole checkpoint is', async ({ testbed }) => {
+  // The plane holds its store: what is looked at is a copy.
+  const directory = tempDirectory('incremental-store');
+  const checkpoints = 'checkpoints';
+  await cp(join(testbed.storeDirectory, checkpoints), join(directory, checkpoints), { recursive: true });
+  const store = await openPageStore({ directory });
   try {
     const ids = (await store.list()).map(({ id }) => id);
     assert.ok(!ids.includes('redis-first') && !ids.includes('node-second'));

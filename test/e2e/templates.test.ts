@@ -1,12 +1,12 @@
 /** Templates: built once from an image and its warm-up, then started from, several at a time. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { pollUntil } from '../../platform/deadline.ts';
-import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { rejection } from '../helpers/rejection.ts';
+import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
+import { completed, deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 
-const test = suite<{ testbed: Testbed }>('templates');
+const test = suite<{ testbed: TwoGuests }>('templates');
 const { redis } = WORKLOADS;
 const READY = { exec: { command: ['/usr/bin/redis-cli', 'ping'] } };
 const FILL = {
@@ -15,23 +15,18 @@ const FILL = {
 };
 
 test.before(async (context) => {
-  context.testbed = await startTestbed({
-    guests: [{ name: 'only', memoryMiB: 1_024, vcpus: 2 }],
-    onProgress: () => {},
-  });
-  await context.testbed.importDemoImages(() => {});
+  context.testbed = await takeTwoGuests();
 });
 test.after(async ({ testbed }) => await testbed?.stop());
 
 test('a template is built, warmed up and recorded once; what starts from it is warm and has pages pushed', async ({
   testbed,
 }) => {
-  const { plane, deadlineScale } = testbed;
-  const deadlineMs = 30_000 * deadlineScale;
+  const { plane } = testbed;
   const template = await plane.templates.create({
     name: 'cache',
     image: 'redis',
-    guest: 'only',
+    guest: 'origin',
     options: { ports: [{ containerPort: redis.containerPort }] },
     ready: READY,
     warmUp: [FILL],
@@ -48,25 +43,14 @@ test('a template is built, warmed up and recorded once; what starts from it is w
 
   const names = ['cache-1', 'cache-2'];
   const started = await Promise.all(
-    names.map((name) => plane.templates.run('cache', { name, guest: 'only' })),
+    names.map((name) => plane.templates.run('cache', { name, guest: 'origin' })),
   );
   assert.is(new Set(started.map(({ address }) => address)).size, 2);
-  for (const { ports } of started) {
-    const endpoint = { host: '127.0.0.1', port: ports[0]!.hostPort };
-    await redis.waitReady(endpoint, deadlineMs);
-  }
+  for (const name of names) await redis.waitReady(await endpointOf(testbed, name), deadlineOf(testbed));
   for (const view of await plane.restores.list()) {
     if (!names.includes(view.container)) continue;
     assert.is(view.effectivePolicy, 'ordered');
-    const complete = await pollUntil(
-      async () => {
-        const seen = await plane.restores.inspect(view.id);
-        return seen.phase === 'complete' || seen.phase === 'failed' ? seen : undefined;
-      },
-      { timeoutMs: deadlineMs, intervalMs: 50, what: `restore ${view.id}` },
-    );
-    assert.is(complete.phase, 'complete', complete.error?.message);
-    assert.is(complete.pagesVerified, true);
+    await completed(testbed, view.id);
   }
   for (const name of names) await plane.containers.remove(name, { force: true });
 });
@@ -77,7 +61,7 @@ test('a template that does not become ready is not made, and leaves nothing', as
     plane.templates.create({
       name: 'stuck',
       image: 'redis',
-      guest: 'only',
+      guest: 'origin',
       ready: { tcp: { port: 1 } },
       readyTimeoutMs: 300,
     }),
@@ -94,7 +78,7 @@ test('a template that is removed takes its checkpoint with it', async ({ testbed
   await plane.templates.remove('cache');
   assert.equal(await plane.templates.list(), []);
   assert.is((await rejection(plane.checkpoints.inspect('template-cache'))).code, 'not_found');
-  const refused = await rejection(plane.templates.run('cache', { name: 'late', guest: 'only' }));
+  const refused = await rejection(plane.templates.run('cache', { name: 'late', guest: 'origin' }));
   assert.is(refused.code, 'not_found');
 });
 
