@@ -1,5 +1,6 @@
 /** Whoever asked for a checkpoint may change their mind until it is committed. */
 import { OffloadError } from '../../platform/errors.ts';
+import { MIB } from '../../platform/units.ts';
 
 export interface Following {
   /** Aborted when it shall not go on: the container runs on, and nothing is kept. */
@@ -8,7 +9,7 @@ export interface Following {
   progress?: ((text: string, fraction?: number) => void) | undefined;
 }
 
-const cancelled = (what: string) => new OffloadError('cancelled', `${what}: it was cancelled`);
+export const cancelled = (what: string) => new OffloadError('cancelled', `${what}: it was cancelled`);
 
 /** @throws {OffloadError} cancelled */
 export function expectGoingOn(signal: AbortSignal | undefined, what: string): void {
@@ -43,5 +44,19 @@ export function pageProgress({ progress }: Following, nowMs: () => number = () =
     if (progress === undefined || nowMs() - toldMs < PROGRESS_INTERVAL_MS) return;
     toldMs = nowMs();
     progress(`${pageCount} pages`);
+  };
+}
+
+/** Tells of each whole MiB that has gone by, and of the share of the whole where that is known. */
+export function byteProgress({ progress }: Following, verb: string, totalBytes?: number) {
+  let doneBytes = 0;
+  let told = -1;
+  return (bytes: number): void => {
+    doneBytes += bytes;
+    const whole = Math.floor(doneBytes / MIB);
+    if (whole === told) return;
+    told = whole;
+    if (!totalBytes) progress?.(`${verb}: ${whole} MiB`);
+    else progress?.(`${verb}: ${whole} of ${Math.ceil(totalBytes / MIB)} MiB`, doneBytes / totalBytes);
   };
 }

@@ -11,6 +11,7 @@ import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-store/contract.ts';
+import { PAGE_BYTES } from '../page-store/limits.ts';
 import { prepareContainer } from '../probes/prepare-container.ts';
 import type { Preparation } from '../probes/probe.ts';
 import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
@@ -104,6 +105,13 @@ function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
   }
   return manifest.meta;
 }
+
+/** What is in its tar, but for headers: every page, zero ones as well, and every image. */
+const tarBytesOf = ({ files, pageCount }: CheckpointManifest): number =>
+  Object.entries(files).reduce(
+    (sum, [name, { bytes }]) => (name.startsWith('images/') ? sum + bytes : sum),
+    pageCount * PAGE_BYTES,
+  );
 
 const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
   Object.values(files).reduce((sum, file) => sum + file.bytes, 0) - storedBytes;
@@ -220,20 +228,22 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     /** What became of the first on the way to the second. */
     diff: (from: string, to: string): Promise<CheckpointDiff> =>
       withReader(from, (before) => withReader(to, (after) => diffCheckpoints(before, after))),
-    /** The stream holds the checkpoint until it ends or is destroyed. */
-    async export(id: string): Promise<Readable> {
+    /** The stream holds the checkpoint until it ends or is destroyed; it is a little longer than `totalBytes`. */
+    async export(id: string): Promise<{ tar: Readable; totalBytes: number }> {
       const reader = await store.open(id);
       try {
         const { guest } = metaOf(reader.manifest);
         const tar = exportTar({ reader, guest, recipe: recipeOfManifest(reader.manifest) });
-        return tar.once('close', () => void reader.close());
+        tar.once('close', () => void reader.close());
+        return { tar, totalBytes: tarBytesOf(reader.manifest) };
       } catch (error) {
         await reader.close();
         throw error;
       }
     },
-    async import(tar: Readable, request: ImportRequest): Promise<CheckpointView> {
-      return await viewOf(await importTar(store, tar, request));
+    /** One that is cancelled leaves nothing. */
+    async import(tar: Readable, request: ImportRequest, following: Following = {}): Promise<CheckpointView> {
+      return await viewOf(await importTar(store, tar, request, following));
     },
     async pin(id: string): Promise<CheckpointView> {
       await store.pin(id);

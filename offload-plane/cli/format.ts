@@ -32,4 +32,10 @@ export function duration(ms: number): string {
 export const age = (since: string | undefined, nowMs: number): string =>
   since === undefined ? '-' : `${duration(Math.max(0, nowMs - Date.parse(since)))} ago`;
 
+/** `12.3 ms`, `4.56 s`; nothing yet is a dash. */
+export function milliseconds(ms: number | undefined): string {
+  if (ms === undefined) return '-';
+  return ms < 1_000 ? `${ms.toFixed(1)} ms` : `${(ms / 1_000).toFixed(2)} s`;
+}
+
 export const percent = (share: number): string => `${(share * 100).toFixed(2)}%`;

@@ -17,11 +17,10 @@ export const checkpointCalls = (plane: PlaneConnection) => {
     /** A tar. It fails in the middle where the checkpoint is damaged. */
     export: async (id: string): Promise<Readable> =>
       (await plane.send({ method: 'GET', path: at(id, '/export') })).body,
-    async import(tar: Readable, as: { id?: string; tenant?: string } = {}): Promise<CheckpointView> {
-      const headers = { 'content-type': 'application/x-tar' };
-      const path = '/v1/checkpoints/import';
-      const answer = await plane.send({ method: 'POST', path, query: as, headers, body: tar });
-      return (await answer.body.json()) as CheckpointView;
+    /** @param totalBytes how long the tar is, where that is known */
+    import(tar: Readable, as: { id?: string; tenant?: string } = {}, totalBytes?: number) {
+      const upload = { kind: 'import', subject: as.id ?? 'checkpoint', totalBytes };
+      return plane.upload<CheckpointView>({ path: '/v1/checkpoints/import', query: as, body: tar, upload });
     },
     pin: (id: string) => plane.put<CheckpointView>(at(id, '/pin')),
     async unpin(id: string): Promise<CheckpointView> {

@@ -1,8 +1,10 @@
 /** Requests to a plane's HTTP API: JSON in, JSON out, and its problems as the errors they were. */
+
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Agent, type Dispatcher, request } from 'undici';
 import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
-import { postWatched, type Watcher } from './long-calls.ts';
+import { type LongCall, postWatched, type Watcher } from './long-calls.ts';
 
 /** The plane bounds every call itself; this is for a plane that has stopped answering. */
 const ANSWER_TIMEOUT_MS = 30 * 60_000;
@@ -19,8 +21,8 @@ export type Query = Record<string, string | number | boolean | readonly string[]
 export interface Sent {
   method: Dispatcher.HttpMethod;
   path: string;
-  query?: Query;
-  headers?: Record<string, string>;
+  query?: Query | undefined;
+  headers?: Record<string, string> | undefined;
   /** An object goes as JSON, a stream or bytes as they are. */
   body?: object | Readable | Buffer;
   signal?: AbortSignal;
@@ -34,10 +36,16 @@ export interface PlaneConnection {
   post<T>(path: string, body?: object): Promise<T>;
   /** A call that may take long: watched where the connection was given a watcher. */
   postLong<T>(path: string, body: object): Promise<T>;
+  /** The same, of a tar. */
+  upload<T>(call: LongCall & { body: Readable }): Promise<T>;
+  /** Who hears of the progress of long calls. */
+  readonly watcher: Watcher | undefined;
   put<T>(path: string, body?: object): Promise<T>;
   remove(path: string, query?: Query): Promise<void>;
   /** Any request; its answer is not read yet. */
   send(sent: Sent): Promise<Dispatcher.ResponseData>;
+  readonly closed: boolean;
+  /** Ends what is under way too: events and logs that are followed end as if there were no more. */
   close(): Promise<void>;
 }
 
@@ -52,6 +60,10 @@ export function connectPlane(address: PlaneAddress, watcher?: Watcher): PlaneCon
     connections: MAX_CONNECTIONS,
   });
 
+  const closing = new AbortController();
+  // Each call listens.
+  setMaxListeners(0, closing.signal);
+
   async function send(sent: Sent): Promise<Dispatcher.ResponseData> {
     const { method, path, query = {}, headers, body, signal } = sent;
     const response = await request(`${origin}${path}${search(query)}`, {
@@ -63,7 +75,7 @@ export function connectPlane(address: PlaneAddress, watcher?: Watcher): PlaneCon
         ...headers,
       },
       ...(body === undefined ? {} : { body: isJson(body) ? JSON.stringify(body) : (body as Buffer) }),
-      ...(signal ? { signal } : {}),
+      signal: signal ? AbortSignal.any([signal, closing.signal]) : closing.signal,
     }).catch((error: Error) => {
       throw new OffloadError('not_found', `plane at ${place}: ${error.message}`, { cause: error });
     });
@@ -96,12 +108,28 @@ export function connectPlane(address: PlaneAddress, watcher?: Watcher): PlaneCon
     get: (path, query = {}) => json({ method: 'GET', path, query }),
     post: (path, body) => json({ method: 'POST', path, ...(body ? { body } : {}) }),
     postLong: (path, body) =>
-      watcher ? postWatched(connection, path, body, watcher) : connection.post(path, body),
+      watcher ? postWatched(connection, { path, body }, watcher) : connection.post(path, body),
+    upload(call) {
+      const { totalBytes } = call.upload ?? {};
+      const headers = {
+        'content-type': 'application/x-tar',
+        ...(totalBytes === undefined ? {} : { 'content-length': String(totalBytes) }),
+      };
+      const sent = { ...call, headers };
+      return watcher ? postWatched(connection, sent, watcher) : json({ ...sent, method: 'POST' });
+    },
+    watcher,
     put: (path, body) => json({ method: 'PUT', path, ...(body ? { body } : {}) }),
     async remove(path, query = {}) {
       await (await send({ method: 'DELETE', path, query })).body.dump();
     },
-    close: () => dispatcher.close(),
+    get closed() {
+      return closing.signal.aborted;
+    },
+    async close() {
+      closing.abort(new OffloadError('cancelled', `plane at ${place}: the client was closed`));
+      await dispatcher.close();
+    },
   };
   return connection;
 }

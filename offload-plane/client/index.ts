@@ -13,7 +13,8 @@ import { volumeCalls } from './volumes.ts';
 
 export type { Channels } from './channels.ts';
 export type { PlaneAddress } from './connection.ts';
-export type { Watcher } from './long-calls.ts';
+export type { Watched, Watcher } from './long-calls.ts';
+export { meter } from './upload.ts';
 
 /** @param watcher hears of the progress of long calls */
 export function createPlaneClient(address: PlaneAddress, watcher?: Watcher) {

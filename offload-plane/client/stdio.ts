@@ -6,6 +6,7 @@ import type { ExecBody, ExecView, LogsQuery } from '../http-api/schemas/execs.ts
 import { FRAMES_TYPE } from '../http-api/schemas/execs.ts';
 import { type Channels, type OutputStream, openChannels } from './channels.ts';
 import { type PlaneConnection, part, search } from './connection.ts';
+import { readChunks } from './lines.ts';
 
 export interface AttachOptions {
   /** So much of what came before is given first; default: all that is kept. */
@@ -36,14 +37,14 @@ export const stdioCalls = (plane: PlaneConnection) => {
     },
     /** Standard output and error apart, as they come. */
     async *logs(name: string, query: LogsQuery = {}): AsyncGenerator<OutputChunk> {
-      const { body } = await plane.send({
+      const headers = { accept: FRAMES_TYPE };
+      const decoder = new FrameDecoder();
+      for await (const chunk of readChunks(plane, {
         method: 'GET',
         path: at(name, '/logs'),
         query,
-        headers: { accept: FRAMES_TYPE },
-      });
-      const decoder = new FrameDecoder();
-      for await (const chunk of body as AsyncIterable<Buffer>) {
+        headers,
+      })) {
         for (const { type, payload } of decoder.push(chunk)) {
           yield { stream: type as OutputStream, bytes: payload };
         }

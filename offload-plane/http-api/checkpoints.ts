@@ -3,12 +3,13 @@ import { CheckpointContents } from '../checkpoints/contents/contract.ts';
 import { CheckpointDiff } from '../checkpoints/contents/diff-contract.ts';
 import { OperationView } from '../operations/operation.ts';
 import type { Plane } from '../plane.ts';
+import { followTar } from './follow-tar.ts';
 import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
 import { CheckpointBody, CheckpointView, DiffQuery, ImportQuery } from './schemas/checkpoints.ts';
 import { IdParams, Nothing, streamOf } from './schemas/common.ts';
 import type { App } from './server.ts';
-import { TAR_TYPE, tarBody } from './tar-body.ts';
+import { lengthOf, receivedOf, TAR_TYPE, tarBody } from './tar-body.ts';
 
 export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): void {
   const params = IdParams;
@@ -74,12 +75,18 @@ export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): 
     {
       schema: {
         summary: 'Export a checkpoint',
-        description: "A tar of podman's layout, which checkpointctl reads; `import` takes it back.",
+        description:
+          "A tar of podman's layout, which checkpointctl reads; `import` takes it back. An operation (header `Operation-Location`) tells how far it is and can be cancelled: then the tar breaks off.",
         params,
         response: { 200: streamOf(TAR_TYPE, 'The checkpoint') },
       },
     },
-    async (request, reply) => reply.type(TAR_TYPE).send(await checkpoints.export(request.params.id)),
+    async (request, reply) => {
+      const { id } = request.params;
+      const exported = await checkpoints.export(id);
+      const { operation, stream } = followTar(operations, { kind: 'export', subject: id }, exported);
+      return reply.header('operation-location', `/v1/operations/${operation.id}`).type(TAR_TYPE).send(stream);
+    },
   );
   app.post(
     '/v1/checkpoints/import',
@@ -88,10 +95,19 @@ export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): 
         summary: 'Import a checkpoint that a plane exported',
         consumes: [TAR_TYPE],
         querystring: ImportQuery,
-        response: { 201: CheckpointView },
+        response: { 201: CheckpointView, 202: OperationView },
       },
     },
-    async (request, reply) => reply.code(201).send(await checkpoints.import(tarBody(request), request.query)),
+    async (request, reply) => {
+      const tar = tarBody(request);
+      return await answerLongCall(
+        operations,
+        { request, reply, received: receivedOf(tar) },
+        { kind: 'import', subject: request.query.id ?? 'a tar' },
+        (following) =>
+          checkpoints.import(tar, { ...request.query, totalBytes: lengthOf(request) }, following),
+      );
+    },
   );
   app.put(
     '/v1/checkpoints/:id/pin',

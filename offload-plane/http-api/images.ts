@@ -1,6 +1,4 @@
 /** /v1/images */
-import { Readable } from 'node:stream';
-import { OffloadError } from '../../platform/errors.ts';
 import type { ChangeControl } from '../images/image-store.ts';
 import { describeProgress } from '../images/import-progress.ts';
 import { OperationView } from '../operations/operation.ts';
@@ -19,6 +17,7 @@ import {
   PullBody,
 } from './schemas/images.ts';
 import type { App } from './server.ts';
+import { receivedOf, TAR_TYPE, tarBody } from './tar-body.ts';
 
 /** An operation follows and ends a change of the images; it is told of no more than whole MiB. */
 function controlOf({ signal, progress }: OperationContext): ChangeControl {
@@ -31,11 +30,6 @@ function controlOf({ signal, progress }: OperationContext): ChangeControl {
       last = text;
     },
   };
-}
-
-function expectTar(body: unknown): Readable {
-  if (body instanceof Readable) return body;
-  throw new OffloadError('invalid_request', 'load image: the body is no application/x-tar');
 }
 
 const imported = { 201: ImageView, 202: OperationView };
@@ -69,18 +63,20 @@ export function imageRoutes(app: App, { images, operations }: Plane): void {
     {
       schema: {
         summary: 'Import the tar that is the body: an OCI image layout or an archive of docker save',
-        consumes: ['application/x-tar'],
+        consumes: [TAR_TYPE],
         querystring: LoadQuery,
         response: imported,
       },
     },
-    (request, reply) =>
-      answerLongCall(
+    async (request, reply) => {
+      const tar = tarBody(request);
+      return await answerLongCall(
         operations,
-        { request, reply },
+        { request, reply, received: receivedOf(tar) },
         { kind: 'load', subject: request.query.name ?? 'a tar' },
-        (context) => images.load(expectTar(request.body), request.query, controlOf(context)),
-      ),
+        (context) => images.load(tar, request.query, controlOf(context)),
+      );
+    },
   );
   app.post(
     '/v1/images/pull',

@@ -6,16 +6,27 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OperationView } from '../operations/operation.ts';
 import type { OperationContext, OperationRequest, Operations } from '../operations/operations.ts';
 
-/** @param status of the answer when it is done */
+interface LongCall {
+  request: FastifyRequest;
+  reply: FastifyReply;
+  status?: number;
+  received?: Promise<void> | undefined;
+}
+
+/**
+ * @param status of the answer when it is done
+ * @param received when the body is here: who is still sending it would take an answer for the end
+ */
 export async function answerLongCall<T>(
   operations: Operations,
-  { request, reply, status = 201 }: { request: FastifyRequest; reply: FastifyReply; status?: number },
+  { request, reply, status = 201, received }: LongCall,
   what: OperationRequest,
   work: (context: OperationContext) => Promise<T>,
 ): Promise<T | OperationView> {
   const { operation, done } = operations.start(what, work);
   const location = `/v1/operations/${operation.id}`;
   if (wantsOperation(request)) {
+    await Promise.race([received, done.catch(() => undefined)]);
     reply.code(202).headers({ location, 'preference-applied': 'respond-async' });
     return operation;
   }

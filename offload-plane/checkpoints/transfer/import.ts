@@ -15,6 +15,7 @@ import { entrySegments } from '../../images/entry-path.ts';
 import { decodeOrder } from '../../order-log/format.ts';
 import { saveOrderLog } from '../../order-log/load.ts';
 import type { CheckpointManifest, CheckpointWriter, PageStore } from '../../page-store/contract.ts';
+import { byteProgress, cancelled, type Following } from '../cancellation.ts';
 import { MAX_MANIFEST_BYTES, MAX_ORDER_BYTES, TransferManifest, TransferName } from './contract.ts';
 import { createPageImport } from './import-pages.ts';
 import { invalidTransfer } from './invalid.ts';
@@ -24,6 +25,8 @@ export interface ImportRequest {
   id?: string | undefined;
   /** Default: whose it was. */
   tenant?: string | undefined;
+  /** Of the tar, where it is known. */
+  totalBytes?: number | undefined;
 }
 
 const MAX_PAGEMAP_BYTES = 64 * MIB;
@@ -38,25 +41,40 @@ export async function importTar(
   store: PageStore,
   source: Readable,
   request: ImportRequest,
+  following: Following = {},
 ): Promise<CheckpointManifest> {
+  const { signal } = following;
+  const what = `import checkpoint${request.id === undefined ? '' : ` ${request.id}`}`;
   const entries = extract();
+  /** Ends the reading and leaves the connection, so that whoever sends it can be told why. */
+  const stop = new AbortController();
   const idle = setTimeout(() => {
-    source.destroy(new OffloadError('deadline_exceeded', `import checkpoint: no byte for ${IDLE_MS} ms`));
+    stop.abort(new OffloadError('deadline_exceeded', `${what}: no byte for ${IDLE_MS} ms`));
   }, IDLE_MS);
-  source.on('data', () => idle.refresh());
-  const fed = pipeline(source, entries);
+  const count = byteProgress(following, 'receiving', request.totalBytes);
+  source.on('data', (chunk: Buffer) => {
+    idle.refresh();
+    count(chunk.length);
+  });
+  const onAbort = () => stop.abort(cancelled(what));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  const fed = pipeline(source, entries, { signal: stop.signal });
   fed.catch(() => undefined);
   const job = createImport(store, request);
   try {
     for await (const entry of entries) await job.take(entry.header, Readable.from(entry));
     await fed;
-    return await job.finish();
+    following.progress?.('comparing it with what was exported');
+    return await job.finish(() => stop.signal.throwIfAborted());
   } catch (error) {
     await job.abort();
-    source.destroy();
-    throw error instanceof OffloadError ? error : unreadable(error as NodeJS.ErrnoException);
+    stop.abort(error);
+    const reason: unknown = stop.signal.reason;
+    throw reason instanceof OffloadError ? reason : unreadable(reason as NodeJS.ErrnoException);
   } finally {
     clearTimeout(idle);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -111,13 +129,15 @@ function createImport(store: PageStore, request: ImportRequest) {
       else if (IGNORED.includes(name)) body.resume();
       else throw invalidTransfer(name, 'does not belong into a checkpoint');
     },
-    async finish(): Promise<CheckpointManifest> {
+    /** @param beforeCommit may throw: then nothing is kept */
+    async finish(beforeCommit: () => void): Promise<CheckpointManifest> {
       if (manifest === undefined || writer === undefined) {
         throw invalidTransfer(TransferName.manifest, 'is missing: it is no checkpoint that a plane exported');
       }
       pages!.finish();
       const { guest } = manifest;
       const recipe = { ...manifest.recipe, tenant: request.tenant ?? manifest.recipe.tenant };
+      beforeCommit();
       const committed = await writer.commit({ recipe, guest });
       await settle(store, committed, manifest, order);
       return committed;

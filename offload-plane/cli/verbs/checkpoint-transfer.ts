@@ -1,9 +1,10 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { OffloadError } from '../../../platform/errors.ts';
+import { meter, type PlaneClient } from '../../client/index.ts';
+import { PAGE_BYTES } from '../../page-store/limits.ts';
+import { checkpointRow } from '../checkpoint-rows.ts';
 import type { CliContext } from '../context.ts';
+import { saveTar, tarFrom } from '../tar-files.ts';
 
 /** Checkpoints to files and back; verbs below `checkpoint`. */
 export function addTransferCommands(checkpoint: Command, context: CliContext): void {
@@ -13,17 +14,7 @@ export function addTransferCommands(checkpoint: Command, context: CliContext): v
     .argument('<checkpoint>')
     .option('-o, --output <file>', 'default: standard output')
     .action((id: string, { output }: { output?: string }) =>
-      context.withPlane(async (client) => {
-        if (output === undefined && process.stdout.isTTY) {
-          throw new OffloadError(
-            'invalid_request',
-            'export checkpoint: a terminal cannot take a tar; use --output',
-          );
-        }
-        const tar = await client.checkpoints.export(id);
-        if (output === undefined) await pipeline(tar, process.stdout);
-        else await intoFile(tar, output);
-      }),
+      context.withPlane((client) => exportTo(client, id, output)),
     );
   checkpoint
     .command('import')
@@ -31,24 +22,29 @@ export function addTransferCommands(checkpoint: Command, context: CliContext): v
     .argument('[file]', 'default: standard input')
     .option('--id <id>', 'default: the name it had')
     .option('--tenant <tenant>', 'default: whose it was')
-    .action((file: string | undefined, flags: { id?: string; tenant?: string }) =>
-      context.withPlane((client) => {
-        const { id, tenant } = flags;
-        const source = file === undefined || file === '-' ? process.stdin : createReadStream(file);
-        return client.checkpoints.import(source, {
-          ...(id === undefined ? {} : { id }),
-          ...(tenant === undefined ? {} : { tenant }),
-        });
-      }),
+    .action((file: string | undefined, { id, tenant }: { id?: string; tenant?: string }) =>
+      context.withPlane(
+        (client) => {
+          const { tar, totalBytes } = tarFrom(file);
+          const as = { ...(id === undefined ? {} : { id }), ...(tenant === undefined ? {} : { tenant }) };
+          return client.checkpoints.import(tar, as, totalBytes);
+        },
+        (imported) => checkpointRow(imported, context.nowMs()),
+      ),
     );
 }
 
-/** What is half written goes: it looks like a checkpoint, and is none. */
-async function intoFile(tar: NodeJS.ReadableStream, path: string): Promise<void> {
-  try {
-    await pipeline(tar, createWriteStream(path, { mode: 0o600 }));
-  } catch (error) {
-    await rm(path, { force: true });
-    throw error;
+async function exportTo(client: PlaneClient, id: string, output: string | undefined): Promise<void> {
+  if (output === undefined && process.stdout.isTTY) {
+    throw new OffloadError(
+      'invalid_request',
+      'export checkpoint: a terminal cannot take a tar; use --output',
+    );
   }
+  const { watcher } = client.connection;
+  const { pageCount } = await client.checkpoints.inspect(id);
+  const counted = meter('writing', pageCount * PAGE_BYTES, (progress) =>
+    watcher?.onProgress(progress, { kind: 'export', subject: id }),
+  );
+  await saveTar([await client.checkpoints.export(id), counted], output, watcher?.signal);
 }

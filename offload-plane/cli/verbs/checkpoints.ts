@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { CheckpointView } from '../../http-api/schemas/checkpoints.ts';
+import { checkpointRow } from '../checkpoint-rows.ts';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
 import { addPreparationOptions, preparationOf } from '../preparation-options.ts';
@@ -6,10 +8,8 @@ import { addContentsCommands } from './checkpoint-contents.ts';
 import { addTransferCommands } from './checkpoint-transfer.ts';
 
 export function addCheckpointCommands(program: Command, context: CliContext): void {
-  program
-    .command('checkpoints')
-    .description('list the checkpoints')
-    .action(() => context.withPlane((client) => client.checkpoints.list()));
+  const rowOf = (checkpoint: CheckpointView) => checkpointRow(checkpoint, context.nowMs());
+  addList(program.command('checkpoints'), context);
   const checkpoint = program
     .command('checkpoint')
     .description('checkpoint a running container')
@@ -33,8 +33,9 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
           ...(preDumpRounds === undefined ? {} : { preDumpRounds }),
           ...preparationOf(flags),
         });
-      }),
+      }, rowOf),
     );
+  addList(checkpoint.command('ls'), context);
   addPreparationOptions(checkpoint);
   addContentsCommands(checkpoint, context);
   addTransferCommands(checkpoint, context);
@@ -47,10 +48,25 @@ export function addCheckpointCommands(program: Command, context: CliContext): vo
     .command('pin')
     .description('keep a checkpoint: it is neither evicted nor removed')
     .argument('<checkpoint>')
-    .action((id: string) => context.withPlane((client) => client.checkpoints.pin(id)));
+    .action((id: string) => context.withPlane((client) => client.checkpoints.pin(id), rowOf));
   program
     .command('unpin')
     .description('let a checkpoint go when room is needed')
     .argument('<checkpoint>')
-    .action((id: string) => context.withPlane((client) => client.checkpoints.unpin(id)));
+    .action((id: string) => context.withPlane((client) => client.checkpoints.unpin(id), rowOf));
+}
+
+function addList(command: Command, context: CliContext): void {
+  command
+    .description('list the checkpoints')
+    .option('-q, --quiet', 'only their ids')
+    .action(({ quiet }: { quiet?: boolean }) =>
+      context.withPlane(
+        (client) => client.checkpoints.list(),
+        (checkpoints) =>
+          quiet
+            ? checkpoints.map(({ id }) => `${id}\n`).join('')
+            : checkpoints.map((checkpoint) => checkpointRow(checkpoint, context.nowMs())),
+      ),
+    );
 }

@@ -1,37 +1,79 @@
 import type { Command } from 'commander';
+import type { PlaneClient } from '../../client/index.ts';
+import type { OperationView } from '../../operations/operation.ts';
 import type { CliContext } from '../context.ts';
-import { age } from '../format.ts';
+import { age, duration } from '../format.ts';
 
 export function addOperationCommands(program: Command, context: CliContext): void {
+  addList(program.command('operations'), context);
   const operation = program.command('operation').description('long calls: what runs, and what became of it');
+  addList(operation.command('ls'), context);
   operation
-    .command('ls')
-    .description('list the operations, the newest first')
-    .action(() =>
+    .command('inspect')
+    .description('operations as JSON')
+    .argument('<operation...>')
+    .action((ids: string[]) =>
       context.withPlane(
-        async (client) =>
-          (await client.operations.list()).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)),
-        (operations) =>
-          operations.map(({ id, kind, subject, phase, progress, createdAt }) => ({
-            ...{ id, kind, subject, phase },
-            progress: progress?.text ?? '-',
-            created: age(createdAt, context.nowMs()),
-          })),
+        (client) => Promise.all(ids.map((id) => client.operations.inspect(id))),
+        (found) => `${JSON.stringify(found, null, 2)}\n`,
       ),
     );
   operation
-    .command('inspect')
-    .description('one operation as JSON')
-    .argument('<id>')
+    .command('wait')
+    .description('wait until an operation ends, and tell how; its progress is shown on a terminal')
+    .argument('<operation>')
     .action((id: string) =>
       context.withPlane(
-        (client) => client.operations.inspect(id),
-        (found) => `${JSON.stringify(found, null, 2)}\n`,
+        (client) => untilEnded(client, id),
+        (ended) => rowOf(ended, context.nowMs()),
       ),
     );
   operation
     .command('cancel')
     .description('ask operations to end; what they have made goes')
-    .argument('<id...>')
+    .argument('<operation...>')
     .action((ids: string[]) => context.forEach(ids, (client, id) => client.operations.cancel(id)));
 }
+
+function addList(command: Command, context: CliContext): void {
+  command
+    .description('list the operations, the newest first')
+    .option('-q, --quiet', 'only their ids')
+    .action(({ quiet }: { quiet?: boolean }) =>
+      context.withPlane(
+        async (client) =>
+          (await client.operations.list()).sort((a, b) => b.createdAt.localeCompare(a.createdAt)),
+        (operations) =>
+          quiet
+            ? operations.map(({ id }) => `${id}\n`).join('')
+            : operations.map((operation) => rowOf(operation, context.nowMs())),
+      ),
+    );
+}
+
+async function untilEnded(client: PlaneClient, id: string): Promise<OperationView> {
+  const operation = await client.operations.inspect(id);
+  const { watcher } = client.connection;
+  // Whoever only watches cancels nothing by leaving.
+  watcher?.signal.addEventListener('abort', () => process.exit(130));
+  for await (const { progress } of client.operations.events(id)) {
+    watcher?.onProgress(progress, operation);
+  }
+  const ended = await client.operations.inspect(id);
+  if (ended.phase !== 'succeeded') process.exitCode = 1;
+  return ended;
+}
+
+function rowOf(operation: OperationView, nowMs: number): object {
+  const { id, kind, subject, phase, progress, error, createdAt, endedAt } = operation;
+  const endMs = endedAt === undefined ? nowMs : Date.parse(endedAt);
+  return {
+    ...{ id, kind, subject, phase },
+    progress: error?.message ?? `${progress.text}${percentOf(progress.fraction)}`,
+    created: age(createdAt, nowMs),
+    took: duration(Math.max(0, endMs - Date.parse(createdAt))),
+  };
+}
+
+const percentOf = (fraction: number | undefined): string =>
+  fraction === undefined ? '' : ` (${Math.round(fraction * 100)}%)`;

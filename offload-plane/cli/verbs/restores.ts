@@ -1,12 +1,15 @@
 import { type Command, Option } from 'commander';
+import type { RestoreView } from '../../http-api/schemas/restores.ts';
 import type { Policy } from '../../page-server/contract.ts';
+import { restoreRow } from '../checkpoint-rows.ts';
 import type { CliContext } from '../context.ts';
 import { parsePort } from '../options.ts';
 
 const POLICIES: Policy[] = ['eager', 'lazy', 'ordered', 'prefill'];
 
 export function addRestoreCommands(program: Command, context: CliContext): void {
-  program
+  addList(program.command('restores'), context);
+  const restore = program
     .command('restore')
     .description('restore a checkpoint into a guest')
     .argument('<checkpoint>')
@@ -34,10 +37,42 @@ export function addRestoreCommands(program: Command, context: CliContext): void 
           clone,
           ...(publish ? { ports: publish } : {}),
         });
-      }),
+      }, rowOf(context)),
     );
-  program
-    .command('restores')
-    .description('list the restores')
-    .action(() => context.withPlane((client) => client.restores.list()));
+  addList(restore.command('ls'), context);
+  restore
+    .command('inspect')
+    .description('all that is known of restores, as JSON')
+    .argument('<restore...>')
+    .action((ids: string[]) =>
+      context.withPlane(
+        (client) => Promise.all(ids.map((id) => client.restores.inspect(id))),
+        (restores) => `${JSON.stringify(restores, null, 2)}\n`,
+      ),
+    );
+  restore
+    .command('compare')
+    .description('compare the memory of a restored container with its checkpoint; it stands still meanwhile')
+    .argument('<restore>')
+    .action((id: string) =>
+      context.withPlane(
+        (client) => client.restores.compareMemory(id),
+        ({ memory }) => ({ restore: id, ...memory }),
+      ),
+    );
+}
+
+const rowOf = (context: CliContext) => (restore: RestoreView) => restoreRow(restore, context.nowMs());
+
+function addList(command: Command, context: CliContext): void {
+  command
+    .description('list the restores, the newest first')
+    .option('-q, --quiet', 'only their ids')
+    .action(({ quiet }: { quiet?: boolean }) =>
+      context.withPlane(
+        async (client) =>
+          (await client.restores.list()).sort((a, b) => b.createdAt.localeCompare(a.createdAt)),
+        (restores) => (quiet ? restores.map(({ id }) => `${id}\n`).join('') : restores.map(rowOf(context))),
+      ),
+    );
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { TemplateRecord } from '../../templates/template.ts';
+import { templateRow } from '../checkpoint-rows.ts';
 import type { CliContext } from '../context.ts';
 import { collect, parsePort } from '../options.ts';
 import { addPreparationOptions, preparationOf } from '../preparation-options.ts';
@@ -14,7 +14,7 @@ export function addTemplateCommands(program: Command, context: CliContext): void
     .action(() =>
       context.withPlane(
         (client) => client.templates.list(),
-        (templates) => templates.map(rowOf),
+        (templates) => templates.map((template) => templateRow(template, context.nowMs())),
       ),
     );
   const create = template
@@ -29,16 +29,19 @@ export function addTemplateCommands(program: Command, context: CliContext): void
     .option('-p, --publish <port>', '[hostPort:]containerPort of what starts from it, repeatable', parsePort)
     .option('-e, --env <variable>', 'NAME=value, repeatable', collect);
   addPreparationOptions(create).action((name: string, image: string, command: string[], flags) =>
-    context.withPlane((client) => {
-      const { guest, tenant, publish, env } = flags;
-      const options = {
-        ...(tenant === undefined ? {} : { tenant }),
-        ...(publish === undefined ? {} : { ports: publish }),
-        ...(env === undefined ? {} : { env }),
-        ...(command.length > 0 ? { command } : {}),
-      };
-      return client.templates.create({ name, image, guest, options, ...preparationOf(flags) });
-    }, rowOf),
+    context.withPlane(
+      (client) => {
+        const { guest, tenant, publish, env } = flags;
+        const options = {
+          ...(tenant === undefined ? {} : { tenant }),
+          ...(publish === undefined ? {} : { ports: publish }),
+          ...(env === undefined ? {} : { env }),
+          ...(command.length > 0 ? { command } : {}),
+        };
+        return client.templates.create({ name, image, guest, options, ...preparationOf(flags) });
+      },
+      (template) => templateRow(template, context.nowMs()),
+    ),
   );
   template
     .command('inspect')
@@ -52,11 +55,7 @@ export function addTemplateCommands(program: Command, context: CliContext): void
     );
   template
     .command('rm')
-    .description('remove a template and its checkpoint')
-    .argument('<template>')
-    .action((name: string) => context.withPlane((client) => client.templates.remove(name)));
-}
-
-function rowOf({ name, image, checkpoint, createdAt, workingSetPageCount }: TemplateRecord): object {
-  return { name, image, checkpoint, createdAt, workingSetPageCount };
+    .description('remove templates and their checkpoints')
+    .argument('<template...>')
+    .action((names: string[]) => context.forEach(names, (client, name) => client.templates.remove(name)));
 }

@@ -221,21 +221,70 @@ test("the plane's refusal is one line with exit code 1", async () => {
   });
 });
 
+const CHECKPOINT = {
+  ...{ id: 'warm', createdAt: '2020-01-01T00:00:00.000Z', container: 'web', tenant: 'default' },
+  ...{ image: 'redis', pinned: false, pageCount: 2_560, zeroPageCount: 10, inheritedPageCount: 0 },
+  ...{ bytes: 5 * 2 ** 20, sharedBytes: 0, hasOrderLog: true },
+};
+
 test('pin and unpin ask for just that and show the checkpoint', async () => {
   const answers = {
-    'PUT /v1/checkpoints/warm/pin': { id: 'warm', pinned: true },
-    'DELETE /v1/checkpoints/warm/pin': { id: 'warm', pinned: false },
+    'PUT /v1/checkpoints/warm/pin': { ...CHECKPOINT, pinned: true },
+    'DELETE /v1/checkpoints/warm/pin': CHECKPOINT,
   };
   await withPlane(answers, async (socket) => {
     const at = ['--socket', socket];
-    assert.equal((await offload([...at, 'pin', 'warm'])).stdout.split('\n'), ['ID    PINNED', 'warm  true']);
-    assert.equal((await offload([...at, 'unpin', 'warm'])).stdout.split('\n'), [
-      'ID    PINNED',
-      'warm  false',
-    ]);
+    const [head, row] = (await offload([...at, 'pin', 'warm'])).stdout.split('\n');
+    assert.match(head ?? '', /^ID +IMAGE +CONTAINER +CREATED +MEMORY +SIZE +SHARED +PARENT +ORDER +PINNED$/);
+    assert.match(row ?? '', /^warm +redis +web +\d+ years ago +10MiB +5MiB +0B +- +recorded +yes$/);
+    const unpinned = await offload([...at, '--json', 'unpin', 'warm']);
+    assert.equal(JSON.parse(unpinned.stdout), CHECKPOINT);
     const none = await offload([...at, 'pin', 'none']);
     assert.is(none.exitCode, 1);
     assert.is(none.stdout, '');
+  });
+});
+
+const RESTORE = {
+  ...{ id: 'web-1', createdAt: '2020-01-01T00:00:00.000Z', checkpoint: 'warm', container: 'web' },
+  ...{ guest: 'guest-a', clone: false, policy: 'ordered', effectivePolicy: 'lazy', phase: 'complete' },
+  ...{ firstResponseMs: 12.34, completeMs: 1_234, faultCount: 3, pushedPageCount: 256 },
+  ...{ totalPageCount: 512, pagesVerified: true },
+};
+const OPERATION = {
+  ...{ id: 'abcd', kind: 'pull', subject: 'redis', phase: 'failed', progress: { text: 'pulling' } },
+  ...{ createdAt: '2020-01-01T00:00:00.000Z', endedAt: '2020-01-01T00:00:05.000Z' },
+  error: { code: 'registry_failed', message: 'pull redis: the registry is gone' },
+};
+
+test('restores, checkpoints, templates and operations are tables for people, ids for scripts', async () => {
+  const answers = {
+    'GET /v1/restores?limit=1000': { items: [RESTORE] },
+    'GET /v1/checkpoints?limit=1000': { items: [CHECKPOINT] },
+    'GET /v1/operations?limit=1000': { items: [OPERATION] },
+    'GET /v1/templates?limit=1000': {
+      items: [{ name: 'web', image: 'redis', checkpoint: 'template-web', createdAt: CHECKPOINT.createdAt }],
+    },
+  };
+  const rows: [string[], RegExp][] = [
+    [
+      ['restores'],
+      /^web-1 +warm +web +guest-a +\d+ years ago +complete +ordered, as lazy +12\.3 ms +1\.23 s +3 +1MiB +2MiB +yes$/,
+    ],
+    [['checkpoint', 'ls'], /^warm +redis/],
+    [
+      ['operations'],
+      /^abcd +pull +redis +failed +pull redis: the registry is gone +\d+ years ago +5 seconds$/,
+    ],
+    [['template', 'ls'], /^web +redis +template-web +\d+ years ago +-$/],
+  ];
+  await withPlane(answers, async (socket) => {
+    const shown = await Promise.all(rows.map(([verb]) => offload(['--socket', socket, ...verb])));
+    for (const [index, [, row]] of rows.entries()) {
+      const { stdout = '', stderr = '' } = shown[index] ?? {};
+      assert.match(stdout.split('\n')[1] ?? stderr, row);
+    }
+    assert.is((await offload(['--socket', socket, 'restores', '-q'])).stdout, 'web-1');
   });
 });
 
@@ -243,7 +292,7 @@ test('run -d creates and starts and prints the id, restore asks for what its fla
   const answers = {
     'POST /v1/containers': CONTAINER,
     'POST /v1/containers/c0ffee00c0de/start': CONTAINER,
-    'POST /v1/restores': { id: 'web-1', phase: 'running' },
+    'POST /v1/restores': RESTORE,
   };
   await withPlane(answers, async (socket, asked) => {
     const at = ['--socket', socket];

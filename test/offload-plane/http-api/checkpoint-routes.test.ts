@@ -1,7 +1,7 @@
 /** Checkpoints over the API as a client has them, with answers compared with their schemas; no guest is needed. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,6 +13,7 @@ import { ANONYMOUS, writeCriuCheckpoint } from '../../helpers/criu-checkpoint.ts
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
 
 const test = suite<{ plane: Plane; client: PlaneClient; close: () => Promise<void> }>(
   'checkpoints over the API',
@@ -67,6 +68,95 @@ test('a checkpoint goes out and comes back; its reader is let go, so that it can
     client.checkpoints.import(Readable.from([tar.subarray(0, tar.length / 2)]), { id: 'half' }),
   );
   assert.equal((await plane.store.list()).map(({ id }) => id).sort(), ['after', 'before']);
+});
+
+/** A client that hears of progress, and can leave. */
+function watching({ client }: { client: PlaneClient }) {
+  const leave = new AbortController();
+  const told: string[] = [];
+  const watcher = {
+    signal: leave.signal,
+    onProgress({ text }: { text: string }, { kind, subject }: { kind: string; subject: string }) {
+      told.push(`${kind} ${subject}: ${text}`);
+    },
+  };
+  return { leave, told, watched: createPlaneClient(client.connection.address, watcher) };
+}
+
+test('export and import are operations: on record, with progress, and their end is told', async ({
+  client,
+  plane,
+}) => {
+  const { watched, told } = watching({ client });
+  const tar = await buffer(await watched.checkpoints.export('after'));
+  const imported = await watched.checkpoints.import(Readable.from([tar]), { id: 'told' }, tar.length);
+  assert.is(imported.id, 'told');
+  assert.match(told[0] ?? '', /^import told: sending: 0 of 1 MiB$/);
+  assert.ok(told.includes('import told: comparing it with what was exported'), told.join('; '));
+  const ended = (await client.operations.list()).filter(({ phase }) => phase === 'succeeded');
+  assert.ok(ended.some(({ kind, subject }) => kind === 'export' && subject === 'after'));
+  const { result } = ended.find(({ kind, subject }) => kind === 'import' && subject === 'told')!;
+  assert.equal(result, imported);
+  await plane.store.remove('told');
+  await watched.close();
+});
+
+test('an import that is cancelled, by its client or as an operation, leaves nothing', async ({
+  client,
+  plane,
+}) => {
+  const { watched, leave } = watching({ client });
+  const tar = await buffer(await client.checkpoints.export('after'));
+  /** All but the end, and then nothing. */
+  const stuck = () => {
+    const half = new PassThrough();
+    half.write(tar.subarray(0, tar.length - 4_096));
+    return half;
+  };
+  const running = async () => {
+    const operations = await client.operations.list();
+    return operations.find(({ kind, phase }) => kind === 'import' && phase === 'running');
+  };
+  const left = rejection(watched.checkpoints.import(stuck(), { id: 'left' }));
+  await until('an import is under way', running);
+  leave.abort();
+  assert.is((await left).code, 'cancelled');
+  await until('the plane has seen it go', async () => (await running()) === undefined);
+  const cancelled = rejection(client.checkpoints.import(stuck(), { id: 'left' }));
+  await until('another import is under way', running);
+  const operation = await running();
+  await client.operations.cancel(operation!.id);
+  assert.is((await cancelled).code, 'cancelled');
+  assert.is((await client.operations.inspect(operation!.id)).phase, 'cancelled');
+  assert.equal((await plane.store.list()).map(({ id }) => id).sort(), ['after', 'before']);
+  await watched.close();
+});
+
+test('a tar that is refused while it is still being sent says why', async ({ client }) => {
+  const { watched } = watching({ client });
+  const endless = Readable.from(
+    (function* () {
+      for (;;) yield Buffer.alloc(64 * 1024, 'x');
+    })(),
+  );
+  const error = await rejection(watched.checkpoints.import(endless, { id: 'nonsense' }));
+  assert.is(error.code, 'invalid_checkpoint');
+  await watched.close();
+});
+
+test('an export that is cancelled breaks off, and lets the checkpoint go', async ({ client, plane }) => {
+  await writeCriuCheckpoint(plane.store, 'large', { pageCount: 256, fill: 'r' });
+  const tar = await client.checkpoints.export('large');
+  const found = (await client.operations.list()).find(({ phase }) => phase === 'running');
+  assert.is(found?.kind, 'export');
+  await client.operations.cancel(found!.id);
+  const outcome = await buffer(tar).then(
+    () => 'whole',
+    () => 'broken off',
+  );
+  assert.is(outcome, 'broken off');
+  assert.is((await client.operations.inspect(found!.id)).phase, 'cancelled');
+  await plane.store.remove('large');
 });
 
 test('a body that is no tar, and a template of a guest that is not there, are refused', async ({
