@@ -237,8 +237,10 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     guestOf: (container) => guests.find(container.guest),
     note: containers.note,
     nowMs,
+    wallMs,
   });
   const checkpoints = createCheckpoints({
+    database,
     store,
     containers,
     guests,

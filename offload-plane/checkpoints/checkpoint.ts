@@ -101,6 +101,8 @@ export async function takeCheckpoint(job: CheckpointJob, deps: CheckpointDeps): 
       guest: guest.registration.name,
       transfers,
       ...(job.parent === undefined ? {} : { parent: job.parent }),
+      container: container.name,
+      ...(container.restoredFrom ? { restoredFrom: container.restoredFrom.checkpoint } : {}),
     });
     const finished =
       early ??

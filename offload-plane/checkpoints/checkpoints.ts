@@ -14,6 +14,7 @@ import type { CheckpointManifest, CheckpointReader, PageStore } from '../page-st
 import { PAGE_BYTES } from '../page-store/limits.ts';
 import { prepareContainer } from '../probes/prepare-container.ts';
 import type { Preparation } from '../probes/probe.ts';
+import type { Database } from '../state/database.ts';
 import { NO_TRACING, type Tracing } from '../tracing/tracing.ts';
 import type { Following } from './cancellation.ts';
 import { type Transfer, takeCheckpoint } from './checkpoint.ts';
@@ -22,6 +23,7 @@ import type { CheckpointContents } from './contents/contract.ts';
 import { diffCheckpoints } from './contents/diff.ts';
 import type { CheckpointDiff } from './contents/diff-contract.ts';
 import type { DumpInbox } from './dump-inbox.ts';
+import { openFrozenTimes } from './frozen-times.ts';
 import { createLineage } from './lineage.ts';
 import { isPreDump, removeLeftPreDumps } from './pre-dumps.ts';
 import { exportTar } from './transfer/export.ts';
@@ -30,6 +32,7 @@ import { type ImportRequest, importTar } from './transfer/import.ts';
 export interface CheckpointView {
   id: string;
   createdAt: string;
+  /** Of which it was taken, by its name then. */
   container: string;
   tenant: string;
   image: string;
@@ -41,6 +44,8 @@ export interface CheckpointView {
   inheritedPageCount: number;
   /** The checkpoint it was taken on top of. It may be gone: nothing of it is needed. */
   parent?: string;
+  /** The checkpoint from which its container had been restored. */
+  restoredFrom?: string;
   /** Of its own files. */
   bytes: number;
   /** Of the files it has pages in that were another checkpoint's first, or a pre-dump's. */
@@ -52,6 +57,7 @@ export interface CheckpointView {
 }
 
 export interface CheckpointsDeps {
+  database: Database;
   logger: Logger;
   store: PageStore;
   containers: Containers;
@@ -88,12 +94,21 @@ const Meta = Type.Object({
     ),
   }),
   parent: Type.Optional(Type.String()),
+  /** Absent in those of other tools, and where it is the hostname. */
+  container: Type.Optional(Type.String()),
+  restoredFrom: Type.Optional(Type.String()),
   transfers: Type.Optional(Type.Array(Type.Unsafe<Transfer>(Type.Object({ preDump: Type.Boolean() })))),
 });
 
 /** @throws {OffloadError} incomplete_checkpoint when the manifest was not written by this plane's kind */
 export function recipeOfManifest(manifest: CheckpointManifest): ContainerRecipe {
   return { tenant: DEFAULT_TENANT, ...metaOf(manifest).recipe };
+}
+
+/** Of which it was taken, by its name then. */
+export function containerOfManifest(manifest: CheckpointManifest): string {
+  const { container, recipe } = metaOf(manifest);
+  return container ?? recipe.spec.hostname;
 }
 
 function metaOf(manifest: CheckpointManifest): Static<typeof Meta> {
@@ -118,17 +133,17 @@ const sharedBytesOf = ({ files, storedBytes }: CheckpointManifest): number =>
 
 export function createCheckpoints(deps: CheckpointsDeps) {
   const { store, containers, guests, metrics, tracing = NO_TRACING } = deps;
-  const frozenMsById = new Map<string, number>();
+  const frozenTimes = openFrozenTimes(deps.database);
   const lineage = createLineage(store);
 
   async function viewOf(manifest: CheckpointManifest): Promise<CheckpointView> {
-    const { parent, transfers } = metaOf(manifest);
+    const { parent, transfers, restoredFrom } = metaOf(manifest);
     const recipe = recipeOfManifest(manifest);
-    const frozenMs = frozenMsById.get(manifest.id);
+    const frozenMs = frozenTimes.of(manifest);
     return {
       id: manifest.id,
       createdAt: manifest.createdAt,
-      container: recipe.spec.hostname,
+      container: containerOfManifest(manifest),
       tenant: recipe.tenant,
       image: recipe.image,
       pinned: await store.isPinned(manifest.id),
@@ -136,6 +151,7 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       zeroPageCount: manifest.zeroPageCount,
       inheritedPageCount: transfers?.at(-1)?.inheritedPageCount ?? 0,
       ...(parent === undefined ? {} : { parent }),
+      ...(restoredFrom === undefined ? {} : { restoredFrom }),
       bytes: manifest.storedBytes,
       sharedBytes: sharedBytesOf(manifest),
       ...(transfers === undefined ? {} : { transfers }),
@@ -203,7 +219,7 @@ export function createCheckpoints(deps: CheckpointsDeps) {
         });
       container.recorder.change(container, { lastCheckpoint: request.id });
       containers.note(container, 'checkpointed');
-      frozenMsById.set(request.id, outcome.frozenMs);
+      frozenTimes.keep(outcome.manifest, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
       return viewOf(outcome.manifest);
     },
@@ -253,10 +269,13 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       await store.unpin(id);
       return await inspect(id);
     },
-    removeLeftovers: () => removeLeftPreDumps(store),
+    async removeLeftovers(): Promise<void> {
+      await removeLeftPreDumps(store);
+      frozenTimes.keepOnly(await store.list());
+    },
     async remove(id: string): Promise<void> {
       await store.remove(id);
-      frozenMsById.delete(id);
+      frozenTimes.forget(id);
     },
   };
 }

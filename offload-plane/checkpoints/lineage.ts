@@ -1,9 +1,10 @@
 /**
  * Which checkpoint a running container's next one may build on: its last, and only while the container runs
- * on in the same guest. The agent knows that dump by its token.
+ * on in the same guest. The agent knows that dump by its token. It is on record with the container, so that
+ * a plane that is started again goes on with the chain.
  */
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
-import type { Container } from '../containers/container.ts';
+import type { Container, TrackedDump } from '../containers/container.ts';
 import type {
   BeginOptions,
   CheckpointManifest,
@@ -17,12 +18,7 @@ export interface ParentDump {
   token: string;
 }
 
-interface TrackedDump extends ParentDump {
-  digest: string;
-}
-
 export function createLineage(store: PageStore) {
-  const last = new WeakMap<Container, TrackedDump>();
   return {
     /**
      * The parent stays in the store until the reader is closed.
@@ -36,17 +32,17 @@ export function createLineage(store: PageStore) {
         throw new OffloadError(known.code, `${operation}: ${known.message}`, { cause: error });
       });
       try {
-        return { parent: expectLast(last.get(container), reader.manifest, operation), reader };
+        return { parent: expectLast(container.trackedDump, reader.manifest, operation), reader };
       } catch (error) {
         await reader.close();
         throw error;
       }
     },
     note(container: Container, dump: TrackedDump): void {
-      last.set(container, dump);
+      container.recorder.change(container, { trackedDump: dump });
     },
     forget(container: Container): void {
-      last.delete(container);
+      container.recorder.change(container, { trackedDump: undefined });
     },
   };
 }

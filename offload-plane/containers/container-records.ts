@@ -26,6 +26,8 @@ const ContainerRow = Type.Object({
   startedAtMs: Type.Optional(Type.Number()),
   finishedAtMs: Type.Optional(Type.Number()),
   lastCheckpoint: Type.Optional(Type.String()),
+  restoredFrom: Type.Optional(Type.Object({ checkpoint: Type.String(), container: Type.String() })),
+  trackedDump: Type.Optional(Type.Object({ id: Type.String(), token: Type.String(), digest: Type.String() })),
 });
 type ContainerRow = Static<typeof ContainerRow>;
 
@@ -91,15 +93,9 @@ const aboutOf = ({ id, name, guest }: Container): Omit<PlaneEventBody, 'event'> 
 });
 
 function rowOf(state: ContainerState): ContainerRow {
-  const { name, guest, recipe, phase, exitCode, ports, policies, labels, desired, restartCount } = state;
-  const { createdAtMs, startedAtMs, finishedAtMs, lastCheckpoint } = state;
-  return {
-    ...{ name, guest, recipe, phase, ports, policies, labels, desired, restartCount, createdAtMs },
-    ...(exitCode === undefined ? {} : { exitCode }),
-    ...(startedAtMs === undefined ? {} : { startedAtMs }),
-    ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
-    ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }),
-  };
+  const keys = Object.keys(ContainerRow.properties) as (keyof ContainerRow)[];
+  const known = keys.filter((key) => state[key] !== undefined);
+  return Object.fromEntries(known.map((key) => [key, state[key]])) as ContainerRow;
 }
 
 /** What a change of phase is called in the journal. */

@@ -5,7 +5,7 @@ import type { Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Database } from '../state/database.ts';
 import { type AddressPool, createAddressPool } from './addresses.ts';
-import type { Container, ContainerRecipe, PortRequest } from './container.ts';
+import type { Container, ContainerRecipe, PortRequest, RestoreOrigin } from './container.ts';
 import type { ContainerDisks } from './container-disks.ts';
 import type { ContainerRecords } from './container-records.ts';
 import type { Policies } from './policies.ts';
@@ -29,7 +29,7 @@ export interface Admission {
   phase: 'created' | 'restoring';
   policies?: Policies;
   labels?: Record<string, string>;
-  lastCheckpoint?: string;
+  restoredFrom?: RestoreOrigin;
 }
 
 /** An address that another process had taken while the plane was away may become free. */
@@ -106,14 +106,14 @@ export function createContainerSet(deps: ContainerSetDeps) {
     closePorts,
     /** Its ports take clients from now on, held until it runs. It is not on record yet. */
     async admit(admission: Admission): Promise<Container> {
-      const { name, guest, recipe, phase, policies = {}, labels = {} } = admission;
+      const { name, guest, recipe, phase, policies = {}, labels = {}, restoredFrom } = admission;
       registry.expectFree(name, `create container ${name}`);
       expectFreeAddress(name, guest, recipe);
       const container: Container = {
         ...{ id: registry.newId(), name, guest: guest.registration.name, recipe, phase, policies, labels },
         ...{ ports: [], restartCount: 0, createdAtMs: deps.wallMs() },
         desired: phase === 'restoring' ? 'running' : 'stopped',
-        ...(admission.lastCheckpoint === undefined ? {} : { lastCheckpoint: admission.lastCheckpoint }),
+        ...(restoredFrom ? { restoredFrom, lastCheckpoint: restoredFrom.checkpoint } : {}),
         ...{ recorder: records, forwards: [], onPhase: new Set() },
       };
       registry.add(container);

@@ -40,6 +40,23 @@ export interface PublishedPort {
   containerPort: number;
 }
 
+/** The dump since which the kernel notes what changes of a container's memory; see checkpoints/lineage.ts. */
+export interface TrackedDump {
+  /** Of the checkpoint that has its pages. */
+  id: string;
+  /** By which the agent knows it. */
+  token: string;
+  /** Of the checkpoint: another one may get its name. */
+  digest: string;
+}
+
+/** Where a restored container comes from. The checkpoint may be gone. */
+export interface RestoreOrigin {
+  checkpoint: string;
+  /** What the checkpoint was taken of, by its name then. */
+  container: string;
+}
+
 /** What is on record of a container: it outlives the plane. */
 export interface ContainerState {
   name: string;
@@ -59,6 +76,8 @@ export interface ContainerState {
   finishedAtMs?: number;
   /** From which it can be brought back. */
   lastCheckpoint?: string;
+  restoredFrom?: RestoreOrigin;
+  trackedDump?: TrackedDump | undefined;
 }
 
 export type Health = 'starting' | 'healthy' | 'unhealthy';

@@ -1,5 +1,5 @@
 /** What the plane tells of a container. */
-import type { Container, Health, PlanePhase } from './container.ts';
+import type { Container, Health, PlanePhase, RestoreOrigin } from './container.ts';
 import type { Policies } from './policies.ts';
 
 export interface ContainerView {
@@ -21,13 +21,14 @@ export interface ContainerView {
   startedAt?: string;
   finishedAt?: string;
   lastCheckpoint?: string;
+  restoredFrom?: RestoreOrigin;
   health?: Health;
   ready?: boolean;
 }
 
 export function viewOf(container: Container): ContainerView {
   const { id, name, guest, recipe, phase, exitCode, forwards, labels, policies, restartCount } = container;
-  const { createdAtMs, startedAtMs, finishedAtMs, lastCheckpoint, health, ready } = container;
+  const { createdAtMs, startedAtMs, finishedAtMs, lastCheckpoint, restoredFrom } = container;
   return {
     id,
     name,
@@ -51,8 +52,19 @@ export function viewOf(container: Container): ContainerView {
     ...(startedAtMs === undefined ? {} : { startedAt: timestamp(startedAtMs) }),
     ...(finishedAtMs === undefined ? {} : { finishedAt: timestamp(finishedAtMs) }),
     ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }),
-    ...(health === undefined ? {} : { health }),
-    ...(ready === undefined ? {} : { ready }),
+    ...(restoredFrom === undefined ? {} : { restoredFrom }),
+    ...probedOf(container),
+  };
+}
+
+/** Of one that runs and was not asked yet, nothing good is known. */
+function probedOf({ phase, policies, health, ready }: Container): Pick<ContainerView, 'health' | 'ready'> {
+  const runs = phase === 'running';
+  const shownHealth = health ?? (runs && policies.healthCheck ? 'starting' : undefined);
+  const shownReady = ready ?? (runs && policies.readinessProbe ? false : undefined);
+  return {
+    ...(shownHealth === undefined ? {} : { health: shownHealth }),
+    ...(shownReady === undefined ? {} : { ready: shownReady }),
   };
 }
 

@@ -1,8 +1,10 @@
 /**
  * Probes running containers: their health check tells whether they still work, their readiness probe whether
- * they take requests. One probe of a kind at a time, from its container's start to its end.
+ * they take requests. One probe of a kind at a time, from its container's start to its end. What they said is
+ * in memory only: the next plane knows nothing of it, and probes at once.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { OffloadError } from '../../platform/errors.ts';
 import type { Container, PlanePhase } from '../containers/container.ts';
 import type { Probe } from '../containers/policies.ts';
 import type { Guest } from '../guests/guest.ts';
@@ -14,11 +16,15 @@ export interface WatcherDeps {
   guestOf: (container: Container) => Guest | undefined;
   note: (container: Container, event: string, reason?: string) => void;
   nowMs: () => number;
+  wallMs: () => number;
 }
+
+/** Why it failed, if it did; `unknown` where the guest could not be asked, which says nothing of the container. */
+type Finding = { failure?: string } | 'unknown';
 
 const DEFAULTS = { intervalMs: 30_000, timeoutMs: 5_000, retries: 3, startPeriodMs: 0 };
 
-export function createProbeWatcher({ guestOf, note, nowMs }: WatcherDeps) {
+export function createProbeWatcher({ guestOf, note, nowMs, wallMs }: WatcherDeps) {
   const watched = new Map<string, AbortController>();
 
   function accessTo(container: Container, timeoutMs: number): ContainerAccess | undefined {
@@ -26,17 +32,17 @@ export function createProbeWatcher({ guestOf, note, nowMs }: WatcherDeps) {
     return guest && containerAccess(container, guest, timeoutMs * guest.deadlineScale);
   }
 
-  /** @returns why it failed */
-  async function failureOf(container: Container, probe: Probe): Promise<string | undefined> {
+  async function ask(container: Container, probe: Probe): Promise<Finding> {
     const timeoutMs = probe.timeoutMs ?? DEFAULTS.timeoutMs;
     const access = accessTo(container, timeoutMs);
-    if (!access) return 'its guest is gone';
+    if (!access) return 'unknown';
     try {
       const scaledMs = timeoutMs * (guestOf(container)?.deadlineScale ?? 1);
       await probeOnce(access, probe, { timeoutMs: scaledMs, nowMs });
-      return undefined;
+      return {};
     } catch (error) {
-      return (error as Error).message;
+      if (error instanceof OffloadError && error.code === 'guest_lost') return 'unknown';
+      return { failure: (error as Error).message };
     }
   }
 
@@ -49,23 +55,26 @@ export function createProbeWatcher({ guestOf, note, nowMs }: WatcherDeps) {
   ): Promise<void> {
     const intervalMs = probe.intervalMs ?? DEFAULTS.intervalMs;
     while (!signal.aborted) {
-      if (container.phase === 'running' && guestOf(container)?.phase === 'ready') {
-        const failure = await failureOf(container, probe);
+      if (canBeAsked(container)) {
+        const finding = await ask(container, probe);
         if (signal.aborted) return;
-        if (container.phase === 'running') take(failure);
+        if (finding !== 'unknown' && canBeAsked(container)) take(finding.failure);
       }
       await delay(intervalMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
+  const canBeAsked = (container: Container): boolean =>
+    container.phase === 'running' && guestOf(container)?.phase === 'ready';
+
   function watchHealth(container: Container, probe: Probe, signal: AbortSignal): void {
     const rules = { ...DEFAULTS, ...probe };
-    const startMs = nowMs();
+    const sinceStartMs = () => wallMs() - (container.startedAtMs ?? 0);
     let state: HealthState = STARTING;
     container.health = state.health;
     void repeat(container, probe, signal, (failure) => {
       const before = state.health;
-      state = afterProbe(state, failure === undefined, nowMs() - startMs, rules);
+      state = afterProbe(state, failure === undefined, sinceStartMs(), rules);
       container.health = state.health;
       if (state.health !== before) note(container, state.health, failure);
     });

@@ -7,7 +7,7 @@ export type TimelineLine = { sample: TimelineSample } | { mark: TimelineMarkAt }
 const LOOK_INTERVAL_MS = 50;
 
 /** Ends with the restore. What has been said is told by its time, as older samples are thinned out meanwhile. */
-export async function* followTimeline(timeline: Timeline): AsyncGenerator<string> {
+export async function* followTimeline(timeline: Pick<Timeline, 'view'>): AsyncGenerator<string> {
   let saidMs = -1;
   let saidMarkCount = 0;
   for (;;) {

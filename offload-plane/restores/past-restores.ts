@@ -3,10 +3,22 @@ import { Type } from 'typebox';
 import type { Database } from '../state/database.ts';
 import { openDocuments } from '../state/documents.ts';
 import type { RestoreView } from './restore.ts';
+import type { TimelineView } from './timeline.ts';
 
 const Row = Type.Unsafe<RestoreView>(
   Type.Object({ id: Type.String(), phase: Type.String(), createdAt: Type.String() }),
 );
+
+const TimelineRow = Type.Unsafe<TimelineView>(
+  Type.Object({
+    samples: Type.Array(Type.Object({ atMs: Type.Number() })),
+    marks: Type.Array(Type.Object({ atMs: Type.Number(), mark: Type.String() })),
+    ended: Type.Boolean(),
+  }),
+);
+
+/** Of a restore whose plane ended first. */
+const NO_TIMELINE: TimelineView = { samples: [], marks: [], ended: true };
 
 const INTERRUPTED = {
   code: 'interrupted',
@@ -15,12 +27,13 @@ const INTERRUPTED = {
 
 export function openPastRestores(database: Database, keptCount: number) {
   const rows = openDocuments(database, 'restore', Row);
+  const timelines = openDocuments(database, 'restore timeline', TimelineRow);
   const views = new Map<string, RestoreView>();
 
   function load(): void {
     const all = rows.list().map(({ value }) => value);
     all.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
-    for (const view of all.splice(0, all.length - keptCount)) rows.delete(view.id);
+    for (const view of all.splice(0, all.length - keptCount)) forget(view.id);
     for (const view of all) {
       const isOver = view.phase === 'complete' || view.phase === 'failed';
       const ended: RestoreView = isOver ? view : { ...view, phase: 'failed', error: INTERRUPTED };
@@ -28,13 +41,26 @@ export function openPastRestores(database: Database, keptCount: number) {
       views.set(view.id, ended);
     }
   }
+  function forget(id: string): void {
+    rows.delete(id);
+    timelines.delete(id);
+  }
   database.transaction(load);
 
   return {
     get: (id: string): RestoreView | undefined => views.get(id),
     list: (): RestoreView[] => [...views.values()],
     keep: (view: RestoreView): void => rows.put(view.id, view),
-    forget: (id: string): void => rows.delete(id),
+    /** @param timeline of one that is over */
+    keepEnded(view: RestoreView, timeline: TimelineView): void {
+      database.transaction(() => {
+        rows.put(view.id, view);
+        timelines.put(view.id, timeline);
+      });
+    },
+    timeline: (id: string): TimelineView | undefined =>
+      views.has(id) ? (timelines.get(id) ?? NO_TIMELINE) : undefined,
+    forget,
     /** The highest number that was given out. */
     lastNumber: Math.max(0, ...[...views.keys()].map((id) => Number(/-(\d+)$/.exec(id)?.[1] ?? 0))),
   };

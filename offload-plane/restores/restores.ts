@@ -2,7 +2,7 @@
 import { Value } from 'typebox/value';
 import { agentPath, agentStreams, MemoryComparison } from '../../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
-import { recipeOfManifest } from '../checkpoints/checkpoints.ts';
+import { containerOfManifest, recipeOfManifest } from '../checkpoints/checkpoints.ts';
 import { type PortRequest, setPhase } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Policies } from '../containers/policies.ts';
@@ -114,7 +114,7 @@ export function createRestores(deps: RestoresDeps) {
         recipe: own,
         ports,
         phase: 'restoring',
-        lastCheckpoint: request.checkpoint,
+        restoredFrom: { checkpoint: request.checkpoint, container: containerOfManifest(reader.manifest) },
         ...request.like,
       })
       .catch((error: unknown) => {
@@ -162,6 +162,8 @@ export function createRestores(deps: RestoresDeps) {
       void old.reader.close();
     }
   }
+
+  const keepEnded = (restore: Restore) => past.keepEnded(viewOf(restore), restore.timeline.view());
 
   const deadlineFor = (guest: Guest) => Math.round(deps.deadlineMs * guest.deadlineScale);
 
@@ -215,6 +217,8 @@ export function createRestores(deps: RestoresDeps) {
         'no counters at the first response',
       );
     }
+    // Of a container that had all of its pages before it was asked anything.
+    if (restore.life.phase === 'complete' && !closed) keepEnded(restore);
   }
 
   /** Follows the pages to their end, whatever becomes of the call that started it. */
@@ -224,8 +228,8 @@ export function createRestores(deps: RestoresDeps) {
       const completeMs = nowMs() - restore.startedMs;
       if (restore.life.phase !== 'running') return;
       restore.life = { phase: 'complete', timings: restore.life.timings, result, completeMs };
-      past.keep(viewOf(restore));
       restore.timeline.mark('complete');
+      keepEnded(restore);
       restore.trace.end(viewOf(restore), restore.timeline.view());
       metrics.restoreComplete(restore.policy, completeMs, result);
       const { memoryDigest, expectedDigest, ...counts } = result;
@@ -246,8 +250,8 @@ export function createRestores(deps: RestoresDeps) {
   async function cleanUp(restore: Restore, reason: unknown): Promise<void> {
     const error = toOffloadError(reason, `restore container ${restore.container.name}`);
     restore.life = { phase: 'failed', code: error.code, message: error.message };
-    past.keep(viewOf(restore));
     restore.timeline.mark('failed');
+    keepEnded(restore);
     restore.trace.end(viewOf(restore), restore.timeline.view());
     metrics.restoreFailed(restore.policy);
     await restore.session.close(error.message);
@@ -270,7 +274,10 @@ export function createRestores(deps: RestoresDeps) {
       const known = restores.has(id) ? undefined : past.get(id);
       return known ?? viewOf(get(id));
     },
-    timeline: (id: string): Timeline => get(id).timeline,
+    timeline(id: string): Pick<Timeline, 'view'> {
+      const known = restores.has(id) ? undefined : past.timeline(id);
+      return known ? { view: () => known } : get(id).timeline;
+    },
     list: (): RestoreView[] => [...past.list(), ...[...restores.values()].map(viewOf)],
     /** Answers when the container runs; pages may still be on their way then. */
     async create(request: RestoreRequest): Promise<RestoreView> {
@@ -328,6 +335,7 @@ export function createRestores(deps: RestoresDeps) {
         throw new OffloadError('guest_lost', `compare memory of restore ${id}: an answer outside the schema`);
       }
       restore.memory = answer;
+      keepEnded(restore);
       return viewOf(restore);
     },
     /** What is under way there fails; of a complete restore the container is lost. */

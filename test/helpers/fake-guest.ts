@@ -33,6 +33,7 @@ export function fakeGuest(name = 'guest-a'): FakeGuest {
     deadlineScale: 1,
     health: { tracksChanges: true },
     lost: false,
+    phase: 'ready',
     calls,
     disks: {
       hold: async () => 1,

@@ -10,7 +10,7 @@ import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
 
 import { OffloadError } from '../../platform/errors.ts';
 import { type FakeGuest, guestsOf } from './fake-guest.ts';
-import { openState } from './state.ts';
+import { openState, type State } from './state.ts';
 
 export const silentLogger = createLogger('silent');
 
@@ -45,9 +45,11 @@ const volumes = {
   get: async (name: string) => ({ name, path: `/${name}.ext4` }),
 } as unknown as Volumes;
 
-export function containersOf(...guests: FakeGuest[]) {
+export const containersOf = (...guests: FakeGuest[]) => containersOver(openState(), ...guests);
+
+/** @param state on which an earlier plane may have left some */
+export function containersOver({ database, journal }: State, ...guests: FakeGuest[]) {
   let made = 0;
-  const { database, journal } = openState();
   return createContainers({
     database,
     journal,

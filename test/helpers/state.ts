@@ -8,3 +8,4 @@ export function openState(path = join(tempDirectory('state'), 'plane.db')) {
   const database = openDatabase(path);
   return { path, database, journal: openJournal(database, () => Date.now()) };
 }
+export type State = ReturnType<typeof openState>;

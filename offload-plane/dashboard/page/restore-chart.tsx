@@ -1,6 +1,7 @@
 /** One restore: its pages over time, up to the first response and up to the last page. */
 import type { RestoreView } from '../../restores/restore.ts';
 import { count, milliseconds } from './format.ts';
+import { isUnderWay } from './live.ts';
 import { StackedChart } from './stacked-chart.tsx';
 import { CAUSES, markOf, type Pages, until, useTimeline } from './timeline.ts';
 
@@ -24,7 +25,9 @@ export function RestoreChart({ restore }: { restore: RestoreView }) {
         {samples.length > 1 ? (
           <StackedChart title="until the last page" samples={samples} marks={pages.marks} />
         ) : (
-          <p class="empty">No page has been sent yet.</p>
+          <p class="empty">
+            {isUnderWay(restore) ? 'No page has been sent yet.' : 'Its pages over time are not known.'}
+          </p>
         )}
       </div>
       <Legend pages={pages} />

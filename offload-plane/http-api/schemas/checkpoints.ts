@@ -43,7 +43,7 @@ export const CheckpointView = Type.Object(
   {
     id: Type.String(),
     createdAt: Timestamp,
-    container: Type.String({ description: 'the hostname the container was created with' }),
+    container: Type.String({ description: 'its name when it was taken' }),
     tenant: Name,
     image: Type.String(),
     pinned: Type.Boolean(),
@@ -53,11 +53,16 @@ export const CheckpointView = Type.Object(
       description: 'pages that did not cross while the container stood still',
     }),
     parent: Type.Optional(Type.String()),
+    restoredFrom: Type.Optional(
+      Type.String({ description: 'the checkpoint from which its container had been restored' }),
+    ),
     bytes: Type.Integer({ description: 'of its own files' }),
     sharedBytes: Type.Integer({ description: "of other checkpoints' files that it has pages in" }),
     transfers: Type.Optional(Type.Array(Transfer)),
     hasOrderLog: Type.Boolean(),
-    frozenMs: Type.Optional(Type.Number({ description: 'known until the plane ends' })),
+    frozenMs: Type.Optional(
+      Type.Number({ description: 'absent where nobody measured it, as of one that was imported' }),
+    ),
   },
   strict,
 );

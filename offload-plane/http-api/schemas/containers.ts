@@ -104,6 +104,12 @@ export const ContainerView = Type.Object(
     startedAt: Type.Optional(Timestamp),
     finishedAt: Type.Optional(Timestamp),
     lastCheckpoint: Type.Optional(Type.String({ description: 'from which it can be brought back' })),
+    restoredFrom: Type.Optional(
+      Type.Object(
+        { checkpoint: Type.String(), container: Type.String() },
+        { ...strict, description: 'the checkpoint, and the name its container had then' },
+      ),
+    ),
     health: Type.Optional(
       Type.Union([Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')]),
     ),

@@ -118,7 +118,10 @@ test('pages come first, then files, then the commit, and only then the container
       [{ preDump: false, receivedBytes: DUMP.length }],
     );
     assert.is(frozenMs, 12);
-    assert.equal(manifest.meta, { recipe: container.recipe, guest: 'guest-a', transfers });
+    assert.equal(manifest.meta, {
+      ...{ recipe: container.recipe, guest: 'guest-a', transfers },
+      container: 'web',
+    });
     const reader = await store.open('warm');
     assert.equal(reader.imageFiles(), ['core-1.img', 'inventory.img']);
     assert.is(String(await reader.readImage('core-1.img')), 'core');

@@ -8,9 +8,10 @@ import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.t
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOf, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOver, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
+import { openState } from '../../helpers/state.ts';
 import { makeStore, writeCheckpoint } from '../page-store/fixture.ts';
 
 const END_OF_TAR = Buffer.alloc(1_024);
@@ -31,9 +32,11 @@ async function makeWorld() {
   const fixture = await makeStore();
   const guest = fakeGuest();
   const inbox = createDumpInbox(silentLogger);
-  const containers = containersOf(guest);
+  const state = openState();
+  const containers = containersOver(state, guest);
   const metrics = createMetrics();
   const checkpoints = createCheckpoints({
+    database: state.database,
     store: fixture.store,
     containers,
     guests: guestsOf(guest),
@@ -81,6 +84,15 @@ test('a checkpoint is shown with what it holds, and counted', async () => {
     assert.equal(await checkpoints.list(), [{ createdAt, ...view }]);
     assert.equal(await checkpoints.inspect('warm'), { createdAt, ...view });
     assert.match(await metrics.text(), /^offload_checkpoints_total 1$/m);
+  });
+});
+
+test('a checkpoint names its container as it was called when it was taken, whatever its hostname is', async () => {
+  await withCheckpoints(async ({ checkpoints, containers }) => {
+    await containers.rename('web', 'shop');
+    assert.is((await checkpoints.create({ ...WARM, container: 'shop' })).container, 'shop');
+    await containers.rename('shop', 'other');
+    assert.is((await checkpoints.inspect('warm')).container, 'shop');
   });
 });
 

@@ -9,9 +9,10 @@ import type { PageStoreOptions } from '../../../offload-plane/page-store/contrac
 import { OffloadError } from '../../../platform/errors.ts';
 import { DUMP, DUMPED_PAGE_COUNT, LATER_DUMP, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOf, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOver, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
+import { openState } from '../../helpers/state.ts';
 import { makeStore, PAGE } from '../page-store/fixture.ts';
 
 const END_OF_TAR = Buffer.alloc(1_024);
@@ -45,19 +46,26 @@ async function makeWorld(options: Partial<PageStoreOptions>) {
   const fixture = await makeStore(options);
   const guest = fakeGuest();
   const inbox = createDumpInbox(silentLogger);
-  const containers = containersOf(guest);
+  const state = openState();
   let tokenCount = 0;
-  const checkpoints = createCheckpoints({
-    store: fixture.store,
-    containers,
-    guests: guestsOf(guest),
-    inbox,
-    metrics: createMetrics(),
-    logger: silentLogger,
-    wallMs: () => Date.now(),
-    randomBytes: (byteCount) => Buffer.alloc(byteCount, ++tokenCount),
-    deadlineMs: 5_000,
-  });
+  /** What a plane makes of what is on disk. */
+  const open = () => {
+    const containers = containersOver(state, guest);
+    const checkpoints = createCheckpoints({
+      database: state.database,
+      store: fixture.store,
+      containers,
+      guests: guestsOf(guest),
+      inbox,
+      metrics: createMetrics(),
+      logger: silentLogger,
+      wallMs: () => Date.now(),
+      randomBytes: (byteCount) => Buffer.alloc(byteCount, ++tokenCount),
+      deadlineMs: 5_000,
+    });
+    return { containers, checkpoints };
+  };
+  const { containers, checkpoints } = open();
   for (const name of ['web', 'db']) {
     await containers.create({ name, guest: 'guest-a', image: 'redis' });
     await containers.start(name);
@@ -79,7 +87,7 @@ async function makeWorld(options: Partial<PageStoreOptions>) {
   });
   guest.onStream(() => new PassThrough().end(END_OF_TAR));
   const ids = async () => (await fixture.store.list()).map(({ id }) => id);
-  return { ...fixture, guest, containers, checkpoints, asked, dump, ids };
+  return { ...fixture, guest, containers, checkpoints, open, asked, dump, ids };
 }
 
 const token = (number: number) => Buffer.alloc(32, number).toString('hex');
@@ -115,6 +123,31 @@ test('a checkpoint on top of another names its dump, brings what has changed and
     await assertMemory(world, 'second');
     await checkpoints.create({ ...SECOND, id: 'third', parent: 'second' });
     await assertMemory(world, 'third');
+  });
+});
+
+test('a plane that is started again goes on with the chain, and knows how long containers stood still', async () => {
+  await withWorld(async (world) => {
+    await world.checkpoints.create(FIRST);
+    const again = world.open();
+    await again.checkpoints.removeLeftovers();
+    assert.is((await again.checkpoints.inspect('first')).frozenMs, 12);
+    const view = await again.checkpoints.create(SECOND);
+    assert.equal([view.parent, view.inheritedPageCount], ['first', 2]);
+    assert.is(world.asked.at(-2)?.parent, token(1));
+    await assertMemory(world, 'second');
+    // What had begun and may have been dumped when the plane ended is not built on.
+    const { containers, checkpoints } = world.open();
+    world.guest.on('checkpointContainer', () => {
+      assert.is(world.open().containers.get('web').trackedDump, undefined);
+      throw new OffloadError('runtime_failed', 'no dump');
+    });
+    await rejection(checkpoints.create({ ...SECOND, id: 'third', parent: 'second' }));
+    assert.match(
+      (await rejection(checkpoints.create({ ...SECOND, id: 'third', parent: 'second' }))).message,
+      /tracked since no checkpoint$/,
+    );
+    containers.close();
   });
 });
 

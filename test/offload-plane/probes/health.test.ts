@@ -74,9 +74,9 @@ test('a running container is probed until it ends, and changes are told once', a
   const watcher = createProbeWatcher({
     guestOf: () => guest,
     note: (_container, event) => void told.push(event),
+    wallMs: () => Date.now(),
     nowMs: () => performance.now(),
   });
-  Object.assign(guest, { phase: 'ready' });
   watcher.start(web);
   watcher.start(web);
   await until('health and readiness', () => web.health === 'healthy' && web.ready);

@@ -20,10 +20,11 @@ import {
   createRestores,
   DEFAULT_POLICY,
   type RestoreRequest,
+  type RestoresDeps,
 } from '../../../offload-plane/restores/restores.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOf, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOver, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
@@ -57,15 +58,16 @@ async function makeWorld() {
   const fixture = await makeStore();
   await writeCheckpoint(fixture.store, 'warm', {}, { guest: 'guest-b', recipe: RECIPE });
   const guest = fakeGuest();
-  const containers = containersOf(guest);
   const pageServer = createPageServer();
   const sessions: PageSession[] = [];
   const metrics = createMetrics();
   const pagers: FakePager[] = [];
   const asked: AgentRequest[] = [];
   const images: string[][] = [];
-  const { database } = openState();
-  const restores = createRestores({
+  const state = openState();
+  const { database } = state;
+  const containers = containersOver(state, guest);
+  const deps: RestoresDeps = {
     database,
     answers: openAnswers(database, () => Date.now()),
     store: fixture.store,
@@ -86,7 +88,8 @@ async function makeWorld() {
     deadlineMs: 5_000,
     faultsDryUpMs: 60_000,
     recordGraceMs: 10,
-  });
+  };
+  const restores = createRestores(deps);
   guest.onUpload(async (_call, body) => {
     const names: string[] = [];
     const extract = tar.extract();
@@ -127,7 +130,9 @@ async function makeWorld() {
 
   return {
     ...{ ...fixture, guest, containers, pageServer, sessions, metrics, pagers, asked, images },
-    ...{ restores, complete, assertNothingLeft },
+    ...{ restores, complete, assertNothingLeft, state },
+    /** As the next plane finds them. */
+    reopened: () => createRestores(deps),
     create: (request: Partial<RestoreRequest> = {}) => restores.create({ ...REQUEST, ...request }),
     async writeOrder(...pageNumbers: number[]): Promise<void> {
       const reader = await fixture.store.open('warm');
@@ -224,6 +229,21 @@ test('the first restore records the order of faults, the next uses it, and one t
     assert.is(sessions[2]?.recording.phase, 'recording');
     assert.match(await metrics.text(), /^offload_restore_demand_faults_total\{policy="ordered"\} 3$/m);
     assert.ok((await store.list()).length === 1);
+  });
+});
+
+test('what a restore was and how its pages came outlives the plane, a late first response too', async () => {
+  await withRestores(async ({ create, complete, restores, containers, reopened, state, guest }) => {
+    const { id } = await create({ policy: 'eager' });
+    await complete(id);
+    containers.get('web').onFirstResponse!();
+    await until('the first response', () => reopened().get(id).firstResponseMs !== undefined);
+    const next = reopened();
+    assert.equal(next.get(id), restores.get(id));
+    assert.equal(next.timeline(id).view(), restores.timeline(id).view());
+    assert.is(next.timeline(id).view().marks.at(-1)?.mark, 'firstResponse');
+    const known = containersOver(state, guest).get('web');
+    assert.equal(known.restoredFrom, { checkpoint: 'warm', container: 'web' });
   });
 });
 
