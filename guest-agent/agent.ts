@@ -74,7 +74,7 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
     restores: createRestores({ containers, paths, run, nowMs }),
     stdio: await createStdio({ ...deps, containers, events, randomId: shortId(deps.freshId) }),
     events,
-    health: createHealth({ run, paths, instanceId }),
+    health: createHealth({ run, paths, instanceId, startId: deps.freshId() }),
     compareMemory: createMemoryComparison({ containers, crun, run, paths }),
     adoption,
     close: stopWatching,

@@ -25,7 +25,14 @@ export function measureWorkMs(): number {
   return Math.min(...runs);
 }
 
-export function createHealth(deps: { run: RunProgram; paths: AgentPaths; instanceId: string }) {
+export interface HealthDeps {
+  run: RunProgram;
+  paths: AgentPaths;
+  instanceId: string;
+  startId: string;
+}
+
+export function createHealth(deps: HealthDeps) {
   const version = (command: string, args: string[], pattern: RegExp) =>
     deps
       .run(command, args)
@@ -49,6 +56,7 @@ export function createHealth(deps: { run: RunProgram; paths: AgentPaths; instanc
     return {
       apiVersion: AGENT_API_VERSION,
       instanceId: deps.instanceId,
+      startId: deps.startId,
       bootId: bootId.trim(),
       agent: AGENT_VERSION,
       node: process.version,

@@ -98,6 +98,8 @@ export const Health = Type.Object(
     apiVersion: Type.Integer(),
     /** The same over restarts of the agent, another after a boot of the guest: events are numbered within it. */
     instanceId: Type.String(),
+    /** Another after each start of the agent. */
+    startId: Type.Optional(Type.String()),
     bootId: Type.String(),
     agent: Type.String(),
     node: Type.String(),

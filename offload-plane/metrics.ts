@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createAgentMetrics } from './metrics/agent-metrics.ts';
 import { createInstruments } from './metrics/instruments.ts';
+import { createOperationMetrics } from './metrics/operation-metrics.ts';
 import { createPresentMetrics } from './metrics/present-metrics.ts';
 import { createRestoreMetrics } from './metrics/restore-metrics.ts';
 import { createStoreMetrics } from './metrics/store-metrics.ts';
@@ -23,6 +24,7 @@ export function createMetrics() {
       requests.observe({ method, route, status: String(status) }, durationMs / 1_000),
     ...createPresentMetrics(instruments),
     ...createAgentMetrics(instruments),
+    ...createOperationMetrics(instruments),
     ...createStoreMetrics(instruments),
     ...createRestoreMetrics(instruments),
   };

@@ -129,7 +129,12 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   // The store's lock is the database's as well.
   const database = await openBeside(store, join(config.storeDirectory, DATABASE_FILE));
   const journal = openJournal(database, wallMs);
-  const operations = createOperations({ database, nowMs: wallMs, randomBytes });
+  const operations = createOperations({
+    database,
+    nowMs: wallMs,
+    randomBytes,
+    onEnded: metrics.operationEnded,
+  });
   const answers = openAnswers(database, wallMs);
   const imageStore = await openImageStore({ directory: join(config.storeDirectory, 'images'), logger });
   const images = createImages({

@@ -20,16 +20,24 @@ export interface AgentObserver {
   begin(guest: string, call: string): ObservedCall;
   /** A PING came back. */
   pinged(guest: string, durationMs: number): void;
+  /** Its connection had broken, and there is another. */
+  reconnected(guest: string): void;
+  /** Its agent is not the one it was before, though the guest is. */
+  agentRestarted(guest: string): void;
 }
 
 export interface AgentMetrics {
   agentCall(call: string, outcome: 'ok' | 'error', durationMs: number): void;
   agentPing(guest: string, durationMs: number): void;
+  guestReconnected(guest: string): void;
+  agentRestarted(guest: string): void;
 }
 
 export const NO_OBSERVER: AgentObserver = {
   begin: () => ({ headers: {}, end() {} }),
   pinged() {},
+  reconnected() {},
+  agentRestarted() {},
 };
 
 export function createAgentObserver(metrics: AgentMetrics, tracing: Tracing): AgentObserver {
@@ -51,6 +59,8 @@ export function createAgentObserver(metrics: AgentMetrics, tracing: Tracing): Ag
       };
     },
     pinged: (guest, durationMs) => metrics.agentPing(guest, durationMs),
+    reconnected: metrics.guestReconnected,
+    agentRestarted: metrics.agentRestarted,
   };
 }
 

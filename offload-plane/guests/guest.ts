@@ -148,6 +148,7 @@ export async function openGuest(
       await disks.close();
       throw notReached(name);
     }
+    if (session !== undefined) deps.observer?.reconnected(name);
     session = opened.session;
     clearTimeout(lostTimer);
     memory.reached(session.health);

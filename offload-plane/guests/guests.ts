@@ -46,6 +46,9 @@ export function createGuests(deps: GuestsDeps) {
         if (before && !isSame) {
           note(name, 'rebooted');
           deps.onNewInstance(name);
+        } else if (before && before.health.startId !== health.startId) {
+          note(name, 'agent_restarted');
+          database.afterCommit(() => deps.observer?.agentRestarted(name));
         }
       });
     },

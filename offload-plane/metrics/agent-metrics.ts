@@ -20,12 +20,24 @@ export function createAgentMetrics({ counter, histogram }: Instruments) {
     PING_BUCKETS,
   );
   const lost = counter('guests_lost_total', 'Times that a guest was lost');
+  const reconnects = counter(
+    'guest_reconnects_total',
+    'Connections to guests made anew after they had broken',
+    ['guest'],
+  );
+  const restarts = counter(
+    'agent_restarts_total',
+    'Times that an agent was found to have been started anew',
+    ['guest'],
+  );
   const exits = counter('container_exits_total', 'Containers that ended, by how', ['outcome']);
   return {
     agentCall: (call: string, outcome: 'ok' | 'error', durationMs: number) =>
       calls.observe({ call, outcome }, durationMs / 1_000),
     agentPing: (guest: string, durationMs: number) => pings.observe({ guest }, durationMs / 1_000),
     guestLost: () => lost.inc(),
+    guestReconnected: (guest: string) => reconnects.inc({ guest }),
+    agentRestarted: (guest: string) => restarts.inc({ guest }),
     /** @param exitCode absent when the agent does not know it */
     containerExited: (exitCode: number | undefined) => exits.inc({ outcome: outcomeOf(exitCode) }),
   };

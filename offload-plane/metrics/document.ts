@@ -12,7 +12,7 @@ const LABELS: Record<string, string> = {
   kind: 'of the operation: `checkpoint`, `restore`, …',
   method: 'of the request',
   outcome:
-    'calls: `ok`, `error`; exits: `success`, `failure`, `signal`, `unknown`; page sessions: `done`, `failed`, `closed`',
+    'calls: `ok`, `error`; exits: `success`, `failure`, `signal`, `unknown`; page sessions: `done`, `failed`, `closed`; operations: `succeeded`, `failed`, `cancelled`',
   phase: 'of a guest or a container; those in which nothing is are 0',
   policy: '`eager`, `lazy`, `ordered`, `prefill`',
   reason: '`foreign`, `corrupt`, `unknown_version`',

@@ -22,6 +22,8 @@ export interface OperationsDeps {
   database: Database;
   nowMs: () => number;
   randomBytes: (byteCount: number) => Buffer;
+  /** Default: nobody hears of it. */
+  onEnded?: (view: OperationView) => void;
 }
 
 interface Running {
@@ -37,7 +39,7 @@ const KEPT_OPERATIONS = 1_000;
 /** A longer answer is asked for where it is, not kept a second time. */
 const MAX_RESULT_CHARACTERS = 64 * 1024;
 
-export function createOperations({ database, nowMs, randomBytes }: OperationsDeps) {
+export function createOperations({ database, nowMs, randomBytes, onEnded }: OperationsDeps) {
   const records = openDocuments(database, 'operation', OperationView);
   const running = new Map<string, Running>();
   const ended = new Map<string, OperationView>();
@@ -78,6 +80,7 @@ export function createOperations({ database, nowMs, randomBytes }: OperationsDep
     Object.assign(entry.view, outcome, { endedAt: now() });
     remember(entry.view);
     entry.log.end(eventOf(entry.view, now()));
+    onEnded?.(entry.view);
   }
 
   async function perform<T>(entry: Running, work: (context: OperationContext) => Promise<T>): Promise<T> {

@@ -11,14 +11,18 @@ import { createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 const ADDRESS = '10.88.254.253/16';
 
 test('health has the versions of what runs containers, and figures that fit its schema', async () => {
-  const { agent } = await createAgentWorld('health');
-  const health = await agent.health();
+  const world = await createAgentWorld('health');
+  const health = await world.agent.health();
   assert.ok(Value.Check(Health, health));
   assert.is(health.crun, '1.28');
   assert.is(health.conmon, '2.1.12');
   assert.is(health.pager, '0.1.0');
   assert.ok(health.workMs > 0);
   assert.is(typeof health.tracksChanges, 'boolean');
+  await world.restart();
+  const next = await world.agent.health();
+  assert.is(next.instanceId, health.instanceId);
+  assert.is.not(next.startId, health.startId);
 });
 
 const NOTHING = {

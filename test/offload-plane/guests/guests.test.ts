@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AGENT_API_VERSION } from '../../../interconnect/agent-api.ts';
 import { DUMP_PORT, PAGE_PORT } from '../../../interconnect/page-protocol.ts';
+import { NO_OBSERVER } from '../../../offload-plane/guests/agent-observer.ts';
 import { createGuests, type Guests } from '../../../offload-plane/guests/guests.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { rejection } from '../../helpers/rejection.ts';
@@ -30,6 +31,11 @@ async function withMachine(body: (world: World) => Promise<void>): Promise<void>
       onPhase: ({ phase }) => void seen.push(phase),
       onCaughtUp: () => {},
       onNewInstance: (guest) => void seen.push(`${guest} is another`),
+      observer: {
+        ...NO_OBSERVER,
+        reconnected: (guest) => void seen.push(`${guest} reconnected`),
+        agentRestarted: (guest) => void seen.push(`agent of ${guest} restarted`),
+      },
       connectTimeoutMs: 300,
       lostAfterMs: 300,
     });
@@ -126,7 +132,28 @@ test('a guest whose connection breaks is dialled again; its calls wait and are d
     await until('the break', () => seen.includes('unreachable'));
     const health = await guest.agent.call('health', undefined, { timeoutMs: 10_000 });
     assert.is(health.instanceId, guest.health.instanceId);
-    assert.equal(seen, ['ready', 'unreachable', 'ready']);
+    assert.equal(seen, ['ready', 'unreachable', 'guest-a reconnected', 'ready']);
+  });
+});
+
+test('an agent that was started anew is told from one that was only cut off, by the next plane as well', async () => {
+  await withMachine(async ({ machine, guests, seen, reopen }) => {
+    await guests.register(machine.registration);
+    const { agent } = machine.world;
+    const health = agent.health;
+    agent.health = async () => ({ ...(await health()), startId: 'second' });
+    machine.hangUp();
+    await until('the connection', () => seen.at(-1) === 'ready' && seen.length > 1);
+    assert.equal(seen.splice(0), [
+      ...['ready', 'unreachable', 'guest-a reconnected', 'agent of guest-a restarted', 'ready'],
+    ]);
+    await guests.close();
+    agent.health = async () => ({ ...(await health()), startId: 'third' });
+    const next = reopen();
+    await next.adopt();
+    await until('the adoption', () => seen.includes('ready'));
+    assert.equal(seen, ['agent of guest-a restarted', 'ready']);
+    await next.close();
   });
 });
 
