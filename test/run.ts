@@ -3,7 +3,7 @@
  * line is `N passed, N failed`; whoever reads it need not know uvu.
  */
 import { globSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Readable } from 'node:stream';
 import { execa, type Subprocess } from 'execa';
@@ -27,6 +27,8 @@ const ROOT = join(import.meta.dirname, '..');
 const FILE_TIMEOUT_MS = 15 * 60_000;
 /** From a file's last test to the end of its process. */
 const END_TIMEOUT_MS = 20_000;
+/** Files that wait for a disk, a clock or another program, beside one that works on each processor. */
+const WAITING_COUNT = 2;
 /** Tests that could not run for want of hardware say so with a line of their own. */
 const SKIPPED_LINE = /^skipped: .+$/gm;
 
@@ -34,15 +36,15 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   const files = globSync('test/**/*.test.ts', { cwd: ROOT })
     .filter((file) => !options.filter || file.includes(options.filter))
     .sort();
-  const alone = files.filter((file) => needsMachine(file) && !(options.unitOnly && needsGuest(file)));
+  const alone = options.unitOnly ? [] : files.filter(needsGuest);
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   if (!options.unitOnly) {
     // Tests with a real CRIU take the one of the guest image; without the image they would be skipped.
     const { image } = await prepareImage((message) => console.log(`     ${message}`));
     process.env.OFFLOAD_TEST_ROOTFS = image.rootfsPath;
   }
-  const beside = files.filter((file) => !needsMachine(file));
-  await inParallel(beside, Math.max(1, cpus().length), (file) => runFile(file, total));
+  const beside = files.filter((file) => !needsGuest(file));
+  await inParallel(beside, availableParallelism() + WAITING_COUNT, (file) => runFile(file, total));
   await onTwoGuests(alone.filter(takesTwoGuests), total);
   for (const file of alone) if (!takesTwoGuests(file)) await runFile(file, total);
   if (files.length === 0) console.log(`no test file matches ${options.filter}`);
@@ -51,9 +53,8 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   return total.failed === 0 && total.passed > 0;
 }
 
+/** Such a file runs while nothing else does. */
 const needsGuest = (file: string) => file.startsWith('test/e2e/');
-/** What boots guests, or measures, runs while nothing else does. */
-const needsMachine = (file: string) => needsGuest(file) || file.startsWith('test/bench/');
 
 const takesTwoGuests = (file: string) =>
   needsGuest(file) && readFileSync(join(ROOT, file), 'utf8').includes('takeTwoGuests()');
