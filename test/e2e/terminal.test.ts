@@ -7,14 +7,14 @@ import { type IPty, spawn } from 'node-pty';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
-import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { buildBusyboxImage } from '../helpers/busybox-image.ts';
+import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 
 const CLI = join(import.meta.dirname, '../../testbed/cli/main.ts');
 const run = promisify(execFile);
 
 interface World {
-  testbed: Testbed;
+  testbed: TwoGuests;
   directory: string;
 }
 const test = suite<World>('terminals, execs, logs and copies');
@@ -22,13 +22,10 @@ const test = suite<World>('terminals, execs, logs and copies');
 test.before(async (context) => {
   context.directory = mkdtempSync(join(tmpdir(), 'terminal-test-'));
   const layout = await buildBusyboxImage(context.directory);
-  context.testbed = await startTestbed({
-    guests: [{ name: 'only', memoryMiB: 1_024, vcpus: 2 }],
-    onProgress: () => {},
-  });
+  context.testbed = await takeTwoGuests();
   const { containers, images } = context.testbed.plane;
   await images.import({ path: layout, name: 'busybox' });
-  const common = { guest: 'only', image: 'busybox' };
+  const common = { guest: 'origin', image: 'busybox' };
   await containers.create({ ...common, name: 'quiet', command: ['-c', 'sleep 100000'] });
   await containers.start('quiet');
 });
@@ -211,7 +208,7 @@ test('a container with a terminal is attached to, detached from, and attached to
   const { containers } = world.testbed.plane;
   await containers.create({
     name: 'shell',
-    guest: 'only',
+    guest: 'origin',
     image: 'busybox',
     terminal: true,
     openStdin: true,
@@ -238,7 +235,7 @@ test('logs are byte for byte what was written, by tail, by time, with timestamps
   const script = 'for i in 1 2 3; do echo line $i; sleep 1; done; echo oops >&2; printf tail';
   await containers.create({
     name: 'talker',
-    guest: 'only',
+    guest: 'origin',
     image: 'busybox',
     command: ['-c', script],
   });
@@ -284,17 +281,20 @@ test('a link of the container leads nowhere but into the container', async (worl
 });
 
 test('agent-call speaks to the agent by hand, through the plane or past it', async (world) => {
-  const through = await offload(world, ['agent-call', 'GET', '/v1/health', '--guest', 'only']);
+  const through = await offload(world, ['agent-call', 'GET', '/v1/health', '--guest', 'origin']);
   assert.match(through.stdout, /"bootId":"/);
   const { vsockPath } = world.testbed.guests[0]!;
   const past = await offload(world, ['agent-call', 'GET', '/v1/containers', '--vsock', vsockPath]);
   assert.match(past.stdout, /"phase":"running"/);
-  assert.match((await offload(world, ['agent-call', 'GET', '/v1/nonsense'])).stderr, /status 404/);
+  assert.match(
+    (await offload(world, ['agent-call', 'GET', '/v1/nonsense', '--guest', 'origin'])).stderr,
+    /status 404/,
+  );
 });
 
 test('curl speaks to an agent over the socket that agent-socket offers', async (world) => {
   const socket = join(world.directory, 'agent.sock');
-  const relay = terminal(world, ['agent-socket', '--guest', 'only', socket]);
+  const relay = terminal(world, ['agent-socket', '--guest', 'origin', socket]);
   const ask = () =>
     run('curl', ['-sS', '--http2-prior-knowledge', '--unix-socket', socket, 'http://agent/v1/health']);
   const timeoutMs = 10_000 * world.testbed.deadlineScale;
@@ -307,7 +307,7 @@ test('curl speaks to an agent over the socket that agent-socket offers', async (
 test('output that nobody reads holds the program back, and neither plane nor agent grows', async (world) => {
   const { plane } = world.testbed;
   const agentBytes = async () => {
-    const { stdout } = await offload(world, ['agent-call', 'GET', '/v1/health']);
+    const { stdout } = await offload(world, ['agent-call', 'GET', '/v1/health', '--guest', 'origin']);
     return JSON.parse(stdout).memoryAvailableBytes as number;
   };
   const planeBytes = async () =>
