@@ -1,5 +1,5 @@
 /** The report as Markdown: for a terminal as well as for documents. */
-import { table } from '../document.ts';
+import { table } from '../../platform/markdown.ts';
 import type { Statistics } from '../statistics.ts';
 import { isMet, mib, ms, sumOf } from './aims.ts';
 import {

@@ -1,6 +1,7 @@
 /** The report as Markdown: for a terminal as well as for documents. */
+
+import { table } from '../../platform/markdown.ts';
 import { MIB } from '../../platform/units.ts';
-import { table } from '../document.ts';
 import type { LoadReport, MemoryName } from './report.ts';
 
 const MEMORY_TITLES: Record<MemoryName, string> = {

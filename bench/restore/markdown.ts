@@ -1,5 +1,5 @@
 /** The report as Markdown, so that figures in documents come from a run and from nowhere else. */
-import { table } from '../document.ts';
+import { table } from '../../platform/markdown.ts';
 import type { BenchReport, Row } from './report.ts';
 import { gateValue, missingLines, pointOf, verdictOf } from './text.ts';
 

@@ -7,7 +7,7 @@ import { followTar } from './follow-tar.ts';
 import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
 import { CheckpointBody, CheckpointView, DiffQuery, ImportQuery } from './schemas/checkpoints.ts';
-import { IdParams, Nothing, streamOf } from './schemas/common.ts';
+import { bodyOf, IdParams, Nothing, streamOf } from './schemas/common.ts';
 import type { App } from './server.ts';
 import { lengthOf, receivedOf, TAR_TYPE, tarBody } from './tar-body.ts';
 
@@ -93,7 +93,7 @@ export function checkpointRoutes(app: App, { checkpoints, operations }: Plane): 
     {
       schema: {
         summary: 'Import a checkpoint that a plane exported',
-        consumes: [TAR_TYPE],
+        body: bodyOf(TAR_TYPE, 'What `export` gave'),
         querystring: ImportQuery,
         response: { 201: CheckpointView, 202: OperationView },
       },

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import websocket from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { Plane } from '../plane.ts';
 import { CHANNEL_PROTOCOL, joinChannels, MAX_MESSAGE_BYTES } from './channels.ts';
 import { NameParams, Nothing } from './schemas/common.ts';
@@ -17,9 +18,15 @@ export async function addWebSockets(app: App): Promise<void> {
       handleProtocols: (offered) => (offered.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
     },
   });
+  // The plugin hides them from the description.
+  app.addHook('onRoute', ({ websocket, schema }) => {
+    if (websocket && schema) delete schema.hide;
+  });
 }
 
 const WEBSOCKET = `A WebSocket of protocol ${CHANNEL_PROTOCOL}: the first byte of a message is its channel`;
+
+const UPGRADED = { 101: Type.Unsafe<undefined>(Type.Null({ description: 'The WebSocket is open' })) };
 
 export function execRoutes(app: App, { stdio }: Plane): void {
   /** Opened before the upgrade, so that what goes wrong is answered as any problem is. */
@@ -91,6 +98,7 @@ export function execRoutes(app: App, { stdio }: Plane): void {
         description: WEBSOCKET,
         params: NameParams,
         querystring: AttachQuery,
+        response: UPGRADED,
       },
       async preHandler(request) {
         const { name } = request.params as { name: string };
@@ -115,6 +123,7 @@ export function execRoutes(app: App, { stdio }: Plane): void {
         description: WEBSOCKET,
         params: ExecParams,
         querystring: AttachQuery,
+        response: UPGRADED,
       },
       async preHandler(request) {
         const { id } = request.params as { id: string };

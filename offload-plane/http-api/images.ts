@@ -6,7 +6,7 @@ import type { OperationContext } from '../operations/operations.ts';
 import type { Plane } from '../plane.ts';
 import { answerLongCall } from './long-calls.ts';
 import { Page, PageQuery, pageOf } from './pages.ts';
-import { Nothing } from './schemas/common.ts';
+import { bodyOf, Nothing } from './schemas/common.ts';
 import {
   ImageBody,
   ImageParams,
@@ -63,7 +63,7 @@ export function imageRoutes(app: App, { images, operations }: Plane): void {
     {
       schema: {
         summary: 'Import the tar that is the body: an OCI image layout or an archive of docker save',
-        consumes: [TAR_TYPE],
+        body: bodyOf(TAR_TYPE, 'An OCI image layout or an archive of docker save'),
         querystring: LoadQuery,
         response: imported,
       },

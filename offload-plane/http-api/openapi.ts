@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import { nameSchemas } from './named-schemas.ts';
+import { relaxDefaults } from './optional-defaults.ts';
 import { Problem } from './schemas/common.ts';
 import type { App } from './server.ts';
 import { API_VERSION } from './version.ts';
@@ -32,7 +33,11 @@ export async function describeApi(app: App): Promise<void> {
   });
   let description: object | undefined;
   app.get('/v1/openapi.json', { schema: { hide: true } }, () => {
-    description ??= nameSchemas(app.swagger());
+    if (description === undefined) {
+      const whole = app.swagger();
+      relaxDefaults(whole);
+      description = nameSchemas(whole);
+    }
     return description;
   });
 }

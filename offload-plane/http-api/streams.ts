@@ -1,14 +1,14 @@
 /** Logs of containers, and copies in and out of them. */
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PathStat } from '../../interconnect/exec-api.ts';
 import { encodeFrame } from '../../interconnect/stdio-frames.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { logEntries, wantedOutput } from '../containers/log-lines.ts';
 import type { Plane } from '../plane.ts';
-import { NameParams, Nothing, streamOf, Text } from './schemas/common.ts';
+import { bodyOf, NameParams, Nothing, streamOf, Text } from './schemas/common.ts';
 import { ArchiveQuery, FRAMES_TYPE, LogsQuery } from './schemas/execs.ts';
 import type { App } from './server.ts';
+import { TAR_TYPE, tarBody } from './tar-body.ts';
 
 export function streamRoutes(app: App, { stdio }: Plane): void {
   app.get(
@@ -70,17 +70,14 @@ export function streamRoutes(app: App, { stdio }: Plane): void {
     {
       schema: {
         summary: 'Unpack a tar in a directory of a container',
-        consumes: ['application/x-tar'],
+        body: bodyOf(TAR_TYPE, 'What goes into the directory'),
         params: NameParams,
         querystring: ArchiveQuery,
         response: { 204: Nothing },
       },
     },
     async (request, reply) => {
-      if (request.headers['content-type'] !== 'application/x-tar') {
-        throw new OffloadError('invalid_request', 'copy into container: the body is no application/x-tar');
-      }
-      await stdio.putArchive(request.params.name, request.query.path, request.body as Readable);
+      await stdio.putArchive(request.params.name, request.query.path, tarBody(request));
       return reply.code(204).send();
     },
   );

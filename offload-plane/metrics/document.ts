@@ -1,5 +1,6 @@
 /** docs/metrics.md, as far as it is made from the metrics themselves. */
 import type { Registry } from 'prom-client';
+import { betweenMarkers } from '../../platform/markdown.ts';
 
 const BEGIN = '<!-- metrics: made by `npm run docs` -->';
 const END = '<!-- metrics: end -->';
@@ -51,7 +52,5 @@ export function metricsTables(registry: Registry): string {
 
 /** The document with its tables put in anew. */
 export function withTables(document: string, registry: Registry): string {
-  const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} … ${END} in the document`);
-  return `${document.slice(0, begin + BEGIN.length)}\n\n${metricsTables(registry)}\n\n${document.slice(end)}`;
+  return betweenMarkers(document, [BEGIN, END], metricsTables(registry));
 }

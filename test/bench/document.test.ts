@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { intoDocument, table } from '../../bench/document.ts';
+import { intoDocument } from '../../bench/document.ts';
 
 const BEGIN = '<!-- restore bench: begin -->';
 const END = '<!-- restore bench: end -->';
@@ -19,10 +19,6 @@ test('a document without the markers of this bench is refused', () => {
     () => intoDocument(`${BEGIN}\n${END}`, 'load', 'new'),
     /the document needs the lines <!-- load/,
   );
-});
-
-test('a table is a line for the head, one for the border, and one for each row', () => {
-  assert.is(table(['a', 'b'], [['1', '2']]), '| a | b |\n| --- | --- |\n| 1 | 2 |');
 });
 
 test.run();

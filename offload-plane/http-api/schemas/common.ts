@@ -43,4 +43,8 @@ export const streamOf = (contentType: string, description: string) => ({
   description,
   content: { [contentType]: { schema: Type.Unsafe<Readable>(Type.String()) } },
 });
+/** A body that is read as it comes, by whoever it is for. */
+export const bodyOf = (contentType: string, description: string) => ({
+  content: { [contentType]: { schema: Type.Unknown({ description }) } },
+});
 export const Text = streamOf('text/plain', 'Plain text');
