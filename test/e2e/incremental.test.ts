@@ -5,6 +5,7 @@
  */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CheckpointView } from '../../offload-plane/checkpoints/checkpoints.ts';
@@ -28,6 +29,8 @@ interface World {
 }
 
 const test = suite<World>('incremental checkpoints');
+/** Leaves an emulated processor time for the checkpoint. */
+const LOAD_INTERVAL_MS = 100;
 const NAMES = ['redis', 'node'] as const;
 /** Without restartable sequences: the kernel writes a page a thread of them, held restore or not (rseq(2)). */
 const COMPARABLE_ENV = 'GLIBC_TUNABLES=glibc.pthread.rseq=0';
@@ -40,7 +43,7 @@ test.after(async ({ testbed }) => await testbed?.stop());
 const startComparable = ({ testbed }: World, name: (typeof NAMES)[number]) =>
   startWarm(testbed, { name, guest: 'origin', image: name, env: [COMPARABLE_ENV] });
 
-/** Requests one after the other for as long as `work` takes; checkpoints break connections. */
+/** Requests for as long as `work` takes; checkpoints break connections. */
 async function underLoad<T>(
   { testbed }: World,
   { workload, endpoint, facts }: WarmContainer,
@@ -55,6 +58,7 @@ async function underLoad<T>(
         () => 1,
         () => 0,
       );
+      await delay(LOAD_INTERVAL_MS);
     }
   })();
   try {
@@ -148,7 +152,7 @@ async function assertRestores({ testbed }: World, running: WarmContainer, checkp
 
 test('a parent that the container has not run on from is refused, and it runs on', async (world) => {
   const { plane } = world.testbed;
-  await startComparable(world, 'redis');
+  await startWarm(world.testbed, { name: 'redis', guest: 'origin', size: { dataMiB: 1 } });
   const on = async (parent: string) => {
     const request = { container: 'redis', id: 'refused', after: 'resume', parent } as const;
     const { code, message } = await rejection(plane.checkpoints.create(request));
