@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { createPlaneClient, type PlaneClient } from '../../../offload-plane/client/index.ts';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS } from '../../../offload-plane/plane.ts';
+import { assertProblem, withApi } from '../../helpers/api-world.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
@@ -196,6 +197,17 @@ test('what is sent as an archive and is none is refused', async () => {
     assert.is(json.code, 'invalid_request');
     const platform = { reference: 'a/b', platform: 'linux/arm64' };
     assert.is((await rejection(plane.images.pull(platform))).code, 'invalid_request');
+  });
+});
+
+test('images are listed and found by name or digest; one that is gone is not found', async () => {
+  await withApi(async ({ send }) => {
+    const [image] = (await send('GET', '/v1/images')).body.items;
+    assert.is(image.name, 'redis');
+    assert.equal((await send('GET', `/v1/images/${encodeURIComponent(IMAGE)}`)).body, image);
+    assertProblem(await send('POST', '/v1/images', { path: '/nowhere' }), 'invalid_request', 400);
+    assert.is((await send('DELETE', '/v1/images/redis')).status, 204);
+    assert.equal((await send('GET', '/v1/images')).body, { items: [] });
   });
 });
 

@@ -1,0 +1,113 @@
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { OffloadError } from '../../../platform/errors.ts';
+import { assertProblem, withApi } from '../../helpers/api-world.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { until } from '../../helpers/until.ts';
+
+const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
+
+test('whoever asks for what is not there, is there already or cannot be now gets the status of it', async () => {
+  await withApi(async ({ send, machine }) => {
+    await send('POST', '/v1/guests', machine.registration);
+    await send('POST', '/v1/containers', WEB);
+    for (const url of ['guests', 'images', 'containers', 'checkpoints', 'restores']) {
+      assertProblem(await send('GET', `/v1/${url}/none`), 'not_found', 404);
+    }
+    assertProblem(await send('POST', '/v1/guests', machine.registration), 'already_exists', 409);
+    assertProblem(await send('POST', '/v1/containers', WEB), 'already_exists', 409);
+    const paused = await send('POST', '/v1/containers/web/pause');
+    assertProblem(paused, 'invalid_state', 409);
+    assert.is(paused.body.detail, 'pause container web: it is created, not running');
+    assertProblem(await send('GET', '/v1/nothing'), 'not_found', 404);
+    assertProblem(await send('PUT', '/v1/guests', {}), 'method_not_allowed', 405);
+  });
+});
+
+test("a guest's failures keep their code: crun's, an unreachable guest's and a lost one's", async () => {
+  await withApi(async ({ send, machine }) => {
+    const vsockPath = join(tempDirectory('nobody'), 'vsock');
+    const unreachable = await send('POST', '/v1/guests', { ...machine.registration, vsockPath });
+    assertProblem(unreachable, 'deadline_exceeded', 504);
+    await send('POST', '/v1/guests', machine.registration);
+    machine.world.fail('conmon', '{"data": -1, "message": "crun: no such file"}');
+    const refused = await send('POST', '/v1/containers', WEB);
+    assertProblem(refused, 'runtime_failed', 500);
+    assert.is(refused.body.detail, 'crun create web: crun: no such file');
+    machine.close();
+    await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
+    assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
+    assert.match((await send('GET', '/metrics')).body, /^offload_guests\{phase="ready"\} 0$/m);
+  });
+});
+
+test('every error code is answered with its status, and what is no error of ours as internal', async () => {
+  await withApi(async ({ send, plane }) => {
+    for (const [error, code, status] of [
+      [new OffloadError('no_space', 'the store is full'), 'no_space', 507],
+      [new OffloadError('digest_mismatch', 'manifest'), 'digest_mismatch', 422],
+      [new OffloadError('unauthorized', 'no'), 'unauthorized', 401],
+      [new OffloadError('incomplete_checkpoint', 'index'), 'incomplete_checkpoint', 409],
+      [new OffloadError('page_protocol_violation', 'frame'), 'page_protocol_violation', 400],
+      [new TypeError('x is not a function'), 'internal', 500],
+    ] as const) {
+      plane.checkpoints.list = () => Promise.reject(error);
+      assertProblem(await send('GET', '/v1/checkpoints'), code, status);
+    }
+  });
+});
+
+test('fields that nobody knows, missing ones and wrong ones are refused with their names', async () => {
+  await withApi(async ({ send, machine }) => {
+    for (const [url, body, message] of [
+      ['/v1/containers', { ...WEB, privileged: true }, /additional properties/],
+      ['/v1/containers', { name: 'web' }, /image/],
+      ['/v1/containers', { ...WEB, name: '../etc' }, /body\/name/],
+      ['/v1/containers', { ...WEB, ports: [{ containerPort: 70_000 }] }, /containerPort/],
+      ['/v1/containers', { ...WEB, env: ['NOVALUE'] }, /env/],
+      ['/v1/guests', { ...machine.registration, vsockPath: 'relative' }, /vsockPath/],
+      ['/v1/guests', { ...machine.registration, token: 'x' }, /additional properties/],
+      ['/v1/checkpoints', { container: 'web', id: 'warm', after: 'burn' }, /after/],
+      ['/v1/restores', { checkpoint: 'a', guest: 'b', name: 'c', policy: 'fast' }, /policy/],
+      ['/v1/images', { path: 'relative' }, /path/],
+    ] as const) {
+      const answer = await send('POST', url, body);
+      assertProblem(answer, 'invalid_request', 400);
+      assert.match(answer.body.detail, message);
+      assert.match(answer.body.detail, new RegExp(`^POST ${url}: `));
+    }
+    assert.equal((await send('GET', '/v1/guests')).body, { items: [] });
+  });
+});
+
+test('a body that is no JSON, is empty, too long or of another type is the client’s error', async () => {
+  await withApi(async ({ app, send }) => {
+    assertProblem(await send('POST', '/v1/containers', '{"name": '), 'invalid_request', 400);
+    assertProblem(await send('POST', '/v1/containers', ''), 'invalid_request', 400);
+    const long = JSON.stringify({ ...WEB, image: 'x'.repeat(256 * 1024) });
+    assertProblem(await send('POST', '/v1/containers', long), 'body_too_large', 413);
+    const xml = await app.inject({
+      method: 'POST',
+      url: '/v1/containers',
+      headers: { 'content-type': 'text/xml' },
+      payload: '<web/>',
+    });
+    assert.is(xml.statusCode, 415);
+    assert.is(xml.json().title, 'unsupported_media_type');
+    const broken = await app.inject({ method: 'GET', url: '/v1/containers/%zz' });
+    assert.is(broken.statusCode, 400);
+    assert.match(String(broken.headers['content-type']), /^application\/problem\+json/);
+  });
+});
+
+test('a method that a resource does not have is refused with those it has', async () => {
+  await withApi(async ({ app }) => {
+    const answer = await app.inject({ method: 'PATCH', url: '/v1/containers/web?x=1' });
+    assert.is(answer.statusCode, 405);
+    assert.is(answer.json().title, 'method_not_allowed');
+    assert.is(answer.headers.allow, 'DELETE, GET, HEAD');
+  });
+});
+
+test.run();
