@@ -41,7 +41,7 @@ export async function openEchoPair(): Promise<EchoPair> {
     freshId: () => 'bench',
     createTimeoutMs: TIMEOUT_MS,
   });
-  const api = await createApiServer(agent);
+  const api = createApiServer(agent);
   const echo = await listen(join(directory, 'echo.sock'), (socket) => socket.pipe(socket));
   const calls = await listen(join(directory, 'agent.sock'), (socket) => api.accept(socket));
   const echoSocket = await dial(join(directory, 'echo.sock'));

@@ -6,60 +6,36 @@ import type { Agent } from '../agent.ts';
 import { readLoad } from '../load.ts';
 import { listProcesses } from '../processes.ts';
 import { readStats } from '../stats.ts';
-import type { App } from './server.ts';
+import type { Router } from './router.ts';
 
-export const IdParams = Type.Object({ id: ContainerId }, { additionalProperties: false });
+export const ById = { params: Type.Object({ id: ContainerId }, { additionalProperties: false }) };
 
-export function containerRoutes(app: App, agent: Agent): void {
+export function containerRoutes(router: Router, agent: Agent): void {
   const { containers } = agent;
-  app.get(agentCalls.health.path, () => agent.health());
-  app.get(agentCalls.guestLoad.path, () => readLoad());
-  app.get(agentCalls.listContainers.path, () => containers.list());
-  app.post(
-    agentCalls.createContainer.path,
-    { schema: { body: agentCalls.createContainer.body } },
-    (request) => containers.create(request.body),
-  );
-  app.get(agentCalls.inspectContainer.path, { schema: { params: IdParams } }, (request) =>
-    containers.inspect(request.params.id),
-  );
-  app.post(
-    agentCalls.startContainer.path,
-    { schema: { params: IdParams, body: agentCalls.startContainer.body } },
-    (request) => containers.start(request.params.id),
-  );
-  app.post(
-    agentCalls.killContainer.path,
-    { schema: { params: IdParams, body: agentCalls.killContainer.body } },
-    (request) => containers.kill(request.params.id, request.body.signal),
-  );
-  app.post(agentCalls.pauseContainer.path, { schema: { params: IdParams } }, (request) =>
-    containers.pause(request.params.id),
-  );
-  app.post(agentCalls.resumeContainer.path, { schema: { params: IdParams } }, (request) =>
-    containers.resume(request.params.id),
-  );
-  app.post(
-    agentCalls.recreateContainer.path,
-    { schema: { params: IdParams, body: agentCalls.recreateContainer.body } },
-    (request) => {
-      expectOwnSpec(request.params.id, request.body, 'recreate');
-      return containers.recreate(request.body);
-    },
-  );
-  app.post(agentCalls.releaseVolumes.path, { schema: { params: IdParams } }, (request) =>
-    containers.releaseVolumes(request.params.id),
-  );
-  app.delete(agentCalls.deleteContainer.path, { schema: { params: IdParams } }, async (request) => {
-    await containers.remove(request.params.id);
+  router.call(agentCalls.health, {}, () => agent.health());
+  router.call(agentCalls.guestLoad, {}, () => readLoad());
+  router.call(agentCalls.listContainers, {}, () => containers.list());
+  router.call(agentCalls.createContainer, {}, ({ body }) => containers.create(body));
+  router.call(agentCalls.inspectContainer, ById, ({ params }) => containers.inspect(params.id));
+  router.call(agentCalls.startContainer, ById, ({ params }) => containers.start(params.id));
+  router.call(agentCalls.killContainer, ById, ({ params, body }) => containers.kill(params.id, body.signal));
+  router.call(agentCalls.pauseContainer, ById, ({ params }) => containers.pause(params.id));
+  router.call(agentCalls.resumeContainer, ById, ({ params }) => containers.resume(params.id));
+  router.call(agentCalls.recreateContainer, ById, ({ params, body }) => {
+    expectOwnSpec(params.id, body, 'recreate');
+    return containers.recreate(body);
+  });
+  router.call(agentCalls.releaseVolumes, ById, ({ params }) => containers.releaseVolumes(params.id));
+  router.call(agentCalls.deleteContainer, ById, async ({ params }) => {
+    await containers.remove(params.id);
     return {};
   });
-  app.get(agentCalls.containerStats.path, { schema: { params: IdParams } }, (request) => {
-    const { spec } = containers.get(request.params.id);
+  router.call(agentCalls.containerStats, ById, ({ params }) => {
+    const { spec } = containers.get(params.id);
     return readStats(containers.paths(spec.id).cgroup, spec.address);
   });
-  app.get(agentCalls.listProcesses.path, { schema: { params: IdParams } }, (request) => {
-    const { spec } = containers.get(request.params.id);
+  router.call(agentCalls.listProcesses, ById, ({ params }) => {
+    const { spec } = containers.get(params.id);
     return listProcesses(containers.paths(spec.id).cgroup);
   });
 }

@@ -1,5 +1,4 @@
 /** Calls whose body or answer is a stream: ports, events, logs, the memory comparison. */
-import type { ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -8,36 +7,35 @@ import { type AgentEvent, agentStreams, ContainerId } from '../../interconnect/a
 import { joinStreams } from '../../platform/join-streams.ts';
 import type { Agent } from '../agent.ts';
 import { readLog } from '../stdio/log-reader.ts';
-import { IdParams } from './container-routes.ts';
-import type { App } from './server.ts';
+import { ById } from './container-routes.ts';
+import { incoming, sendBytes } from './exchange.ts';
+import type { Router } from './router.ts';
 
 const strict = { additionalProperties: false };
-const PortParams = Type.Object(
-  { id: ContainerId, port: Type.Integer({ minimum: 1, maximum: 65_535 }) },
-  strict,
-);
-const EventsQuery = Type.Object({ since: Type.Integer({ minimum: 0, default: 0 }) }, strict);
-const LogsQuery = Type.Object(
-  {
-    follow: Type.Boolean({ default: false }),
-    tailLines: Type.Optional(Type.Integer({ minimum: 0 })),
-    sinceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })),
-  },
-  strict,
-);
+const ByPort = {
+  params: Type.Object({ id: ContainerId, port: Type.Integer({ minimum: 1, maximum: 65_535 }) }, strict),
+};
+const Since = { query: Type.Object({ since: Type.Integer({ minimum: 0, default: 0 }) }, strict) };
+const OfLog = {
+  query: Type.Object(
+    {
+      follow: Type.Boolean({ default: false }),
+      tailLines: Type.Optional(Type.Integer({ minimum: 0 })),
+      sinceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })),
+    },
+    strict,
+  ),
+};
 const MAX_PENDING_EVENTS = 1_000;
 
-export function streamRoutes(app: App, agent: Agent): void {
+export function streamRoutes(router: Router, agent: Agent): void {
   const { containers } = agent;
 
-  app.post(agentStreams.connectPort.path, { schema: { params: PortParams } }, (request, reply) => {
-    const { id, port } = request.params;
+  router.stream(agentStreams.connectPort, ByPort, ({ params: { id, port }, stream }) => {
     const container = containers.get(id);
     containers.expectPhase(container, 'connect to', 'running', 'paused', 'checkpointing');
-    const { stream } = request.raw as unknown as { stream: ServerHttp2Stream };
     const host = container.spec.address.replace(/\/.*/, '');
     const tcp = connect({ host, port, noDelay: true, allowHalfOpen: true });
-    reply.hijack();
     tcp.once('connect', () => {
       stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
       joinStreams(stream, tcp);
@@ -49,31 +47,24 @@ export function streamRoutes(app: App, agent: Agent): void {
     stream.once('close', () => tcp.destroy());
   });
 
-  app.get(agentStreams.events.path, { schema: { querystring: EventsQuery } }, (request, reply) =>
-    reply.type('application/x-ndjson').send(eventStream(agent, request.query.since)),
+  router.stream(agentStreams.events, Since, ({ query, stream }) =>
+    sendBytes(stream, 'application/x-ndjson', eventStream(agent, query.since)),
   );
 
-  app.get(
-    agentStreams.logs.path,
-    { schema: { params: IdParams, querystring: LogsQuery } },
-    async (request, reply) => {
-      const { id } = request.params;
-      const container = containers.get(id);
-      const { stream } = request.raw as unknown as { stream: ServerHttp2Stream };
-      const gone = new AbortController();
-      stream.once('close', () => gone.abort());
-      const isOver = () =>
-        container.life.phase === 'stopped' || !containers.list().some((other) => other.id === id);
-      const source = { path: containers.paths(id).log, isOver, signal: gone.signal };
-      reply.hijack();
-      stream.respond({ ':status': 200, 'content-type': 'text/plain' });
-      // Whoever stops listening is no error, and nobody is left to be told of any other.
-      await pipeline(readLog(source, request.query), stream).catch(() => stream.destroy());
-    },
-  );
+  router.stream(agentStreams.logs, { ...ById, ...OfLog }, async ({ params: { id }, query, stream }) => {
+    const container = containers.get(id);
+    const gone = new AbortController();
+    stream.once('close', () => gone.abort());
+    const isOver = () =>
+      container.life.phase === 'stopped' || !containers.list().some((other) => other.id === id);
+    const source = { path: containers.paths(id).log, isOver, signal: gone.signal };
+    stream.respond({ ':status': 200, 'content-type': 'text/plain' });
+    // Whoever stops listening is no error, and nobody is left to be told of any other.
+    await pipeline(readLog(source, query), stream).catch(() => stream.destroy());
+  });
 
-  app.post(agentStreams.compareMemory.path, { schema: { params: IdParams } }, (request) =>
-    agent.compareMemory(request.params.id, request.raw),
+  router.stream(agentStreams.compareMemory, ById, ({ params, stream }) =>
+    agent.compareMemory(params.id, incoming(stream)),
   );
 }
 

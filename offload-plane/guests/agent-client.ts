@@ -3,7 +3,7 @@
  * what keeps guest-to-plane bulk from stalling the vsock daemon: windows stay at HTTP/2's defaults.
  */
 import http2 from 'node:http2';
-import type { Duplex, Readable } from 'node:stream';
+import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Value } from 'typebox/value';
 import {
@@ -133,8 +133,12 @@ export function createAgentClient(
       // Text leaves with the headers, in one packet.
       if (typeof body === 'string') stream.end(body);
       else if (body) pipeline(body, stream).catch(() => undefined);
+      // Read from the beginning: headers and the end may come at once, and Node takes a stream that has ended
+      // unread for one that was cut off.
+      const answered = readAnswer(stream, `${method} ${path}`);
+      answered.catch(() => undefined);
       const code = await status;
-      const answer = await readAnswer(stream, `${method} ${path}`);
+      const answer = await answered;
       if (code !== 200) throw agentError(guest, `${method} ${path}`, code, answer);
       return { answer, serverTiming };
     } catch (error) {
@@ -170,7 +174,8 @@ export function createAgentClient(
       return answer as never;
     },
     async stream({ method, path, contentType, timeoutMs }) {
-      const { stream, status, stopTimer } = open(method, path, typeHeader(contentType), timeoutMs);
+      const { stream: opened, status, stopTimer } = open(method, path, typeHeader(contentType), timeoutMs);
+      const stream = method === 'GET' ? readAtOnce(opened) : opened;
       const code = await status.catch((error: Error) => {
         throw asGuestLost(error, guest, `${method} ${path}`);
       });
@@ -195,6 +200,13 @@ export function createAgentClient(
     },
     close: () => session.destroy(),
   };
+}
+
+/** As for answers: whoever gets the stream begins to read it later. */
+function readAtOnce(stream: Duplex): Duplex {
+  const reader = new PassThrough();
+  pipeline(stream, reader).catch(() => undefined);
+  return reader;
 }
 
 const typeHeader = (contentType: string | undefined): Record<string, string> =>

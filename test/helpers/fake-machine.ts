@@ -39,7 +39,7 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
     return socket.on('error', () => {});
   };
   const world = await createAgentWorld(name, dial);
-  const api = await createApiServer(world.agent);
+  const api = createApiServer(world.agent);
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket.on('error', () => {}));

@@ -35,7 +35,7 @@ interface Connected {
 /** A real agent's API and a real client of it, joined by a pair of streams. */
 async function connected(body: (parts: Connected) => Promise<void>): Promise<void> {
   const world = await createAgentWorld('agent-api');
-  const server = await createApiServer(world.agent);
+  const server = createApiServer(world.agent);
   const [near, far] = duplexPair();
   server.accept(far);
   const client = createAgentClient('guest-a', near, 60_000);
@@ -93,9 +93,24 @@ test('a request outside the schema is refused with the field, and has no effect'
   });
 });
 
+test('what is too long, no call or no path is refused, and the connection goes on', async () => {
+  await connected(async ({ client }) => {
+    const long = await raw(client, 'POST', '/v1/containers', { id: 'x'.repeat(1024 * 1024) });
+    assert.is(long.code, 'body_too_large');
+    assert.is(long.message, 'POST /v1/containers: over 1048576 bytes');
+    const proto = JSON.parse('{"__proto__": {"polluted": true}}') as object;
+    assert.is((await raw(client, 'POST', '/v1/containers/web/start', proto)).code, 'invalid_request');
+    const encoded = await raw(client, 'POST', '/v1/containers/%zz/start', {});
+    assert.is(encoded.message, 'POST /v1/containers/%zz/start: not percent-encoded');
+    const query = await rejection(client.stream({ method: 'GET', path: '/v1/events?since=now', ...TIMEOUT }));
+    assert.is(query.message, 'GET /v1/events?since=now: query: since must be integer');
+    assert.equal(await client.call('listContainers', undefined, TIMEOUT), []);
+  });
+});
+
 test('a change that is asked for twice under one id is made once, and answered twice', async () => {
   const world = await createAgentWorld('agent-api');
-  const server = await createApiServer(world.agent);
+  const server = createApiServer(world.agent);
   const [near, far] = duplexPair();
   server.accept(far);
   const session = http2.connect('http://agent', { createConnection: () => near });
@@ -301,7 +316,7 @@ test("a container's output so far can be read", async () => {
 });
 
 test('at most eight connections are held', async () => {
-  const server = await createApiServer((await createAgentWorld('agent-api')).agent);
+  const server = createApiServer((await createAgentWorld('agent-api')).agent);
   const pairs = Array.from({ length: 9 }, () => duplexPair());
   for (const [, far] of pairs) server.accept(far);
   assert.equal(
