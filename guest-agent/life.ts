@@ -40,7 +40,7 @@ export function expectPhase(container: Container, operation: string, ...phases: 
   );
 }
 
-export function stateOf({ life, spec }: Container): ContainerState {
+export function stateOf({ life, spec, pager }: Container): ContainerState {
   return {
     id: spec.id,
     phase: life.phase,
@@ -48,5 +48,6 @@ export function stateOf({ life, spec }: Container): ContainerState {
     ...('pid' in life ? { pid: life.pid } : {}),
     ...('exitCode' in life ? { exitCode: life.exitCode } : {}),
     ...('oomKilled' in life && life.oomKilled ? { oomKilled: true } : {}),
+    ...(pager ? { pagesMissing: true } : {}),
   };
 }

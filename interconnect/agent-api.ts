@@ -20,7 +20,7 @@ export const ContainerPhase = Type.Union([
 export type ContainerPhase = Static<typeof ContainerPhase>;
 
 /** Raised with every change of these calls that one end of another version would take amiss. */
-export const AGENT_API_VERSION = 2;
+export const AGENT_API_VERSION = 3;
 /** Names a call that changes something: the agent gives a repeated one the first answer and does nothing again. */
 export const REQUEST_ID_HEADER = 'x-request-id';
 export const RequestId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
@@ -88,6 +88,8 @@ export const ContainerState = Type.Object(
     /** The kernel ended one of its processes for want of memory. */
     oomKilled: Type.Optional(Type.Boolean()),
     address: Type.String(),
+    /** The pager of its restore has not ended. */
+    pagesMissing: Type.Optional(Type.Boolean()),
   },
   strict,
 );

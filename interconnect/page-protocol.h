@@ -22,8 +22,11 @@
  *   STATUS(n, counters)        ->                 answers a MARK at once
  *                              <-        END              every mapped page has been sent
  *   DONE(counters)             ->                 every mapped page is in place or was dropped
+ *                              <-        END              the plane has that on record, and closes
  *
  * MAP comes before the first PAGES frame; FILE_PAGES and MAP may come in any order among each other.
+ * A pager whose connection breaks once map and files are whole dials again: HELLO with OP_RESUME, what it
+ * still misses, and RESTORED if that has been. It does so after DONE as well, until it has the END.
  * A frame that breaks these rules ends the connection; either side says why in an ERROR frame first.
  */
 #ifndef OFFLOAD_PAGE_PROTOCOL_H

@@ -227,6 +227,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     wallMs,
     onPhase: onContainerPhase,
     isCommitted: (checkpoint, sinceMs) => checkpoints.isTaken(checkpoint, sinceMs),
+    takeUpRestore: (container, intent) => restores.takeUp(container, intent),
     guests,
     images,
     volumes,
@@ -269,6 +270,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     tracing,
     logger,
     nowMs,
+    wallMs,
     randomBytes,
     deadlineMs: timeouts.restoreMs,
     faultsDryUpMs: timeouts.faultsDryUpMs,
@@ -284,6 +286,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     wallMs,
   });
   const rescuer = createRescuer({ containers, guests, restores, logger });
+  await restores.reopenAll();
   await guests.adopt();
   await containers.publishAgain();
   await templates.removeLeftovers();

@@ -66,8 +66,13 @@ static void dial(void)
 		if (client.fd >= 0)
 			close(client.fd);
 		client.fd = kept->plane = -1;
-		if (now_us() + RETRY_US > client.retry_until_us)
+		if (now_us() + RETRY_US > client.retry_until_us) {
+			if (kept->finished) { /* nothing is missing any more, so nobody has to die */
+				pager.quit = true;
+				return;
+			}
 			pager_fail("page session: connect to the plane: %s", strerror(error));
+		}
 		engine_after(RETRY_US, retry);
 		return;
 	}
@@ -97,7 +102,7 @@ static void connection_lost(void)
 {
 	client_drop();
 	client.calls->lost();
-	if (pager.quit || pager.finished)
+	if (pager.quit)
 		return;
 	client.retry_until_us = now_us() + pager.deadline_us;
 	engine_after(RETRY_US, retry);

@@ -102,7 +102,8 @@ static void connected(bool again)
 	client_send((struct op_header){ .type = OP_CREDIT, .page_count = WINDOW_PAGES }, NULL, 0);
 	if (!again)
 		return;
-	pager.all_sent = false; /* the plane says END anew once it has sent what is missing */
+	/* The plane says END anew once it has sent what is missing, and then it is told anew that all is there. */
+	pager.all_sent = pager.finished = false;
 	if (kept->restored) /* the first one may have been lost with the connection */
 		client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0);
 	request_again();
@@ -110,9 +111,7 @@ static void connected(bool again)
 
 static void lost(void)
 {
-	if (pager.finished)
-		pager.quit = true;
-	else if (!kept->map_sealed || !session.files_complete)
+	if (!kept->map_sealed || !session.files_complete)
 		pager_fail("page session: the plane closed the connection before map and files were complete");
 }
 
@@ -273,6 +272,10 @@ static bool on_frame(const struct op_header *header, const uint8_t *payload)
 	case OP_FILES_END: on_files_end(header); break;
 	case OP_MARK: send_counters(OP_STATUS, header->value); break;
 	case OP_END:
+		if (pager.finished) { /* the plane has our DONE */
+			pager.quit = true;
+			return false;
+		}
 		if (!kept->map_sealed || !session.files_complete)
 			pager_fail("page session: END before map and files were complete");
 		pager.all_sent = true;
@@ -280,7 +283,7 @@ static bool on_frame(const struct op_header *header, const uint8_t *payload)
 	case OP_ABORT:
 		pager_fail("page session: aborted by the plane: %.*s", (int)text_bytes(header), (const char *)payload);
 	case OP_ERROR:
-		if (kept->finished) { /* the plane had our DONE before a predecessor of ours died */
+		if (kept->finished) { /* the plane had our DONE, and we never heard that it had */
 			pager.quit = true;
 			return false;
 		}
@@ -302,7 +305,7 @@ static bool refill(void)
 static void restored(void) { client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0); }
 static void give_up_waiting(void) { pager.quit = true; }
 
-/* Stays to answer marks until the plane hangs up, at most as long as a deadline. */
+/* Stays until the plane has it in writing, over another connection if need be, at most as long as a deadline. */
 static void finished(void)
 {
 	send_ranges(is_dropped);

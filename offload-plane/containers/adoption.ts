@@ -23,6 +23,8 @@ export interface AdoptionDeps {
   timeoutFor: (guest: Guest) => number;
   /** Whether a checkpoint is in the store, of one that was cut off. */
   isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
+  /** Of a restore, which may go on for long; see Restores.takeUp. */
+  takeUpRestore: (container: Container, intent: Intent) => Promise<{ over?: Promise<void> }>;
   /** Of a restart, what was left to do. */
   start: (container: Container) => Promise<void>;
 }
@@ -58,15 +60,27 @@ export function createAdoption(deps: AdoptionDeps) {
     await guest.disks.detachUnheld();
   }
 
+  /** A restore whose pages are still on their way. */
+  async function goesOn(intent: Intent): Promise<boolean> {
+    const container = set.byId(intent.container);
+    if (intent.verb !== 'restore' || container === undefined) return false;
+    const { over } = await deps.takeUpRestore(container, intent);
+    if (over) undertakings.goOn(intent, container, over);
+    return over !== undefined;
+  }
+
   async function finish(intent: Intent): Promise<void> {
     if (intent.verb === 'discard') {
       return lifecycle.remove({ id: intent.container, guest: intent.guest }, intent.request);
     }
     const container = set.byId(intent.container);
-    if (container) await finishFor(container, intent);
+    if (container && intent.verb !== 'restore') await finishFor(container, intent);
   }
 
-  async function finishFor(container: Container, intent: Exclude<Intent, IntentOf<'discard'>>) {
+  async function finishFor(
+    container: Container,
+    intent: Exclude<Intent, IntentOf<'discard'> | IntentOf<'restore'>>,
+  ) {
     const { request } = intent;
     switch (intent.verb) {
       case 'create':
@@ -85,7 +99,6 @@ export function createAdoption(deps: AdoptionDeps) {
         if (intent.thenStart) await deps.start(container);
         return;
       case 'remove':
-      case 'restore':
         await lifecycle.remove(container, request);
         return set.forget(container);
       case 'checkpoint':
@@ -110,6 +123,7 @@ export function createAdoption(deps: AdoptionDeps) {
 
   async function settle(intent: Intent): Promise<void> {
     try {
+      if (await goesOn(intent)) return;
       await finish(intent);
     } catch (error) {
       // When the guest comes back there is another try.
@@ -124,9 +138,12 @@ export function createAdoption(deps: AdoptionDeps) {
     const cutOff = undertakings.leftover().filter((intent) => isOf(intent, guest));
     await correct(guest, new Set(cutOff.map(({ container }) => container)));
     await holdDisks(guest);
-    for (const intent of cutOff) await settle(intent);
+    const [restores, others] = [cutOff.filter(isRestore), cutOff.filter((intent) => !isRestore(intent))];
+    for (const intent of others) await settle(intent);
+    await Promise.all(restores.map(settle));
     if (cutOff.length > 0) await correct(guest, new Set());
   };
 }
 
+const isRestore = ({ verb }: Intent): boolean => verb === 'restore';
 const isUnreached = (error: unknown): boolean => error instanceof OffloadError && error.code === 'guest_lost';

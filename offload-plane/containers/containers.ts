@@ -8,7 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { Answers } from '../operations/answers.ts';
 import type { Database } from '../state/database.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import { createAdoption } from './adoption.ts';
+import { type AdoptionDeps, createAdoption } from './adoption.ts';
 import { type Container, type ContainerRecipe, type PlanePhase, setPhase } from './container.ts';
 import { createContainerDisks } from './container-disks.ts';
 import { openContainerRecords } from './container-records.ts';
@@ -43,6 +43,8 @@ export interface ContainersDeps {
   onPhase?: (container: Container) => void;
   /** Whether a checkpoint was committed, of one that was cut off. */
   isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
+  /** See adoption.ts. */
+  takeUpRestore: AdoptionDeps['takeUpRestore'];
 }
 
 const REQUEST_ID_BYTES = 8;

@@ -13,7 +13,9 @@ export type Intent = {
 } & Verb;
 
 export type Verb =
-  | { verb: 'create' | 'start' | 'pause' | 'resume' | 'remove' | 'restore' }
+  | { verb: 'create' | 'start' | 'pause' | 'resume' | 'remove' }
+  /** Until its last page is in place. */
+  | { verb: 'restore' }
   | { verb: 'kill'; signal: string }
   | { verb: 'stop'; signal: string; graceMs: number; thenStart: boolean }
   | { verb: 'checkpoint'; checkpoint: string; after: 'stop' | 'resume'; sinceMs: number }

@@ -86,6 +86,16 @@ export function createUndertakings({ database, answers, records, wallMs, newRequ
       });
       leftover.delete(intent.request);
     },
+    /** It goes on beside everything else, and ends with `over`. */
+    goOn(intent: Intent, container: Container, over: Promise<void>): void {
+      leftover.delete(intent.request);
+      count(container, 1);
+      void over.finally(() => {
+        count(container, -1);
+        // A plane that ends leaves it to the next one.
+        if (!closed) intents.end(intent.request);
+      });
+    },
     close(): void {
       closed = true;
     },

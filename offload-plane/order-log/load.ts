@@ -1,4 +1,6 @@
 /** Takes a checkpoint's order log, or says why a restore has to do without. */
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 import type { LoadedOrderLog, OrderEntry, OrderLog, OrderLogBytes } from './contract.ts';
 import { decodeOrder, encodeOrder } from './format.ts';
@@ -16,6 +18,20 @@ export async function loadOrderLog(reader: CheckpointReader): Promise<LoadedOrde
   const loaded = known.get(bytes) ?? interpret(reader, bytes);
   known.set(bytes, loaded);
   return loaded;
+}
+
+/** The log, if there is a usable one; one that does not fit is counted. */
+export async function askForOrderLog(
+  reader: CheckpointReader,
+  { metrics, logger }: { metrics: Pick<Metrics, 'orderLogIgnored'>; logger: Logger },
+): Promise<OrderLog | undefined> {
+  const loaded = await loadOrderLog(reader);
+  if ('log' in loaded) return loaded.log;
+  if (loaded.ignored !== 'absent') {
+    metrics.orderLogIgnored(loaded.ignored);
+    logger.warn({ checkpoint: reader.manifest.id, reason: loaded.ignored }, 'order log ignored');
+  }
+  return undefined;
 }
 
 function interpret(reader: CheckpointReader, bytes: OrderLogBytes): LoadedOrderLog {

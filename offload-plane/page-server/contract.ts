@@ -72,6 +72,17 @@ export interface SessionOptions {
   recordGraceMs?: number;
   /** A push or fill frame is written only while fewer bytes than this wait in the socket. Default 512 KiB. */
   queueBytes?: number;
+  /** Of a session that an earlier plane had opened. */
+  reopened?: ReopenedSession;
+  /** Writes down how it ended; only then the pager is let go. What it throws fails the session. */
+  onDone?: (result: SessionResult) => void;
+}
+
+export interface ReopenedSession {
+  /** Its pager has it, and may have had a connection with it. */
+  token: string;
+  /** What the pager had said at its end, if it had come to that. */
+  result?: SessionResult;
 }
 
 export type SessionState =
@@ -122,6 +133,8 @@ export type RecordingState =
 export interface PageSession {
   /** 64 hex digits, for the agent to hand to the pager. */
   readonly token: string;
+  /** Of what CRIU and the pager were told to bring each page by: two sessions with the same can take turns. */
+  planDigest(): string;
   readonly guest: string;
   readonly policy: Policy;
   /** `lazy` when `ordered` or `prefill` was asked for without an order log. */
@@ -140,6 +153,8 @@ export interface PageSession {
   recordedOrder(): readonly OrderEntry[];
   /** Ends the session; sends ABORT when a pager is connected and not done. Idempotent. */
   close(reason?: string): Promise<void>;
+  /** Ends it for this plane alone: the pager is told nothing, and dials until there is another. */
+  leave(): Promise<void>;
 }
 
 export interface PageServer {
@@ -147,5 +162,6 @@ export interface PageServer {
   /** Takes a pager's connection. Never throws; a wrong or foreign token gets one and the same ERROR. */
   acceptPager(stream: Duplex, guest: string): void;
   readonly sessionCount: number;
+  /** Leaves every session to the next plane. */
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@
  * zero when it is made, and the pager answers a fault on it in the guest. Other zero pages have to be
  * written: they may hide the content of a privately mapped file (a program's .data, for one).
  */
+import { createHash } from 'node:crypto';
 import { PAGE_BYTES, type PageRange } from '../../interconnect/page-protocol.ts';
 import type { OrderLog } from '../order-log/contract.ts';
 import type { CheckpointReader, PageTarget, Segment } from '../page-store/contract.ts';
@@ -48,6 +49,13 @@ export function planRestore(
   const plan = makePlan(reader, policy, usable);
   if (usable && policy === 'prefill') prefillPlans.set(usable, plan);
   return plan;
+}
+
+/** Pagemaps say of each page whether it comes from a file or by the pager. */
+export function digestOfPlan(plan: RestorePlan): string {
+  const hash = createHash('sha256');
+  for (const { name, bytes } of plan.images) hash.update(`${name} ${bytes.length}\n`).update(bytes);
+  return hash.digest('hex');
 }
 
 function makePlan(reader: CheckpointReader, policy: Policy, usable: OrderLog | undefined): RestorePlan {

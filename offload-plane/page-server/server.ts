@@ -1,6 +1,7 @@
 /**
  * The page server: gives out tokens and takes pagers' connections. A token opens one session, for the
- * guest it was made for, once; what is unknown, foreign or used up looks the same from outside.
+ * guest it was made for, once; what is unknown, foreign or used up looks the same from outside. A session
+ * that a plane leaves is opened again by the next one, with the token it had.
  */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
@@ -43,7 +44,7 @@ class TokenPageServer implements PageServer {
   }
 
   openSession(options: SessionOptions): PageSession {
-    const token = (this.#deps.random ?? randomBytes)(TOKEN_BYTES).toString('hex');
+    const token = options.reopened?.token ?? (this.#deps.random ?? randomBytes)(TOKEN_BYTES).toString('hex');
     const session = new Session(options, {
       token,
       clock: this.#deps.clock ?? REAL_CLOCK,
@@ -51,7 +52,7 @@ class TokenPageServer implements PageServer {
       metrics: this.#deps.metrics ?? {},
       onOver: () => this.#sessions.delete(token),
     });
-    this.#sessions.set(token, session);
+    if (session.state.phase === 'waiting') this.#sessions.set(token, session);
     return session;
   }
 
@@ -97,7 +98,7 @@ class TokenPageServer implements PageServer {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#sessions.values()].map((session) => session.close('the plane shuts down')));
+    await Promise.all([...this.#sessions.values()].map((session) => session.leave()));
     for (const silent of this.#silent.values()) for (const stream of silent) stream.destroy();
   }
 

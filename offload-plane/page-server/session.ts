@@ -33,7 +33,7 @@ import type {
 import { violation } from './frame-reader.ts';
 import { MapState } from './map-state.ts';
 import { PageSender } from './page-sender.ts';
-import { planRestore, type RestorePlan } from './plan.ts';
+import { digestOfPlan, planRestore, type RestorePlan } from './plan.ts';
 import { Recording } from './recording.ts';
 import { DEFAULT_DEADLINES, SessionTimers } from './session-timers.ts';
 import { checkMemory, toTargetRanges } from './verify-memory.ts';
@@ -107,6 +107,11 @@ export class Session implements PageSession {
     this.#timers = new SessionTimers(deps.clock, deadlines, this.token, (error) => this.#fail(error));
     const dryUpMs = options.faultsDryUpMs ?? DEFAULT_FAULTS_DRY_UP_MS;
     this.#faultsDryUp = new Countdown(deps.clock, dryUpMs, () => this.#driedUp());
+    if (options.reopened?.result) {
+      this.#state = { phase: 'done', result: options.reopened.result };
+      this.#settled.resolve(options.reopened.result);
+      return;
+    }
     this.#timers.begin('connect');
     this.#timers.begin('restored');
     if (this.effectivePolicy === 'ordered' || this.effectivePolicy === 'prefill') {
@@ -129,6 +134,10 @@ export class Session implements PageSession {
 
   async pagemapImages(): Promise<{ name: string; bytes: Buffer }[]> {
     return this.#plan.images;
+  }
+
+  planDigest(): string {
+    return digestOfPlan(this.#plan);
   }
 
   counters(): SessionCounters {
@@ -183,10 +192,18 @@ export class Session implements PageSession {
     await this.#recording.finish();
   }
 
+  async leave(): Promise<void> {
+    if (this.#isOver) return;
+    this.#end(new OffloadError('interrupted', 'page session: the plane ends'), 'closed');
+    this.#stream?.destroy();
+    await this.#recording.finish();
+  }
+
   /** Whether a HELLO may have this session now. */
   accepts(resume: boolean): boolean {
     if (this.#isOver) return false;
-    if (!resume) return this.#state.phase === 'waiting';
+    if (this.#state.phase === 'waiting') return !resume || this.#options.reopened !== undefined;
+    if (!resume) return false;
     const connectedBefore = this.#state.phase === 'lost' || this.#state.phase === 'connected';
     return connectedBefore && this.#counters.resumeCount < MAX_RESUMES;
   }
@@ -381,29 +398,37 @@ export class Session implements PageSession {
 
   /** The pager's last word; what it says it has is held against the checkpoint. */
   async #finish(counters: PagerCounters): Promise<void> {
-    if (this.#finishing) throw violation('DONE twice');
+    if (this.#finishing && this.#counters.resumeCount === 0) throw violation('DONE twice');
+    // Said again after a resume: the first may have been lost with the connection.
+    if (this.#finishing) return;
     this.#finishing = true;
     const { reader } = this.#options;
+    const dropped = this.#missing;
     // Whoever restores next once this one is done finds the order log.
     await Promise.all([reader.prepareMemoryDigest(), this.#recording.finish()]);
     if (this.#isOver) return;
-    const checked = checkMemory({ reader, plan: this.#plan, counters, dropped: this.#missing });
+    const checked = checkMemory({ reader, plan: this.#plan, counters, dropped });
     const result = { ...counters, ...checked, effectivePolicy: this.effectivePolicy };
+    this.#options.onDone?.(result);
     this.#state = { phase: 'done', result };
     this.#over('done');
     for (const mark of this.#marks.values()) mark.resolve(counters);
-    this.#stream?.end();
+    this.#stream?.end(encodeFrame({ type: FrameType.END })); // without it the pager would say DONE again
     this.#settled.resolve(result);
     this.events.emit('done', result);
   }
 
   #fail(error: OffloadError, outcome: 'failed' | 'closed' = 'failed'): void {
     if (this.#isOver) return;
+    this.#end(error, outcome);
+    this.#abort(error.message);
+  }
+
+  #end(error: OffloadError, outcome: 'failed' | 'closed'): void {
     this.#state = { phase: 'failed', error };
     this.#over(outcome);
     this.#recording.abandon(error.message);
     for (const mark of this.#marks.values()) mark.reject(error);
-    this.#abort(error.message);
     this.#settled.reject(error);
     this.events.emit('failed', error);
   }

@@ -1,5 +1,6 @@
-/** Restores on disk. One that was under way when its plane ended has failed: its container is removed. */
+/** Restores on disk. One that was under way when its plane ended, and cannot go on, has failed: its container is removed. */
 import { Type } from 'typebox';
+import { OffloadError } from '../../platform/errors.ts';
 import type { Database } from '../state/database.ts';
 import { openDocuments } from '../state/documents.ts';
 import type { RestoreView } from './restore.ts';
@@ -20,25 +21,33 @@ const TimelineRow = Type.Unsafe<TimelineView>(
 /** Of a restore whose plane ended first. */
 const NO_TIMELINE: TimelineView = { samples: [], marks: [], ended: true };
 
-const INTERRUPTED = {
-  code: 'interrupted',
-  message: 'the plane ended before every page was in place',
-};
+const INTERRUPTED = new OffloadError('interrupted', 'the plane ended before every page was in place');
 
-export function openPastRestores(database: Database, keptCount: number) {
+const isOver = ({ phase }: RestoreView): boolean => phase === 'complete' || phase === 'failed';
+
+/** @param mayGoOn of those under way; each is taken out or has failed before long */
+export function openPastRestores(
+  database: Database,
+  keptCount: number,
+  mayGoOn: (id: string) => boolean = () => false,
+) {
   const rows = openDocuments(database, 'restore', Row);
   const timelines = openDocuments(database, 'restore timeline', TimelineRow);
   const views = new Map<string, RestoreView>();
+
+  function fail(view: RestoreView, { code, message }: OffloadError): void {
+    const failed: RestoreView = { ...view, phase: 'failed', error: { code, message } };
+    rows.put(view.id, failed);
+    views.set(view.id, failed);
+  }
 
   function load(): void {
     const all = rows.list().map(({ value }) => value);
     all.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const view of all.splice(0, all.length - keptCount)) forget(view.id);
     for (const view of all) {
-      const isOver = view.phase === 'complete' || view.phase === 'failed';
-      const ended: RestoreView = isOver ? view : { ...view, phase: 'failed', error: INTERRUPTED };
-      if (!isOver) rows.put(view.id, ended);
-      views.set(view.id, ended);
+      views.set(view.id, view);
+      if (!isOver(view) && !mayGoOn(view.id)) fail(view, INTERRUPTED);
     }
   }
   function forget(id: string): void {
@@ -61,6 +70,13 @@ export function openPastRestores(database: Database, keptCount: number) {
     timeline: (id: string): TimelineView | undefined =>
       views.has(id) ? (timelines.get(id) ?? NO_TIMELINE) : undefined,
     forget,
+    /** One that does not go on after all. */
+    fail(id: string, error: OffloadError): void {
+      const view = views.get(id);
+      if (view && !isOver(view)) fail(view, error);
+    },
+    /** It goes on, and is not of the past. */
+    takeOut: (id: string): void => void views.delete(id),
     /** The highest number that was given out. */
     lastNumber: Math.max(0, ...[...views.keys()].map((id) => Number(/-(\d+)$/.exec(id)?.[1] ?? 0))),
   };

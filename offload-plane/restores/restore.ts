@@ -1,7 +1,6 @@
 /** One restore as the plane records it, and what it tells of it. */
 
 import type { MemoryComparison, RestoreResult } from '../../interconnect/agent-api.ts';
-import type { PagerCounters } from '../../interconnect/page-protocol.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
 import type { Container, ContainerRecipe } from '../containers/container.ts';
 import type { PageSession, Policy, SessionResult } from '../page-server/contract.ts';
@@ -11,8 +10,10 @@ import type { RestoreTrace } from './trace-restore.ts';
 
 export type RestoreLife =
   | { phase: 'restoring' }
-  | { phase: 'running'; timings: RestoreResult }
-  | { phase: 'complete'; timings: RestoreResult; result: SessionResult; completeMs: number }
+  /** Without timings: an agent that was started again has forgotten them. */
+  | { phase: 'running'; timings?: RestoreResult }
+  /** Without a result: the pager has ended well, and no plane heard its last word. */
+  | { phase: 'complete'; timings?: RestoreResult; result?: SessionResult; completeMs: number }
   | { phase: 'failed'; code: ErrorCode; message: string };
 
 export interface Restore {
@@ -29,9 +30,18 @@ export interface Restore {
   readonly hold: boolean;
   readonly timeline: Timeline;
   readonly trace: RestoreTrace;
+  readonly deadlineScale: number;
+  /** Planes that ended since it began. */
+  readonly takeoverCount: number;
+  /** What the pager and CRIU were told at the beginning. */
+  readonly plan: { effectivePolicy: Policy; digest: string };
+  /** The digest over the pager's pages is not to be had. */
+  readonly cannotVerify?: boolean;
   life: RestoreLife;
-  /** When the first byte of the first response passed the published port, and what was in place then. */
-  firstResponse?: { atMs: number; counters: PagerCounters } | undefined;
+  /** When the first byte of the first response passed the published port, and how much was in place then. */
+  firstResponse?: { atMs: number; pageCount: number } | undefined;
+  /** The pager's last word, which may come before the agent's. */
+  result?: SessionResult;
   memory?: MemoryComparison;
   /** Once it has failed: resolves when nothing of it is left. */
   cleanedUp?: Promise<void>;
@@ -53,6 +63,8 @@ export interface RestoreView {
   firstResponseMs?: number;
   completeMs?: number;
   pageCountAtResponse?: number;
+  /** So many planes ended while it was under way; of faults and pushed pages only the last plane knows until it is complete. */
+  takeoverCount?: number;
   faultCount: number;
   pushedPageCount: number;
   totalPageCount: number;
@@ -65,8 +77,9 @@ export interface RestoreView {
 }
 
 export function viewOf(restore: Restore): RestoreView {
-  const { life, session, firstResponse, reader } = restore;
+  const { life, session, firstResponse, reader, takeoverCount } = restore;
   const counters = session.counters();
+  const result = life.phase === 'complete' ? life.result : undefined;
   const { pageCount, zeroPageCount } = reader.manifest;
   return {
     id: restore.id,
@@ -76,23 +89,25 @@ export function viewOf(restore: Restore): RestoreView {
     guest: restore.container.guest,
     clone: restore.clonedFrom !== undefined,
     policy: restore.policy,
-    effectivePolicy: session.effectivePolicy,
+    effectivePolicy: restore.plan.effectivePolicy,
     phase: life.phase,
-    faultCount: life.phase === 'complete' ? life.result.demandFaults : counters.faultCount,
-    pushedPageCount: counters.pushSent,
+    ...(takeoverCount > 0 ? { takeoverCount } : {}),
+    faultCount: result?.demandFaults ?? counters.faultCount,
+    pushedPageCount: takeoverCount > 0 && result ? result.pushed : counters.pushSent,
     totalPageCount: pageCount - zeroPageCount,
     ...(session.recording.phase === 'written' ? { recordedFaultCount: session.recording.entryCount } : {}),
     ...(firstResponse
       ? {
           firstResponseMs: firstResponse.atMs,
-          pageCountAtResponse: firstResponse.counters.installed + counters.filePageCount,
+          pageCountAtResponse: firstResponse.pageCount,
         }
       : {}),
-    ...('timings' in life ? { timings: life.timings } : {}),
-    ...(life.phase === 'complete'
-      ? { completeMs: life.completeMs, pagesVerified: life.result.memoryVerified }
-      : {}),
+    ...('timings' in life && life.timings ? { timings: life.timings } : {}),
+    ...(life.phase === 'complete' ? { completeMs: life.completeMs } : {}),
+    ...(result ? { pagesVerified: result.memoryVerified } : {}),
     ...(life.phase === 'failed' ? { error: { code: life.code, message: life.message } } : {}),
     ...(restore.memory ? { memory: restore.memory } : {}),
   };
 }
+
+export const isOver = ({ life }: Restore): boolean => life.phase === 'complete' || life.phase === 'failed';

@@ -56,6 +56,7 @@ export function containersOver({ database, journal }: State, ...guests: FakeGues
     answers: openAnswers(database, () => Date.now()),
     wallMs: () => Date.now(),
     isCommitted: async () => false,
+    takeUpRestore: async () => ({}),
     guests: guestsOf(...guests),
     images,
     volumes,

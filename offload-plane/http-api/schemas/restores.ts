@@ -50,6 +50,12 @@ export const RestoreView = Type.Object(
     firstResponseMs: Type.Optional(Type.Number()),
     completeMs: Type.Optional(Type.Number()),
     pageCountAtResponse: Type.Optional(Type.Integer()),
+    takeoverCount: Type.Optional(
+      Type.Integer({
+        description:
+          'planes that ended while it was under way; of faults and pushed pages only the last one knows until it is complete',
+      }),
+    ),
     faultCount: Type.Integer(),
     pushedPageCount: Type.Integer(),
     totalPageCount: Type.Integer(),

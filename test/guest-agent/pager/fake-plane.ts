@@ -139,8 +139,11 @@ export class FakePlane {
     return this.frames.filter((frame) => frame.type === type)[count - 1]!;
   }
 
+  /** Its last word, which is taken. */
   async done(): Promise<PagerCounters> {
-    return decodeCounters((await this.received(FrameType.DONE)).payload);
+    const { payload } = await this.received(FrameType.DONE);
+    this.send({ type: FrameType.END });
+    return decodeCounters(payload);
   }
 
   missing(): PageRange[] {

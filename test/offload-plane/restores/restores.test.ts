@@ -84,6 +84,7 @@ async function makeWorld() {
     metrics,
     logger: silentLogger,
     nowMs: () => performance.now(),
+    wallMs: () => Date.now(),
     randomBytes,
     deadlineMs: 5_000,
     faultsDryUpMs: 60_000,
