@@ -1,7 +1,8 @@
 /**
  * The plane of the native world: the real page store and page server in a process of their own, as on a
  * device, steered by messages in place of the HTTP API and the agent.
- * Arguments: the store's directory, and the Unix socket on which pagers are taken.
+ * Arguments: the store's directory, the Unix socket on which pagers are taken, and sessions that an earlier one
+ * has left, as JSON.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
@@ -24,6 +25,7 @@ import type {
   CallMessage,
   CallName,
   DumpEnd,
+  LeftSession,
   PlaneCalls,
   RestoreCall,
   SessionEnd,
@@ -32,7 +34,7 @@ import type {
 
 const GUEST = 'native';
 const IDLE_MS = 60_000;
-const [storeDirectory, pagerSocket] = process.argv.slice(2) as [string, string];
+const [storeDirectory, pagerSocket, leftSessions = '[]'] = process.argv.slice(2) as [string, string, string?];
 const store = await openPageStore({ directory: storeDirectory, keepOpenCount: KEEP_OPEN_COUNT });
 const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
 
@@ -53,6 +55,17 @@ const pageServer: PageServer = createPageServer({
     pagesSent: (what, pageCount) => tracing?.push({ atMs: monotonicMs(), what, pageCount }),
   },
 });
+for (const { token, checkpoint, policy } of JSON.parse(leftSessions) as LeftSession[]) {
+  const reader = await store.open(checkpoint);
+  const session = pageServer.openSession({
+    guest: GUEST,
+    reader,
+    policy,
+    record: false,
+    reopened: { token },
+  });
+  sessions.set(token, { session, reader, trace: [] });
+}
 const pagers = createServer((socket) => pageServer.acceptPager(socket, GUEST));
 await new Promise<void>((resolve) => pagers.listen(pagerSocket, resolve));
 

@@ -16,6 +16,13 @@ export interface RestoreCall {
   trace: boolean;
 }
 
+/** A session of a plane that was killed, for the next one. */
+export interface LeftSession {
+  token: string;
+  checkpoint: string;
+  policy: Policy;
+}
+
 /** Times are CLOCK_MONOTONIC in milliseconds, so that processes can compare them. */
 export interface TraceEvent {
   atMs: number;

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import type { AnswerMessage, CallMessage, CallName, PlaneCalls } from './plane-protocol.ts';
+import type { AnswerMessage, CallMessage, CallName, LeftSession, PlaneCalls } from './plane-protocol.ts';
 
 const CALL_TIMEOUT_MS = 60_000;
 
@@ -17,16 +17,18 @@ export interface NativePlaneOptions {
   storeDirectory: string;
   /** Where pagers connect to. */
   pagerSocket: string;
+  /** Opened again before pagers are taken. */
+  left?: LeftSession[];
   /** Whose offload-plane is run: the root of a source tree. Default: this one. */
   sources?: string;
   execArgv?: string[];
 }
 
 export async function startNativePlane(options: NativePlaneOptions): Promise<NativePlane> {
-  const { storeDirectory, pagerSocket, execArgv = [] } = options;
+  const { storeDirectory, pagerSocket, left = [], execArgv = [] } = options;
   const sources = options.sources ?? join(import.meta.dirname, '../..');
   const program = join(sources, 'testbed/native/plane-process.ts');
-  const child = fork(program, [storeDirectory, pagerSocket], { execArgv });
+  const child = fork(program, [storeDirectory, pagerSocket, JSON.stringify(left)], { execArgv });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   const expect = (sequence: number): Promise<unknown> => {
     const resolvers = Promise.withResolvers<unknown>();
