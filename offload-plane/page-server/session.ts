@@ -156,6 +156,7 @@ export class Session implements PageSession {
 
   markFirstResponse(): Promise<PagerCounters> {
     if (this.#state.phase === 'done') return Promise.resolve(this.#state.result);
+    this.#fillAfterResponse();
     const sender = this.#sender;
     if (sender === undefined || this.#marks.size >= MAX_OPEN_MARKS) {
       return Promise.reject(
@@ -168,12 +169,12 @@ export class Session implements PageSession {
       this.#marks.set(sequence, { resolve, reject, timer });
     });
     sender.mark(sequence);
-    this.#fillAfterResponse();
     return answered;
   }
 
   /** A recording goes on for a grace time, and a page that the fill has brought would not be recorded. */
   #fillAfterResponse(): void {
+    if (this.#isOver) return;
     if (this.#recording.state.phase !== 'recording') {
       this.startFill();
       return;

@@ -1,11 +1,11 @@
 /** The plane's containers over fake guests, and what they need beside them. */
 import { randomBytes } from 'node:crypto';
 import type { ContainerRecipe } from '../../offload-plane/containers/container.ts';
-import { createContainers } from '../../offload-plane/containers/containers.ts';
+import { type ContainersDeps, createContainers } from '../../offload-plane/containers/containers.ts';
 import type { Images } from '../../offload-plane/images/images.ts';
 import { createLogger } from '../../offload-plane/logger.ts';
 
-import { openAnswers } from '../../offload-plane/operations/answers.ts';
+import { type Answers, openAnswers } from '../../offload-plane/operations/answers.ts';
 import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
 
 import { OffloadError } from '../../platform/errors.ts';
@@ -47,16 +47,25 @@ const volumes = {
 
 export const containersOf = (...guests: FakeGuest[]) => containersOver(openState(), ...guests);
 
+export interface StateOfContainers extends State {
+  answers?: Answers;
+  /** Default: there is none to go on with. */
+  takeUpRestore?: ContainersDeps['takeUpRestore'];
+}
+
 /** @param state on which an earlier plane may have left some */
-export function containersOver({ database, journal }: State, ...guests: FakeGuest[]) {
+export function containersOver(
+  { database, journal, takeUpRestore = async () => ({}), answers }: StateOfContainers,
+  ...guests: FakeGuest[]
+) {
   let made = 0;
   return createContainers({
     database,
     journal,
-    answers: openAnswers(database, () => Date.now()),
+    answers: answers ?? openAnswers(database, () => Date.now()),
     wallMs: () => Date.now(),
     isCommitted: async () => false,
-    takeUpRestore: async () => ({}),
+    takeUpRestore,
     guests: guestsOf(...guests),
     images,
     volumes,

@@ -78,6 +78,14 @@ export class FakePager {
     this.send({ type: FrameType.HELLO, flags, value: BigInt(PROTOCOL_VERSION) }, Buffer.from(token, 'hex'));
   }
 
+  /** As another connection of the same pager: what has come stays. */
+  goesOnFrom({ map, pages, files, counters }: FakePager): void {
+    this.map.push(...map);
+    for (const [key, page] of pages) this.pages.set(key, page);
+    for (const [id, bytes] of files) this.files.set(id, bytes);
+    Object.assign(this.counters, counters);
+  }
+
   resume(token: string, missing: PageRange[]): void {
     this.hello(token, HELLO_RESUME);
     if (missing.length > 0) this.send({ type: FrameType.MISSING }, encodeRanges(missing));

@@ -1,0 +1,410 @@
+/** Restores that a plane has left under way, and the next plane: over one state, one store and one guest. */
+import { randomBytes } from 'node:crypto';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent-api.ts';
+import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
+import { createMetrics } from '../../../offload-plane/metrics.ts';
+import { openAnswers } from '../../../offload-plane/operations/answers.ts';
+import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
+import { createPageServer } from '../../../offload-plane/page-server/server.ts';
+import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
+import { createRestores, type Restores } from '../../../offload-plane/restores/restores.ts';
+import { OffloadError } from '../../../platform/errors.ts';
+import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
+import { containersOver, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { openState } from '../../helpers/state.ts';
+import { until } from '../../helpers/until.ts';
+import { FakePager } from '../page-server/fake-pager.ts';
+import { HEAP, makeStore, PAGE, writeCheckpoint } from '../page-store/fixture.ts';
+
+const TIMINGS = { preparedMs: 1, pagerReadyMs: 2, runningMs: 3 };
+const THERE = { id: FIRST_ID, phase: 'running', address: '10.88.0.2/16' };
+const at = (page: number) => HEAP + BigInt(page * PAGE);
+
+type World = Awaited<ReturnType<typeof makeWorld>>;
+
+async function makeWorld() {
+  const fixture = await makeStore();
+  const { store } = fixture;
+  await writeCheckpoint(store, 'warm', {}, { guest: 'guest-b', recipe: RECIPE });
+  const state = openState();
+  const guest = fakeGuest();
+  const answers = openAnswers(state.database, () => Date.now());
+  const asked: AgentRequest[] = [];
+
+  guest.onUpload(async (_call, body) => {
+    for await (const _ of body);
+    return {};
+  });
+
+  /** One after the other, as processes would be. */
+  async function startPlane(open = (id: string) => store.open(id)) {
+    const pageServer = createPageServer();
+    let restores: Restores;
+    const takeUpRestore = (...args: Parameters<Restores['takeUp']>) => restores.takeUp(...args);
+    const containers = containersOver({ ...state, answers, takeUpRestore }, guest);
+    restores = createRestores({
+      ...{ ...state, answers, store: { open } as PageStore, pageServer, containers, guests: guestsOf(guest) },
+      ...{ metrics: createMetrics(), logger: silentLogger, randomBytes },
+      nowMs: () => performance.now(),
+      wallMs: () => Date.now(),
+      ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10 },
+    });
+    await restores.reopenAll();
+    return { pageServer, containers, restores };
+  }
+
+  type Plane = Awaited<ReturnType<typeof startPlane>>;
+  const create = (plane: Plane, request = {}) =>
+    plane.restores.create({ checkpoint: 'warm', guest: 'guest-a', name: 'web', policy: 'lazy', ...request });
+
+  /** The guest's agent answers, its pager has map and files and is asked for one page. */
+  function answerRestores(plane: Plane): FakePager[] {
+    const pagers: FakePager[] = [];
+    guest.on('restoreContainer', async (body: AgentRequest) => {
+      asked.push(body);
+      const pager = new FakePager(plane.pageServer, 'guest-a');
+      pagers.push(pager);
+      pager.hello(body.token);
+      pager.credit(1_024);
+      await pager.frame(FrameType.FILES_END);
+      await pager.frame(FrameType.MAP_END);
+      if (body.lazyPages) pager.restored();
+      pager.fault(42, at(9));
+      await pager.frame(FrameType.PAGES);
+      return TIMINGS;
+    });
+    return pagers;
+  }
+
+  /** As far as anybody else sees it, it was killed. */
+  async function kill(plane: Plane): Promise<void> {
+    plane.restores.close();
+    plane.containers.close();
+    await plane.pageServer.close();
+  }
+
+  /** The pager dials the next plane. */
+  function redial(plane: Plane, before: FakePager): FakePager {
+    const pager = new FakePager(plane.pageServer, 'guest-a');
+    pager.goesOnFrom(before);
+    const missing = before.map.flatMap(({ task, vaddr, pageCount }) =>
+      Array.from({ length: pageCount }, (_, page) => ({
+        task,
+        vaddr: vaddr + BigInt(page * PAGE),
+        pageCount: 1,
+      })).filter((range) => !before.pages.has(`${range.task}:${range.vaddr}`)),
+    );
+    pager.resume(asked.at(-1)!.token, missing);
+    pager.restored();
+    pager.credit(1_024);
+    return pager;
+  }
+
+  /** What the agent says of the container; by an error, that there is none. */
+  function agentSays(inspect: () => object): void {
+    guest.on('inspectContainer', inspect);
+    guest.on('listContainers', () => {
+      try {
+        return [inspect()];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  return {
+    ...fixture,
+    agentSays,
+    state,
+    guest,
+    asked,
+    answers,
+    startPlane,
+    create,
+    answerRestores,
+    kill,
+    redial,
+  };
+}
+
+async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
+  const world = await makeWorld();
+  try {
+    await body(world);
+  } finally {
+    await world.remove();
+  }
+}
+
+const untilPhase = (restores: Restores, id: string, phase: string) =>
+  until(`restore ${phase}`, () => restores.get(id).phase === phase);
+
+test('a restore outlives its plane, and the one after it: every page comes once, and is verified', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
+    const first = await startPlane();
+    const pagers = answerRestores(first);
+    const { id } = await create(first);
+    await kill(first);
+    agentSays(() => ({ ...THERE, pagesMissing: true }));
+    const second = await startPlane();
+    assert.is(second.restores.get(id).phase, 'running');
+    const again = redial(second, pagers[0]!);
+    await second.containers.adopt(guest);
+    again.fault(42, at(30));
+    await again.frame(FrameType.PAGES);
+    await kill(second);
+
+    const third = await startPlane();
+    const last = redial(third, again);
+    await third.containers.adopt(guest);
+    assert.is(third.containers.get('web').phase, 'running');
+    await third.restores.compareMemory(id).catch((error: OffloadError) => {
+      assert.match(error.message, /it is running, not complete/);
+    });
+    const marks = () =>
+      third.restores
+        .timeline(id)
+        .view()
+        .marks.map(({ mark }) => mark);
+    await until('the pager', () => marks().includes('restored'));
+    // Its first response starts the rest.
+    third.containers.get('web').onFirstResponse!();
+    await last.frame(FrameType.END);
+    last.done();
+    await untilPhase(third.restores, id, 'complete');
+    const view = third.restores.get(id);
+    assert.is(view.pagesVerified, true);
+    assert.is(view.takeoverCount, 2);
+    assert.equal(view.timings, TIMINGS);
+    assert.is(view.faultCount, 2);
+    assert.is(last.counters.duplicates, 0);
+    assert.ok(view.firstResponseMs! > 0);
+    assert.is(third.containers.isBusy(FIRST_ID), false);
+    await kill(third);
+    // Nothing of it is left to do.
+    const fourth = await startPlane();
+    assert.equal(fourth.restores.get(id), view);
+    assert.is(fourth.pageServer.sessionCount, 0);
+    await store.remove('warm').catch(() => {});
+  });
+});
+
+test('what a plane had recorded of a restore goes with it, and the order log stays as it was', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
+    const reader = await store.open('warm');
+    await saveOrderLog(reader, [{ task: 42, vaddr: at(7), timeUs: 1 }]);
+    const before = await reader.readOrderLog();
+    const first = await startPlane();
+    const pagers = answerRestores(first);
+    const { id } = await create(first, { record: true });
+    await kill(first);
+    agentSays(() => ({ ...THERE, pagesMissing: true }));
+    const second = await startPlane();
+    const again = redial(second, pagers[0]!);
+    await second.containers.adopt(guest);
+    again.fault(42, at(31));
+    await again.frame(FrameType.PAGES);
+    second.containers.get('web').onFirstResponse!();
+    await again.frame(FrameType.END);
+    again.done();
+    await untilPhase(second.restores, id, 'complete');
+    assert.is(second.restores.get(id).recordedFaultCount, undefined);
+    assert.equal(await reader.readOrderLog(), before);
+    await reader.close();
+    await kill(second);
+  });
+});
+
+test('under ordered the next plane pushes what is left of the working set, and prefill keeps its plan', async () => {
+  for (const policy of ['ordered', 'prefill'] as const) {
+    await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
+      const reader = await store.open('warm');
+      await saveOrderLog(
+        reader,
+        [7, 250, 8].map((page) => ({ task: 42, vaddr: at(page), timeUs: page })),
+      );
+      await reader.close();
+      const first = await startPlane();
+      const pagers = answerRestores(first);
+      const { id } = await create(first, { policy });
+      await kill(first);
+      pagers[0]!.pages.delete(`42:${at(250)}`);
+      agentSays(() => ({ ...THERE, pagesMissing: true }));
+      const second = await startPlane();
+      const again = redial(second, pagers[0]!);
+      await second.containers.adopt(guest);
+      assert.is(second.restores.get(id).effectivePolicy, policy);
+      if (policy === 'ordered') {
+        await again.frame(FrameType.PAGES);
+        assert.ok(again.arrivals.some(({ flags, vaddr }) => flags === PageFlag.PUSH && vaddr === at(250)));
+      }
+      await kill(second);
+    });
+  }
+});
+
+test('a prefill whose order log was replaced goes on, and says nothing of verification', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
+    const reader = await store.open('warm');
+    await saveOrderLog(reader, [{ task: 42, vaddr: at(7), timeUs: 1 }]);
+    const first = await startPlane();
+    const pagers = answerRestores(first);
+    const { id } = await create(first, { policy: 'prefill' });
+    await saveOrderLog(reader, [{ task: 42, vaddr: at(8), timeUs: 1 }]);
+    await reader.close();
+    agentSays(() => ({ ...THERE, pagesMissing: true }));
+    let plane = first;
+    let pager = pagers[0]!;
+    for (let kills = 0; kills < 2; kills += 1) {
+      await kill(plane);
+      plane = await startPlane();
+      pager = redial(plane, pager);
+      await plane.containers.adopt(guest);
+    }
+    plane.containers.get('web').onFirstResponse!();
+    await pager.frame(FrameType.END);
+    pager.done();
+    await untilPhase(plane.restores, id, 'complete');
+    assert.is(plane.restores.get(id).pagesVerified, undefined);
+    assert.is(plane.restores.get(id).effectivePolicy, 'prefill');
+    assert.is(plane.containers.get('web').phase, 'running');
+    await kill(plane);
+  });
+});
+
+test('a restore whose pager has ended meanwhile is complete, and not said to be verified', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, guest, agentSays }) => {
+    const first = await startPlane();
+    answerRestores(first);
+    const { id } = await create(first);
+    await kill(first);
+    agentSays(() => THERE);
+    const second = await startPlane();
+    await second.containers.adopt(guest);
+    await untilPhase(second.restores, id, 'complete');
+    assert.is(second.restores.get(id).pagesVerified, undefined);
+    assert.is(second.containers.get('web').phase, 'running');
+    assert.is(second.pageServer.sessionCount, 0);
+    await kill(second);
+  });
+});
+
+test("a pager's last word that came before the agent's is not forgotten", async () => {
+  await withWorld(async ({ startPlane, create, kill, guest, asked, agentSays }) => {
+    const first = await startPlane();
+    const never = Promise.withResolvers<typeof TIMINGS>();
+    let pager: FakePager | undefined;
+    guest.on('restoreContainer', async (body: AgentRequest) => {
+      asked.push(body);
+      pager = new FakePager(first.pageServer, 'guest-a');
+      pager.hello(body.token);
+      pager.credit(1_024);
+      await pager.frame(FrameType.END);
+      pager.done();
+      return never.promise;
+    });
+    void create(first, { policy: 'eager' }).catch(() => undefined);
+    await until('its end', () => pager?.closed === true);
+    await kill(first);
+    guest.on('restoreContainer', () => TIMINGS);
+    agentSays(() => THERE);
+    const second = await startPlane();
+    const { id } = second.restores.list()[0]!;
+    assert.is(second.restores.get(id).phase, 'restoring');
+    await second.containers.adopt(guest);
+    await untilPhase(second.restores, id, 'complete');
+    assert.is(second.restores.get(id).pagesVerified, true);
+    assert.equal(second.restores.get(id).timings, TIMINGS);
+    await kill(second);
+  });
+});
+
+/** A plane is killed while the agent works on the restore; then the agent says what `inspect` says. */
+async function cutOff(world: World, inspect: () => object, restore: () => unknown = () => TIMINGS) {
+  const { startPlane, create, kill, guest, asked } = world;
+  const first = await startPlane();
+  const never = Promise.withResolvers<typeof TIMINGS>();
+  const key = 'key-1';
+  world.answers.begin(key, 'print');
+  guest.on('restoreContainer', (body: AgentRequest) => {
+    asked.push(body);
+    return never.promise;
+  });
+  world.answers.within(key, () => void create(first).catch(() => undefined));
+  await until('the call', () => asked.length === 1);
+  await kill(first);
+  world.agentSays(inspect);
+  guest.on('restoreContainer', restore);
+  const second = await startPlane();
+  const { id } = second.restores.list()[0]!;
+  await second.containers.adopt(guest);
+  return { ...second, id, known: world.answers.look(key, 'print') };
+}
+
+test('a restore whose agent had not answered is finished when the container runs, and its request is answered', async () => {
+  await withWorld(async (world) => {
+    const { restores, containers, id, known } = await cutOff(world, () => ({ ...THERE, pagesMissing: true }));
+    assert.is(restores.get(id).phase, 'running');
+    assert.equal(restores.get(id).timings, TIMINGS);
+    assert.is(containers.get('web').phase, 'running');
+    assert.equal(known, { phase: 'cut_off', result: { path: `/v1/restores/${id}`, status: 201 } });
+  });
+});
+
+test('an agent that was started again meanwhile is believed that the container runs', async () => {
+  await withWorld(async (world) => {
+    const taken = () => {
+      throw new OffloadError('already_exists', 'restore container: the name is taken');
+    };
+    const { restores, id } = await cutOff(world, () => ({ ...THERE, pagesMissing: true }), taken);
+    assert.is(restores.get(id).phase, 'running');
+    assert.is(restores.get(id).timings, undefined);
+  });
+});
+
+test('a restore of which the agent knows nothing, or that failed there, is rolled back and says why', async () => {
+  const gone = () => {
+    throw new OffloadError('not_found', 'container: there is none of this name');
+  };
+  const failed = () => {
+    throw new OffloadError('runtime_failed', 'restore container: CRIU: no');
+  };
+  for (const [inspect, restore, reason] of [
+    [gone, undefined, /there is none/],
+    [() => THERE, failed, /CRIU: no/],
+    [() => ({ ...THERE, phase: 'stopped', exitCode: 1 }), undefined, /it is stopped/],
+  ] as const) {
+    await withWorld(async (world) => {
+      const { restores, containers, pageServer, id, known } = await cutOff(world, inspect, restore);
+      await untilPhase(restores, id, 'failed');
+      assert.match(restores.get(id).error!.message, reason);
+      await until('nothing of it', () => containers.list().length === 0 && pageServer.sessionCount === 0);
+      assert.equal(known, { phase: 'cut_off' });
+    });
+  }
+});
+
+test('a restore whose checkpoint cannot be read any more is rolled back, and says why', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, guest, agentSays }) => {
+    const first = await startPlane();
+    answerRestores(first);
+    const { id } = await create(first);
+    await kill(first);
+    agentSays(() => ({ ...THERE, pagesMissing: true }));
+    const second = await startPlane(async () => {
+      throw new OffloadError('incomplete_checkpoint', 'checkpoint warm: its index is missing');
+    });
+    assert.is(second.restores.get(id).phase, 'failed');
+    assert.match(second.restores.get(id).error!.message, /its index is missing/);
+    await second.containers.adopt(guest);
+    assert.is(guest.calls.includes(`deleteContainer ${FIRST_ID}`), true);
+    assert.equal(second.containers.list(), []);
+    await kill(second);
+    const third = await startPlane();
+    assert.is(third.restores.get(id).phase, 'failed');
+  });
+});
+
+test.run();
