@@ -11,7 +11,11 @@ import {
   START_VARIANTS,
 } from './report.ts';
 
-const SIDE_NAMES: Record<Side, string> = { ours: 'this project', containerd: 'containerd' };
+const SIDE_NAMES: Record<Side, string> = {
+  ours: 'this project',
+  node: 'Node alone',
+  containerd: 'containerd',
+};
 const SIDES = Object.keys(SIDE_NAMES) as Side[];
 
 export function guestCostMarkdown(report: GuestCostReport): string {

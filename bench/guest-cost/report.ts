@@ -1,7 +1,8 @@
 /** The guest-cost bench's report as data: what `--json` writes. */
 import type { Statistics } from '../statistics.ts';
 
-export type Side = 'ours' | 'containerd';
+/** `node` is what Node takes that runs nothing: no agent in Node can take less. */
+export type Side = 'ours' | 'node' | 'containerd';
 
 /** Memory of one process, as the kernel's smaps_rollup says. */
 export interface ProcessMemory {

@@ -21,7 +21,7 @@ import {
 import { attachProgramDisk, buildProgramDisk, PROGRAMS } from './disk.ts';
 import { guestCostMarkdown } from './markdown.ts';
 import { FULL_PLAN, type GuestCostPlan, SMALL_PLAN } from './plan.ts';
-import { type InGuest, measureIdle, readMemory } from './processes.ts';
+import { type InGuest, measureIdle, readMemory, startBareNode } from './processes.ts';
 import { type GuestCostReport, START_VARIANTS, type StartVariant } from './report.ts';
 import { measureRoundTrips } from './round-trips.ts';
 
@@ -78,7 +78,7 @@ async function measure(
   const startedAt = new Date();
   const [loadAverage] = loadavg();
   const timeoutMs = CALL_TIMEOUT_MS * testbed.deadlineScale;
-  const inGuest: InGuest = (script) => runInGuest(guest, script, timeoutMs + plan.idleMs);
+  const inGuest: InGuest = (script) => runInGuest(guest, script, timeoutMs + plan.idleMs + plan.settleMs);
   const { containers, guests } = testbed.plane;
   say('a container under each side');
   const resident = await containers.create({ name: 'resident', ...CONTAINER });
@@ -86,8 +86,9 @@ async function measure(
   await startContainerd(inGuest);
   await copyBundle(inGuest, resident.id);
   await runUnderContainerd(inGuest);
+  await startBareNode(inGuest);
   say(`both left alone for ${plan.idleMs / MS_PER_S} s`);
-  const idle = await measureIdle(inGuest, plan.idleMs);
+  const idle = await measureIdle(inGuest, plan.idleMs, plan.settleMs);
   const memory = await readMemory(inGuest);
   const { phase } = await containers.inspect('resident');
   if (phase !== 'running') {

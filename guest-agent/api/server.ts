@@ -27,7 +27,8 @@ export interface ApiServer {
   accept(socket: Duplex): void;
 }
 
-export function createApiServer(agent: Agent): ApiServer {
+/** @param worked told of each request that was answered */
+export function createApiServer(agent: Agent, worked: () => void = () => {}): ApiServer {
   const router = createRouter();
   for (const addRoutes of [containerRoutes, checkpointRoutes, streamRoutes, stdioRoutes]) {
     addRoutes(router, agent);
@@ -41,7 +42,7 @@ export function createApiServer(agent: Agent): ApiServer {
   server.on('stream', (stream, headers) => {
     // Of one that the plane gave up nobody has to be told.
     stream.on('error', () => stream.destroy());
-    void answerRequest(exchange, stream, headers);
+    void answerRequest(exchange, stream, headers).then(worked);
   });
 
   const connections = new Set<Duplex>();

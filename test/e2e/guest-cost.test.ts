@@ -14,6 +14,7 @@ test('the small form measures both sides, every start and every round trip, and 
   assert.equal(report.memory.map(({ side, program }) => `${side} ${program}`).sort(), [
     'containerd containerd',
     'containerd containerd-shim-runc-v2',
+    'node node',
     'ours conmon',
     'ours node',
   ]);

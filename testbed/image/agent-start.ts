@@ -9,7 +9,7 @@ import { agentLayerMount } from './init-script.ts';
  * generation of 2 x 1 MiB instead of 16, one arena of malloc instead of one for each thread. `gc` is there
  * for when the agent has nothing to do (guest-agent/idle-collection.ts).
  */
-const NODE_FLAGS = ['--v8-pool-size=1', '--max-semi-space-size=1', '--expose-gc'];
+export const NODE_FLAGS = ['--v8-pool-size=1', '--max-semi-space-size=1', '--expose-gc'];
 
 export const agentStartScript = `#!/bin/sh
 MALLOC_ARENA_MAX=1 exec node ${NODE_FLAGS.join(' ')} ${agentLayerMount}/agent.mjs

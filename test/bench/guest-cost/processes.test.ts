@@ -30,10 +30,12 @@ test('figures of each process are read, and a process that ended meanwhile has n
 });
 
 test('processor time is what was added in the window, each side by itself', async () => {
-  const answers = ['', 'usage_usec 10\nusage_usec 200\nusage_usec 15\nusage_usec 900\n'];
-  const idle = await measureIdle(async () => answers.shift()!, 1_000);
+  const usages = [10, 0, 200, 15, 1, 900].map((us) => `usage_usec ${us}\n`);
+  const answers = ['', '', usages.join('')];
+  const idle = await measureIdle(async () => answers.shift()!, 1_000, 0);
   assert.equal(idle, [
     { side: 'ours', windowMs: 1_000, cpuUs: 5 },
+    { side: 'node', windowMs: 1_000, cpuUs: 1 },
     { side: 'containerd', windowMs: 1_000, cpuUs: 700 },
   ]);
 });
