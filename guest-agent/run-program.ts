@@ -1,9 +1,10 @@
 /**
  * Outside programs of the agent: run to the end, with a deadline, and a one-line error that names them.
  * On Node's own child processes: a library for them costs each guest 4 MiB, and each start of a container
- * a good part of the time that its programs take.
+ * a good part of the time that its programs take; so does a pipe for input that nobody gives.
  */
-import { type ExecFileException, execFile } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { OffloadError } from '../platform/errors.ts';
 
 export interface RunOptions {
@@ -21,13 +22,30 @@ const MAX_WORDS_LENGTH = 400;
 
 /** @throws {OffloadError} runtime_failed with the end of what the program said, or deadline_exceeded */
 export const runProgram: RunProgram = (command, args, options = {}) => {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, input = '' } = options;
-  const env = { ...process.env, ...options.env };
-  const limits = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES } as const;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, input } = options;
+  const what = `${command} ${args[0] ?? ''}`;
   return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { ...limits, env }, (error, stdout, stderr) => {
-      if (error) reject(failureOf(error, `${command} ${args[0] ?? ''}`, stderr || stdout, timeoutMs));
-      else resolve(stdout.replace(/\n$/, ''));
+    const child = spawn(command, args, {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      env: options.env ? { ...process.env, ...options.env } : process.env,
+    }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+    const cutOff = (error: OffloadError) => {
+      reject(error);
+      child.kill('SIGKILL');
+      // What it has started may hold the other ends.
+      child.stdout.destroy();
+      child.stderr.destroy();
+    };
+    const timer = setTimeout(() => {
+      cutOff(new OffloadError('deadline_exceeded', `${what}: no end within ${timeoutMs} ms`));
+    }, timeoutMs);
+    const tooMuch = () => cutOff(failure(what, `printed over ${MAX_OUTPUT_BYTES} bytes`));
+    const [printed, complained] = [child.stdout, child.stderr].map((pipe) => collect(pipe, tooMuch));
+    child.once('error', (error) => reject(failure(what, error.message)));
+    child.once('close', (exitCode, signal) => {
+      clearTimeout(timer);
+      if (exitCode === 0) resolve(printed!().replace(/\n$/, ''));
+      else reject(failure(what, complained!() || printed!(), endOf(exitCode, signal)));
     });
     // A program need not read its input.
     child.stdin?.on('error', () => {});
@@ -35,17 +53,20 @@ export const runProgram: RunProgram = (command, args, options = {}) => {
   });
 };
 
-function failureOf(error: ExecFileException, what: string, said: string, timeoutMs: number): OffloadError {
-  // Node kills for two reasons, and names one of them.
-  if (error.killed && typeof error.code !== 'string') {
-    return new OffloadError('deadline_exceeded', `${what}: no end within ${timeoutMs} ms`);
-  }
-  const words = said.trim().slice(-MAX_WORDS_LENGTH) || endOf(error);
-  return new OffloadError('runtime_failed', `${what}: ${words}`);
+/** @returns what gives the text so far */
+function collect(pipe: Readable, tooMuch: () => void): () => string {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  pipe.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= MAX_OUTPUT_BYTES) chunks.push(chunk);
+    else tooMuch();
+  });
+  return () => Buffer.concat(chunks).toString();
 }
 
-/** A string for what kept it from running or being read, a number for its exit code. */
-function endOf({ code, signal, message }: ExecFileException): string {
-  if (typeof code === 'number') return `ended with exit code ${code}`;
-  return signal ? `ended by ${signal}` : message;
-}
+const failure = (what: string, said: string, otherwise = ''): OffloadError =>
+  new OffloadError('runtime_failed', `${what}: ${said.trim().slice(-MAX_WORDS_LENGTH) || otherwise}`);
+
+const endOf = (exitCode: number | null, signal: NodeJS.Signals | null): string =>
+  signal ? `ended by ${signal}` : `ended with exit code ${exitCode}`;

@@ -1,7 +1,7 @@
 /** One request and its answer, on a stream of HTTP/2: the schemas hold before anything is done. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { pipeline, Readable } from 'node:stream';
-import type { TSchema } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { REQUEST_ID_HEADER } from '../../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
@@ -124,9 +124,20 @@ function paramsOf({ params }: Match, subject: string): Record<string, string> {
   }
 }
 
-/** Words become what the schema wants, where they are that. */
-const fromText = (schema: TSchema | undefined, words: Record<string, string>, subject: string) =>
-  schema && fitting(schema, Value.Default(schema, Value.Convert(schema, words)), subject);
+/** A word becomes what the schema of its field wants, where it is that, and a missing one what it says. */
+function fromText(schema: TObject | undefined, words: Record<string, string>, subject: string): unknown {
+  if (!schema) return undefined;
+  const values: Record<string, unknown> = { ...words };
+  for (const [name, field] of Object.entries(schema.properties)) {
+    const { type, default: otherwise } = field as { type?: string; default?: unknown };
+    const word = words[name];
+    if (word === undefined) {
+      if (otherwise !== undefined) values[name] = otherwise;
+    } else if (type === 'integer' && /^\d{1,15}$/.test(word)) values[name] = Number(word);
+    else if (type === 'boolean' && /^(true|false)$/.test(word)) values[name] = word === 'true';
+  }
+  return fitting(schema, values, subject);
+}
 
 /** @throws {OffloadError} invalid_request with the field */
 function fitting(schema: TSchema, value: unknown, subject: string): unknown {

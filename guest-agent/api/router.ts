@@ -1,6 +1,6 @@
 /** The calls that the agent answers: which one a method and a path name, and what it has to be given. */
 import type { ServerHttp2Stream } from 'node:http2';
-import type { Static, TSchema } from 'typebox';
+import type { Static, TObject, TSchema } from 'typebox';
 
 type Given<S> = S extends TSchema ? Static<S> : undefined;
 
@@ -25,7 +25,7 @@ interface Shape<P, Q> {
 type BodyOf<C> = C extends { body: infer B } ? Given<B> : undefined;
 type Handler<P, Q, B> = (asked: Asked<Given<P>, Given<Q>, B>) => unknown;
 
-export interface Route extends Call, Shape<TSchema, TSchema> {
+export interface Route extends Call, Shape<TObject, TObject> {
   /** Made once, however often it is asked for under one request id. */
   isChange: boolean;
   handle(asked: Asked): unknown;
@@ -49,7 +49,7 @@ export function createRouter() {
     ): void {
       add({
         ...call,
-        ...(shape as Shape<TSchema, TSchema>),
+        ...(shape as Shape<TObject, TObject>),
         isChange: call.method !== 'GET',
         handle: handle as never,
       });
@@ -60,7 +60,7 @@ export function createRouter() {
       shape: Shape<P, Q>,
       handle: Handler<P, Q, undefined>,
     ): void {
-      add({ ...call, ...(shape as Shape<TSchema, TSchema>), isChange: false, handle: handle as never });
+      add({ ...call, ...(shape as Shape<TObject, TObject>), isChange: false, handle: handle as never });
     },
     find(method: string, path: string): Match | undefined {
       const segments = path.split('/');
