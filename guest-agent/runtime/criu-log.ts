@@ -4,6 +4,14 @@ import { OffloadError } from '../../platform/errors.ts';
 
 const SHOWN_ERRORS = 3;
 
+/** Refusals that CRIU words for whoever wrote it, and what they mean to whoever asked. */
+const REFUSALS: readonly [said: string, meaning: string][] = [
+  [
+    'ctty inheritance detected',
+    'a job has the foreground of its terminal while its shell holds /dev/tty open, which CRIU does not dump; end the job, or suspend it (Ctrl-Z)',
+  ],
+];
+
 /** An error that carries CRIU's own words when its log has any. */
 export async function criuFailure(operation: string, logPath: string, error: unknown): Promise<OffloadError> {
   const log = await readFile(logPath, 'utf8').catch(() => '');
@@ -12,6 +20,8 @@ export async function criuFailure(operation: string, logPath: string, error: unk
     .filter((line) => line.includes('Error ('))
     .map((line) => line.replace(/^\(\d+\.\d+\)\s*/, '').trim())
     .slice(-SHOWN_ERRORS);
+  const refusal = REFUSALS.find(([said]) => errors.some((line) => line.includes(said)));
+  if (refusal) return new OffloadError('invalid_state', `${operation}: ${refusal[1]}`, { cause: error });
   const code = error instanceof OffloadError ? error.code : 'runtime_failed';
   const said = error instanceof Error ? error.message : String(error);
   const cause = errors.length > 0 ? errors.join('; ') : said;

@@ -49,7 +49,7 @@ export function addRunOptions(command: Command): Command {
     .option('-e, --env <variable>', 'NAME=value, or NAME alone for its value here; repeatable', collect)
     .option('--env-file <file>', 'variables, one a line; repeatable', collect)
     .option('-w, --workdir <directory>', 'working directory')
-    .option('-u, --user <user>', 'uid, or uid:gid')
+    .option('-u, --user <user>', 'name or number, and a group after a colon')
     .option('--entrypoint <program>', 'in place of the image’s entrypoint')
     .option('-m, --memory <bytes>', 'limit, with k, m or g behind it', parseBytes)
     .option('--cpus <count>', 'limit, such as 1.5', parseProcessors)

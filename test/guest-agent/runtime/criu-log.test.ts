@@ -24,6 +24,18 @@ test('the last three errors of the log take the place of what crun said', async 
   assert.is(error.cause, crunSays);
 });
 
+test('a job in the foreground of a terminal is a refusal that says what to do', async () => {
+  const path = join(directory, 'terminal.log');
+  const said = '(00.3) Error (criu/tty.c:2281): tty: ctty inheritance detected sid/pgrp 1, no PTY peer';
+  writeFileSync(path, `${said}\n(00.4) Error (criu/cr-dump.c:1975): Dumping FAILED.\n`);
+  const error = await criuFailure('checkpoint container web', path, crunSays);
+  assert.is(error.code, 'invalid_state');
+  assert.match(
+    error.message,
+    /^checkpoint container web: a job has the foreground .* suspend it \(Ctrl-Z\)$/,
+  );
+});
+
 test('without a log, or without an error in it, it is what crun said', async () => {
   const path = join(directory, 'quiet.log');
   writeFileSync(path, '(00.00) all is well\n');
