@@ -50,14 +50,15 @@ async function act(
   const match = router.find(String(headers[':method']), path);
   if (!match) throw new OffloadError('not_found', `${subject}: no such call`);
   const { route } = match;
+  const id = route.isChange ? requestId(headers[REQUEST_ID_HEADER], subject) : undefined;
   const asked: Asked = {
     params: fromText(route.params, paramsOf(match, subject), `${subject}: path`),
     query: fromText(route.query, Object.fromEntries(new URLSearchParams(search)), `${subject}: query`),
     body: route.body && fitting(route.body, parse(await readBody(stream, subject), subject), subject),
+    requestId: id,
     stream,
   };
   if (!route.isChange) return route.handle(asked);
-  const id = requestId(headers[REQUEST_ID_HEADER], subject);
   return answers.once(id, subject, async () => route.handle(asked));
 }
 

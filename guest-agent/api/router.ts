@@ -9,6 +9,8 @@ export interface Asked<Params = unknown, Query = unknown, Body = unknown> {
   params: Params;
   query: Query;
   body: Body;
+  /** Of a change, where the caller has named it. */
+  requestId: string | undefined;
   /** The request's bytes, unless they were its body, and the answer's. */
   stream: ServerHttp2Stream;
 }

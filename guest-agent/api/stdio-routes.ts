@@ -28,7 +28,9 @@ export function stdioRoutes(router: Router, { stdio }: Agent): void {
   router.stream(stdioStreams.attachExec, { ...ByExec, ...WithBacklog }, ({ params, query, stream }) =>
     execs.attach(params.id, params.exec, () => taken(stream), query.backlogBytes),
   );
-  router.call(execCalls.createExec, ById, ({ params, body }) => execs.create(params.id, body));
+  router.call(execCalls.createExec, ById, ({ params, body, requestId }) =>
+    execs.create(params.id, body, requestId),
+  );
   router.call(execCalls.inspectExec, ByExec, ({ params }) => execs.inspect(params.id, params.exec));
   router.call(execCalls.resizeContainer, ById, async ({ params, body }) => {
     await hubs.resize(params.id, body);

@@ -35,6 +35,7 @@ export const execPaths = (directory: string, container: string) => ({
   conmonPidFile: join(directory, 'conmon.pid'),
   attachSocket: join(directory, 'attach'),
   control: join(directory, 'ctl'),
+  log: join(directory, 'log'),
   exits: join(directory, 'exits'),
   exit: join(directory, 'exits', container),
 });
@@ -46,13 +47,21 @@ export function conmonExecArgs(options: ConmonExecOptions): string[] {
     ...['--api-version', '1', '--cid', container, '--cuuid', exec, '--name', exec],
     ...['--runtime', CRUN, '--bundle', directory, '--full-attach'],
     ...['--container-pidfile', own.pidFile, '--conmon-pidfile', own.conmonPidFile],
-    ...['--exit-dir', own.exits, '--log-path', 'none:'],
+    ...['--exit-dir', own.exits, ...logArgs(options.terminal, own.log)],
     ...['--exec', '--exec-attach', '--exec-process-spec', own.process],
     // A terminal's input needs no pipe, and outlives whoever was attached.
     ...(options.terminal ? ['--terminal'] : options.openStdin ? ['--stdin'] : []),
     ...crunGlobalArgs(options.crunRoot).flatMap((arg) => ['--runtime-arg', arg]),
   ];
 }
+
+/** Of a terminal's output so much is kept that the next agent can show what was on the screen. */
+const SCREEN_BYTES = 128 * 1024;
+
+const logArgs = (terminal: boolean, log: string) =>
+  terminal
+    ? ['--log-path', `k8s-file:${log}`, '--log-size-max', String(SCREEN_BYTES), '--no-sync-log']
+    : ['--log-path', 'none:'];
 
 /**
  * Starts the program and waits for conmon's verdict.

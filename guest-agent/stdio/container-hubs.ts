@@ -12,6 +12,7 @@ import type { EventLog } from '../events.ts';
 import type { Container } from '../life.ts';
 import type { ConnectAttach } from '../runtime/attach-socket.ts';
 import { createHub, type Hub } from './hub.ts';
+import { readLogTail } from './log-tail.ts';
 import { resize } from './terminal-control.ts';
 
 export interface ContainerHubsDeps {
@@ -36,9 +37,10 @@ export function createContainerHubs(deps: ContainerHubsDeps) {
 
   const isInteractive = ({ spec }: Container) => spec.terminal === true || spec.openStdin === true;
 
-  function keep(id: string): void {
+  /** @param hasPast it has written before, for nobody of this agent to see */
+  function keep(id: string, hasPast = false): void {
     drop(id);
-    if (isInteractive(containers.get(id))) connect(id).catch(() => undefined);
+    if (isInteractive(containers.get(id))) connect(id, hasPast).catch(() => undefined);
   }
 
   function drop(id: string): void {
@@ -49,9 +51,11 @@ export function createContainerHubs(deps: ContainerHubsDeps) {
     hubs.delete(id);
   }
 
-  function connect(id: string): Promise<Hub> {
-    const making = connectAttach(containers.paths(id).attachSocket).then((socket) =>
-      createHub({ subject: `container ${id}`, socket, end: () => endOf(id) }),
+  function connect(id: string, hasPast = false): Promise<Hub> {
+    const { attachSocket, log } = containers.paths(id);
+    const past = hasPast ? { past: () => readLogTail(log) } : {};
+    const making = connectAttach(attachSocket).then((socket) =>
+      createHub({ subject: `container ${id}`, socket, end: () => endOf(id), ...past }),
     );
     hubs.set(id, making);
     making.catch(() => {
@@ -109,7 +113,7 @@ export function createContainerHubs(deps: ContainerHubsDeps) {
       await resize(containers.paths(id).control, size);
     },
     /** Takes over a container of an earlier agent. */
-    adopt: keep,
+    adopt: (id: string) => keep(id, true),
   };
 }
 export type ContainerHubs = ReturnType<typeof createContainerHubs>;

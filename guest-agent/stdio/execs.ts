@@ -12,10 +12,14 @@ import { OffloadError } from '../../platform/errors.ts';
 import type { Containers } from '../containers.ts';
 import { type AgentPaths, containerPaths, crunRoot } from '../paths.ts';
 import type { ConnectAttach } from '../runtime/attach-socket.ts';
+import { killMonitor } from '../runtime/conmon.ts';
 import { execPaths, runConmonExec } from '../runtime/conmon-exec.ts';
 import type { OciUser } from '../users.ts';
+import { type ExecRecord, endOf, pidOf, readExit } from './exec-files.ts';
 import { execProcess, type OciProcess } from './exec-process.ts';
-import { createHub, type Hub } from './hub.ts';
+import { createHub, type Hub, type HubOptions } from './hub.ts';
+import { readLogTail } from './log-tail.ts';
+import { NOBODY } from './nobody.ts';
 import { resize } from './terminal-control.ts';
 
 export interface ExecsDeps {
@@ -28,11 +32,9 @@ export interface ExecsDeps {
   conmonProgram?: string | undefined;
 }
 
-interface Exec {
+interface Exec extends ExecRecord {
   readonly id: string;
   readonly container: string;
-  readonly command: string[];
-  readonly terminal: boolean;
   readonly pid?: number | undefined;
   hub?: Hub;
   end?: StdioEnd;
@@ -45,8 +47,6 @@ const MAX_ENDED = 32;
 const HOLD_MS = 30_000;
 /** How long a checkpoint waits for execs to end. */
 const QUIET_TIMEOUT_MS = 5_000;
-/** conmon leaves the exit code right after it has closed its sockets. */
-const EXIT_CODE_TIMEOUT_MS = 10_000;
 
 export function createExecs(deps: ExecsDeps) {
   const { containers } = deps;
@@ -77,12 +77,12 @@ export function createExecs(deps: ExecsDeps) {
   }
 
   /** Joins the exec's output; from here on its end is noticed. */
-  async function connectHub(exec: Exec, holdForFirstMs?: number): Promise<void> {
+  async function connectHub(exec: Exec, options: Pick<HubOptions, 'holdForFirstMs' | 'past'>): Promise<void> {
     const own = execPaths(directoryOf(exec.container, exec.id), exec.container);
     exec.hub = createHub({
       subject: `exec ${exec.id}`,
-      socket: await deps.connectAttach(own.attachSocket),
-      ...(holdForFirstMs === undefined ? {} : { holdForFirstMs }),
+      socket: exec.end ? NOBODY : await deps.connectAttach(own.attachSocket),
+      ...options,
       async end() {
         // It may be known already: it was not started after all.
         exec.end = await endOf(async () => exec.end ?? readExit(own.exit));
@@ -99,7 +99,9 @@ export function createExecs(deps: ExecsDeps) {
     const { process } = JSON.parse(await readFile(config, 'utf8')) as { process: OciProcess };
     const user = spec.user === undefined ? process.user : await deps.userOf(exec.container, spec.user);
     await writeFile(own.process, JSON.stringify(execProcess(process, spec, user)));
-    await writeFile(own.record, JSON.stringify({ command: spec.command, terminal: spec.terminal }));
+    const { command, terminal, request } = exec;
+    const record: ExecRecord = { command, terminal, ...(request === undefined ? {} : { request }) };
+    await writeFile(own.record, JSON.stringify(record));
     return runConmonExec({
       container: exec.container,
       exec: exec.id,
@@ -108,17 +110,21 @@ export function createExecs(deps: ExecsDeps) {
       terminal: spec.terminal,
       openStdin: spec.openStdin,
       timeoutMs: deps.createTimeoutMs,
-      attach: () => connectHub(exec, spec.detached ? undefined : HOLD_MS),
+      attach: () => connectHub(exec, spec.detached ? {} : { holdForFirstMs: HOLD_MS }),
       program: deps.conmonProgram,
     });
   }
 
   return {
-    async create(container: string, spec: ExecSpec): Promise<ExecState> {
+    /** @param request its id: under it the exec is found again, also by the next agent */
+    async create(container: string, spec: ExecSpec, request?: string): Promise<ExecState> {
+      const made = ofContainer(container).find((exec) => request !== undefined && exec.request === request);
+      if (made) return stateOf(made);
       containers.expectPhase(containers.get(container), 'exec in', 'running');
       await makeRoom(container);
       const { command, terminal } = spec;
-      const exec: Exec & { pid?: number } = { id: deps.randomId(), container, command, terminal };
+      const id = deps.randomId();
+      const exec: Exec & { pid?: number } = { id, container, command, terminal, request };
       execs.set(exec.id, exec);
       try {
         exec.pid = await start(exec, spec);
@@ -175,15 +181,16 @@ export function createExecs(deps: ExecsDeps) {
       for (const id of await readdir(parent).catch(() => [])) {
         const own = execPaths(join(parent, id), container);
         try {
-          const record = JSON.parse(await readFile(own.record, 'utf8'));
-          const pid = Number(await readFile(own.pidFile, 'utf8'));
-          const exec: Exec = { id, container, command: record.command, terminal: record.terminal, pid };
+          const { command, terminal, request } = JSON.parse(await readFile(own.record, 'utf8')) as ExecRecord;
+          const pid = await pidOf(own);
+          const exec: Exec = { id, container, command, terminal, request, pid };
           execs.set(id, exec);
-          const exit = await readExit(own.exit);
-          if (exit) exec.end = exit;
-          else await connectHub(exec);
+          const end = await readExit(own.exit);
+          if (end) exec.end = end;
+          await connectHub(exec, { past: () => readLogTail(own.log) });
         } catch {
-          // It was being started or had just ended; whoever asked was told neither.
+          // It was being started, and did not come to run.
+          await killMonitor(own.conmonPidFile);
           execs.delete(id);
           await rm(join(parent, id), { recursive: true, force: true });
         }
@@ -208,21 +215,4 @@ function stateOf({ id, command, terminal, pid, end }: Exec): ExecState {
 function exitCodeOf(error: unknown): number | undefined {
   if (!(error instanceof OffloadError)) return undefined;
   return { program_not_found: 127, program_not_executable: 126 }[error.code as string];
-}
-
-async function readExit(path: string): Promise<StdioEnd | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return /^-?\d+$/.test(text) ? { exitCode: Number(text) } : undefined;
-}
-
-async function endOf(find: () => Promise<StdioEnd | undefined>): Promise<StdioEnd> {
-  try {
-    return await pollUntil(find, {
-      timeoutMs: EXIT_CODE_TIMEOUT_MS,
-      intervalMs: 5,
-      what: 'exit code of an exec',
-    });
-  } catch {
-    return { error: 'its monitor ended without an exit code' };
-  }
 }

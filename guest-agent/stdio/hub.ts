@@ -14,7 +14,8 @@ import {
 } from '../../interconnect/stdio-frames.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { AttachSocket, OutputStream } from '../runtime/attach-socket.ts';
-import { createBacklog } from './backlog.ts';
+import { createBacklog, type OutputChunk } from './backlog.ts';
+import { writtenBefore } from './log-tail.ts';
 
 export const BACKLOG_BYTES = 64 * 1024;
 const MAX_CLIENTS = 16;
@@ -27,17 +28,24 @@ export interface HubOptions {
   end: () => Promise<StdioEnd>;
   /** Nothing is read until the first client is there, or so much time has passed. */
   holdForFirstMs?: number;
+  /** What was written before there was this hub; read when the first output or the first client is there. */
+  past?: () => Promise<OutputChunk[]>;
 }
 
 export function createHub(options: HubOptions) {
   const { subject, socket } = options;
   const backlog = createBacklog(BACKLOG_BYTES);
   const clients = new Set<Duplex>();
+  /** They wait for the past. */
+  const joining = new Set<Duplex>();
   const slow = new Set<Duplex>();
   let isHeld = options.holdForFirstMs !== undefined;
   let over: StdioEnd | undefined;
+  /** Output that came while the past was being read. */
+  let early: OutputChunk[] | undefined = options.past && [];
+  let remembering: Promise<void> | undefined;
 
-  const flow = () => (isHeld || slow.size > 0 ? socket.pause() : socket.resume());
+  const flow = () => (isHeld || slow.size > 0 || (early && remembering) ? socket.pause() : socket.resume());
   const release = () => {
     isHeld = false;
     clearTimeout(hold);
@@ -49,11 +57,30 @@ export function createHub(options: HubOptions) {
   flow();
   const ended = socket.closed.then(async () => {
     clearTimeout(hold);
+    await remember();
     over = await options.end();
     for (const client of clients) finish(client, over);
   });
 
+  /** The past first, so that the backlog begins with it. */
+  function remember(): Promise<void> {
+    remembering ??= (async () => {
+      const written = (await options.past?.().catch(() => undefined)) ?? [];
+      const seen = early ?? [];
+      early = undefined;
+      for (const { stream, bytes } of [...writtenBefore(written, seen), ...seen]) backlog.add(stream, bytes);
+      flow();
+    })();
+    return remembering;
+  }
+
   function deliver(stream: OutputStream, bytes: Buffer): void {
+    if (early) {
+      early.push({ stream, bytes: Buffer.from(bytes) });
+      void remember();
+      flow();
+      return;
+    }
     backlog.add(stream, bytes);
     const frame = encodeFrame(stream, bytes);
     for (const client of clients) send(client, frame);
@@ -75,7 +102,16 @@ export function createHub(options: HubOptions) {
     forget(client);
   }
 
+  /** From here on it gets what comes. */
+  function join(client: Duplex, backlogBytes: number): void {
+    if (!joining.delete(client)) return;
+    clients.add(client);
+    for (const { stream, bytes } of backlog.last(backlogBytes)) send(client, encodeFrame(stream, bytes));
+    if (over) finish(client, over);
+  }
+
   function forget(client: Duplex): void {
+    joining.delete(client);
     clients.delete(client);
     if (slow.delete(client)) flow();
   }
@@ -84,7 +120,7 @@ export function createHub(options: HubOptions) {
     /** Once the output has ended and every client was told so. */
     ended,
     get clientCount() {
-      return clients.size;
+      return clients.size + joining.size;
     },
     /** Output of our own, e.g. why a program did not start. */
     say: deliver,
@@ -93,18 +129,18 @@ export function createHub(options: HubOptions) {
      * @throws {OffloadError} no_space when too many are attached; then nothing was opened
      */
     attach(open: () => Duplex, backlogBytes: number): void {
-      if (clients.size >= MAX_CLIENTS) {
+      if (clients.size + joining.size >= MAX_CLIENTS) {
         throw new OffloadError('no_space', `attach to ${subject}: ${MAX_CLIENTS} clients are attached`);
       }
       const client = open();
-      clients.add(client);
+      joining.add(client);
       client.on('drain', () => {
         if (slow.delete(client)) flow();
       });
       client.on('error', () => client.destroy());
       client.once('close', () => forget(client));
-      for (const { stream, bytes } of backlog.last(backlogBytes)) send(client, encodeFrame(stream, bytes));
-      if (over) finish(client, over);
+      if (early) void remember().then(() => join(client, backlogBytes));
+      else join(client, backlogBytes);
       void readInput(client, socket).catch((error: Error) => finish(client, { error: error.message }));
       release();
     },

@@ -1,9 +1,10 @@
 /** Logs of containers, and copies in and out of them. */
 import { pipeline } from 'node:stream/promises';
+import { logEntries } from '../../interconnect/conmon-log.ts';
 import { PathStat } from '../../interconnect/exec-api.ts';
 import { encodeFrame } from '../../interconnect/stdio-frames.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import { logEntries, wantedOutput } from '../containers/log-lines.ts';
+import { wantedOutput } from '../containers/log-lines.ts';
 import type { Plane } from '../plane.ts';
 import { bodyOf, NameParams, Nothing, streamOf, Text } from './schemas/common.ts';
 import { ArchiveQuery, FRAMES_TYPE, LogsQuery } from './schemas/execs.ts';

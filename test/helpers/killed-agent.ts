@@ -10,7 +10,7 @@ import { runInGuest } from '../../testbed/qemu/guest-shell.ts';
 import type { Testbed } from '../../testbed/testbed.ts';
 
 export const SHELL_PORT = 1025;
-const KILL = "kill -9 $(pgrep -f '[o]ffload/agent.mjs')";
+export const KILL = "kill -9 $(pgrep -f '[o]ffload/agent.mjs')";
 /** Counts in memory, five times a second; for the shell that the image starts. */
 export const TICKING = ['-c', 'n=0; while :; do n=$((n+1)); echo $n >/dev/shm/ticks; sleep 0.2; done'];
 
@@ -72,7 +72,7 @@ export function leftovers(watched: KilledAgent): Promise<string> {
   const directories = ['/run/offload/containers', '/var/lib/offload/containers', '/run/offload/records'];
   return shell(
     watched,
-    `ps -eo args= | grep -E '^(/usr/bin/)?(conmon|crun|criu)|[o]ffload-pager' | grep -v -- ${known}
+    `ps -eo args= | grep -E '^(/usr/bin/)?(conmon|crun|criu)|^tar |[o]ffload-(pager|enter)' | grep -v -- ${known}
     ls ${directories.join(' ')} /run/offload/exits | grep -v '^/.*:$' | grep -v '^$' | grep -v ${known}
     ls /run/netns | grep -v ${known}
     ls -d /sys/fs/cgroup/offload/*/ | grep -v ${known}

@@ -3,7 +3,9 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AttachSocket, OutputStream } from '../../../guest-agent/runtime/attach-socket.ts';
+import type { OutputChunk } from '../../../guest-agent/stdio/backlog.ts';
 import { BACKLOG_BYTES, createHub } from '../../../guest-agent/stdio/hub.ts';
+import { NOBODY } from '../../../guest-agent/stdio/nobody.ts';
 import {
   decodeEnd,
   END,
@@ -241,6 +243,57 @@ test('whoever attaches after the end gets the backlog and the exit code', async 
   await until('it has the end', () => late.end !== undefined);
   assert.is(late.text, 'last words');
   assert.equal(late.end, { exitCode: 7 });
+});
+
+const written = (text: string) => async (): Promise<OutputChunk[]> => [
+  { stream: STDOUT, bytes: Buffer.from(text) },
+];
+
+/** As under an agent that was started again. */
+const hubWithPast = (world: ReturnType<typeof program>, text: string) =>
+  createHub({
+    subject: 'container web',
+    socket: world.socket,
+    end: async () => ({ exitCode: 0 }),
+    past: written(text),
+  });
+
+test('whoever attaches under a later agent gets what was written before, and then what follows', async () => {
+  const world = program();
+  const hub = hubWithPast(world, 'before;');
+  const reader = client();
+  hub.attach(() => reader.near, BACKLOG_BYTES);
+  await until('the past is there', () => reader.text === 'before;');
+  world.say('after;');
+  await until('the rest is there', () => reader.text === 'before;after;');
+});
+
+test('output that is in the log already when it comes is given once, and to everybody', async () => {
+  const world = program();
+  const hub = hubWithPast(world, 'one;two;three;');
+  for (const text of ['two;', 'three;', 'four;']) world.say(text);
+  const [first, second] = [client(), client()];
+  hub.attach(() => first.near, BACKLOG_BYTES);
+  hub.attach(() => second.near, BACKLOG_BYTES);
+  world.say('five;');
+  for (const { text } of [first, second]) assert.is(text, '');
+  await until('both have all', () =>
+    [first, second].every(({ text }) => text === 'one;two;three;four;five;'),
+  );
+});
+
+test('who attaches to what ended between two agents gets what it wrote and its exit code', async () => {
+  const hub = createHub({
+    subject: 'exec',
+    socket: NOBODY,
+    end: async () => ({ exitCode: 4 }),
+    past: written('last words'),
+  });
+  const late = client();
+  hub.attach(() => late.near, BACKLOG_BYTES);
+  await until('it has the end', () => late.end !== undefined);
+  assert.is(late.text, 'last words');
+  assert.equal(late.end, { exitCode: 4 });
 });
 
 test.run();

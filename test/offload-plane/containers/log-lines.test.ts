@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type LogWanted, logEntries, wantedOutput } from '../../../offload-plane/containers/log-lines.ts';
+import { logEntries } from '../../../interconnect/conmon-log.ts';
+import { type LogWanted, wantedOutput } from '../../../offload-plane/containers/log-lines.ts';
 import { rejection } from '../../helpers/rejection.ts';
 
 const TIME = '2026-01-01T00:00:01.123456789+00:00';
