@@ -28,6 +28,6 @@ const agent = await createAgent({
   createTimeoutMs: CREATE_TIMEOUT_MS,
 });
 console.log(`agent: ${JSON.stringify(agent.adoption)}`);
-const api = createApiServer(agent, collectWhenIdle());
+const api = createApiServer(agent, { worked: collectWhenIdle() });
 await listenVsock(AGENT_PORT, (socket) => api.accept(socket));
 console.log(`agent: listening on vsock port ${AGENT_PORT}`);

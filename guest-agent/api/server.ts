@@ -4,6 +4,7 @@
  */
 import http2 from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { PEER_TIMEOUT_MS, watchPeer } from '../../interconnect/peer-watch.ts';
 import type { Agent } from '../agent.ts';
 import { createRequestAnswers } from '../request-answers.ts';
 import { checkpointRoutes } from './checkpoint-routes.ts';
@@ -27,8 +28,15 @@ export interface ApiServer {
   accept(socket: Duplex): void;
 }
 
-/** @param worked told of each request that was answered */
-export function createApiServer(agent: Agent, worked: () => void = () => {}): ApiServer {
+export interface ApiServerOptions {
+  /** Told of each request that was answered. */
+  worked?: () => void;
+  /** A plane that is silent for so long is gone, and with it whatever it had open here. */
+  peerTimeoutMs?: number;
+}
+
+export function createApiServer(agent: Agent, options: ApiServerOptions = {}): ApiServer {
+  const { worked = () => {}, peerTimeoutMs = PEER_TIMEOUT_MS } = options;
   const router = createRouter();
   for (const addRoutes of [containerRoutes, checkpointRoutes, streamRoutes, stdioRoutes]) {
     addRoutes(router, agent);
@@ -38,7 +46,11 @@ export function createApiServer(agent: Agent, worked: () => void = () => {}): Ap
   const server = http2.createServer({
     settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES },
   });
-  server.on('session', (session) => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+  server.on('session', (session) => {
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    // The plane asks every few seconds, so it need not be asked.
+    watchPeer(session, { timeoutMs: peerTimeoutMs, quietMs: peerTimeoutMs / 2 });
+  });
   server.on('stream', (stream, headers) => {
     // Of one that the plane gave up nobody has to be told.
     stream.on('error', () => stream.destroy());

@@ -14,11 +14,11 @@ import {
   agentPath,
   REQUEST_ID_HEADER,
 } from '../../interconnect/agent-api.ts';
+import { watchPeer } from '../../interconnect/peer-watch.ts';
 import { ERROR_STATUS, type ErrorCode, OffloadError } from '../../platform/errors.ts';
 import { type AgentObserver, NO_OBSERVER, streamName } from './agent-observer.ts';
 
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const PING_INTERVAL_MS = 5_000;
 
 export interface CallOptions {
   params?: Record<string, string | number>;
@@ -57,6 +57,18 @@ export function createAgentClient(
   pingTimeoutMs: number,
   observer: AgentObserver = NO_OBSERVER,
 ): AgentClient {
+  const streams = new Set<http2.ClientHttp2Stream>();
+  // HTTP/2 ends the streams of a connection that breaks as if they were whole.
+  const cutOff = () => {
+    for (const stream of streams) {
+      stream.destroy(new OffloadError('guest_lost', `guest ${guest} hung up`));
+    }
+  };
+  socket.once('close', cutOff);
+  const end = () => {
+    cutOff();
+    session.destroy();
+  };
   const session = http2.connect('http://agent', {
     createConnection: () => socket,
     // An agent has nothing to open at the plane.
@@ -65,9 +77,11 @@ export function createAgentClient(
   const closed = new Promise<void>((resolve) => session.once('close', resolve));
   session.on('error', () => session.destroy());
   // Interconnect sockets stay half open, and HTTP/2 does not see that the other side has gone.
-  socket.once('end', () => session.destroy());
-  const pinger = startPings(session, pingTimeoutMs, (durationMs) => observer.pinged(guest, durationMs));
-  session.once('close', () => clearInterval(pinger));
+  socket.once('end', end);
+  watchPeer(session, {
+    timeoutMs: pingTimeoutMs,
+    onAnswer: (durationMs) => observer.pinged(guest, durationMs),
+  });
 
   function open(method: string, path: string, headers: Record<string, string>, timeoutMs: number) {
     if (session.destroyed || session.closed) {
@@ -77,6 +91,9 @@ export function createAgentClient(
       { ':method': method, ':path': path, ...headers },
       { endStream: method === 'GET' || method === 'DELETE' },
     );
+    streams.add(stream);
+    // Whoever reads it hears of it; nobody else has to.
+    stream.on('error', () => undefined);
     const timer = setTimeout(() => {
       stream.destroy(
         new OffloadError(
@@ -93,7 +110,10 @@ export function createAgentClient(
       );
     });
     status.catch(() => undefined);
-    stream.once('close', () => clearTimeout(timer));
+    stream.once('close', () => {
+      clearTimeout(timer);
+      streams.delete(stream);
+    });
     return { stream, status, stopTimer: () => clearTimeout(timer) };
   }
 
@@ -198,7 +218,7 @@ export function createAgentClient(
     get dead() {
       return session.destroyed || session.closed;
     },
-    close: () => session.destroy(),
+    close: end,
   };
 }
 
@@ -215,31 +235,6 @@ const typeHeader = (contentType: string | undefined): Record<string, string> =>
 function asGuestLost(error: Error, guest: string, what: string): OffloadError {
   if (error instanceof OffloadError) return error;
   return new OffloadError('guest_lost', `${what}: guest ${guest}: ${error.message}`, { cause: error });
-}
-
-function startPings(
-  session: http2.ClientHttp2Session,
-  timeoutMs: number,
-  onAnswer: (durationMs: number) => void,
-): NodeJS.Timeout {
-  let lastAnswerMs = performance.now();
-  const timer = setInterval(
-    () => {
-      if (session.destroyed) return;
-      if (performance.now() - lastAnswerMs > timeoutMs) {
-        session.destroy(new Error(`no PING answered within ${timeoutMs} ms`));
-        return;
-      }
-      session.ping((error, durationMs) => {
-        if (error) return;
-        lastAnswerMs = performance.now();
-        onAnswer(durationMs);
-      });
-    },
-    Math.min(PING_INTERVAL_MS, timeoutMs / 4),
-  );
-  timer.unref();
-  return timer;
 }
 
 async function readAnswer(stream: Readable, what: string): Promise<unknown> {

@@ -1,6 +1,7 @@
 /** One connection to a guest, from the dial to its end: agent, QMP, and the event stream. */
 import { AGENT_API_VERSION, type AgentEvent, type Health } from '../../interconnect/agent-api.ts';
 import { AGENT_PORT } from '../../interconnect/page-protocol.ts';
+import { PEER_TIMEOUT_MS } from '../../interconnect/peer-watch.ts';
 import { dialGuest } from '../../interconnect/transport.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { type AgentClient, createAgentClient } from './agent-client.ts';
@@ -11,8 +12,6 @@ import type { GuestRegistration } from './guest-record.ts';
 
 const DIAL_TIMEOUT_MS = 5_000;
 const HEALTH_TIMEOUT_MS = 30_000;
-/** A peer that answers no PING for so long is gone, however open its connection looks. */
-export const PING_TIMEOUT_MS = 20_000;
 
 export interface GuestSession {
   readonly health: Health;
@@ -31,7 +30,7 @@ export async function openSession(
   observer?: AgentObserver,
 ): Promise<{ session: GuestSession; disks: GuestDisks }> {
   const socket = await dialGuest(vsockPath, AGENT_PORT, DIAL_TIMEOUT_MS);
-  const agent = createAgentClient(name, socket, PING_TIMEOUT_MS, observer);
+  const agent = createAgentClient(name, socket, PEER_TIMEOUT_MS, observer);
   try {
     const health = await agent.call('health', undefined, { timeoutMs: HEALTH_TIMEOUT_MS });
     expectVersion(name, health.apiVersion);

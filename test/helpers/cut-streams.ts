@@ -44,6 +44,7 @@ export function streamsOf(watched: KilledAgent) {
       // Larger than what is under way at a time, and nobody takes it before the agent is gone.
       const out = await stdio.getArchive('steady', '/bin/busybox');
       const pack = tar.pack();
+      pack.on('error', () => undefined);
       const entry = pack.entry({ name: 'half', size: 1_000_000 });
       entry.on('error', () => undefined);
       entry.write(Buffer.alloc(1_000));

@@ -393,6 +393,28 @@ test('a peer that answers PINGs is kept, however short the deadline', async () =
   client.close();
 });
 
+test('what streams over a connection that breaks ends with an error, and not as if it were whole', async () => {
+  const [near, far] = duplexPair();
+  const server = http2.createServer((_request, response) => {
+    response.on('error', () => {});
+    response.write('the beginning');
+  });
+  server.emit('connection', far);
+  const client = createAgentClient('guest-a', near, 60_000);
+  const stream = await client.stream({ method: 'GET', path: '/v1/containers/web/logs', ...TIMEOUT });
+  let read = '';
+  const reading = rejection(
+    (async () => {
+      for await (const chunk of stream) read += String(chunk);
+    })(),
+  );
+  await until('it has begun', () => read === 'the beginning');
+  far.end();
+  const error = await reading;
+  assert.is(error.code, 'guest_lost');
+  assert.is(error.message, 'guest guest-a hung up');
+});
+
 test('an event that is none, or a line without an end, loses the guest', async () => {
   for (const line of ['{"sequence": 1}\n', 'x'.repeat(5_000), '\nnonsense\n']) {
     const [near, far] = duplexPair();
