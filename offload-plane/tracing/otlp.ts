@@ -1,6 +1,6 @@
 /** Traces by OTLP over HTTP to wherever OpenTelemetry's own environment variables say. */
 import type { Tracer } from '@opentelemetry/api';
-import { createTracing, NO_TRACING, SERVICES, type Service, type Tracing } from './tracing.ts';
+import { NO_TRACING, SERVICES, type Service, type Tracing } from './tracing.ts';
 
 export interface OpenTracing {
   tracing: Tracing;
@@ -16,12 +16,17 @@ const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_END
 /** Off, and nothing of it is loaded, unless an endpoint is named. */
 export async function openTracing(environment: NodeJS.ProcessEnv): Promise<OpenTracing> {
   if (!ENDPOINTS.some((name) => environment[name])) return { tracing: NO_TRACING, close: async () => {} };
-  const [{ OTLPTraceExporter }, { BatchSpanProcessor, TracerProvider }, { resourceFromAttributes }] =
-    await Promise.all([
-      import('@opentelemetry/exporter-trace-otlp-http'),
-      import('@opentelemetry/sdk-trace'),
-      import('@opentelemetry/resources'),
-    ]);
+  const [
+    { OTLPTraceExporter },
+    { BatchSpanProcessor, TracerProvider },
+    { resourceFromAttributes },
+    { createTracing },
+  ] = await Promise.all([
+    import('@opentelemetry/exporter-trace-otlp-http'),
+    import('@opentelemetry/sdk-trace'),
+    import('@opentelemetry/resources'),
+    import('./create-tracing.ts'),
+  ]);
   const providers = SERVICES.map(
     (service) =>
       new TracerProvider({

@@ -1,17 +1,25 @@
 /** Templates: built once from an image and its warm-up, then started from, several at a time. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { recordCount } from '../../testbed/images/node-server/records.mjs';
+import type { WarmUpFacts } from '../../testbed/workloads/workload.ts';
 import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { completed, deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 
 const test = suite<{ testbed: TwoGuests }>('templates');
-const { redis } = WORKLOADS;
-const READY = { exec: { command: ['/usr/bin/redis-cli', 'ping'] } };
-const FILL = {
-  exec: { command: ['/bin/sh', '-c', 'redis-cli debug populate 20000 warm 64'] },
-  count: 1,
+const { node } = WORKLOADS;
+const port = node.containerPort;
+/** Answers 200 once the data is there. */
+const READY = { http: { port, path: '/healthz' } };
+/** Each walks over records of 1 KiB, four a page. */
+const WALK = { http: { port, path: '/digest?from=0&count=2000' }, count: 5 };
+const WALKED_PAGES = 2000 / 4;
+/** Of a round other than the first its digest is made by who asks. */
+const FACTS: WarmUpFacts = {
+  ...{ workload: 'node', recordCount: recordCount(node.smallSize.dataMiB), walkCount: 2000 },
+  ...{ sha256: '', allSha256: '' },
 };
 
 test.before(async (context) => {
@@ -19,19 +27,19 @@ test.before(async (context) => {
 });
 test.after(async ({ testbed }) => await testbed?.stop());
 
-test('a template is built, warmed up and recorded once; what starts from it is warm and has pages pushed', async ({
+test('a template is warmed up by HTTP requests and recorded once; what starts from it answers, its pages pushed', async ({
   testbed,
 }) => {
   const { plane } = testbed;
   const template = await plane.templates.create({
     name: 'cache',
-    image: 'redis',
+    image: 'node',
     guest: 'origin',
-    options: { ports: [{ containerPort: redis.containerPort }] },
+    options: { env: node.containerEnv(node.smallSize), ports: [{ containerPort: port }] },
     ready: READY,
-    warmUp: [FILL],
+    warmUp: [WALK],
   });
-  assert.ok(template.workingSetPageCount! > 0, JSON.stringify(template));
+  assert.ok(template.workingSetPageCount! > WALKED_PAGES, JSON.stringify(template));
   assert.equal(await plane.containers.list(), []);
   const checkpoint = await plane.checkpoints.inspect(template.checkpoint);
   assert.is(checkpoint.pinned, true);
@@ -46,12 +54,14 @@ test('a template is built, warmed up and recorded once; what starts from it is w
     names.map((name) => plane.templates.run('cache', { name, guest: 'origin' })),
   );
   assert.is(new Set(started.map(({ address }) => address)).size, 2);
-  for (const name of names) await redis.waitReady(await endpointOf(testbed, name), deadlineOf(testbed));
+  for (const name of names) await node.waitReady(await endpointOf(testbed, name), deadlineOf(testbed));
   for (const view of await plane.restores.list()) {
     if (!names.includes(view.container)) continue;
     assert.is(view.effectivePolicy, 'ordered');
     await completed(testbed, view.id);
   }
+  const request = { deadlineMs: deadlineOf(testbed), round: 1 };
+  for (const name of names) await node.firstRequest(await endpointOf(testbed, name), FACTS, request);
   for (const name of names) await plane.containers.remove(name, { force: true });
 });
 

@@ -91,8 +91,12 @@ function Row(props: { container: ContainerView; use: Use | undefined; open: (ope
       <td data-label="state">
         <Phase phase={phase} note={noteOf(container)} />
       </td>
-      <td data-label="guest">{guest}</td>
-      <td data-label="image">{image}</td>
+      <td data-label="guest" title={guest}>
+        {guest}
+      </td>
+      <td data-label="image" title={image}>
+        {image}
+      </td>
       <td data-label="ports">
         {ports.length === 0
           ? '–'

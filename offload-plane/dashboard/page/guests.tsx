@@ -33,18 +33,19 @@ export function Guests({ live }: { live: Live }) {
           No guest is registered. <code>offload up</code> starts two, <code>offload guest register</code>{' '}
           connects the plane to one that runs.
         </Empty>
-      ) : null}
-      <ul class="cards">
-        {live.guests.map((guest) => (
-          <Guest
-            key={guest.name}
-            guest={guest}
-            load={loads.get(guest.name) ?? []}
-            containerCount={countIn(guest.name)}
-            open={(dialog) => setOpened({ dialog, name: guest.name })}
-          />
-        ))}
-      </ul>
+      ) : (
+        <ul class="cards">
+          {live.guests.map((guest) => (
+            <Guest
+              key={guest.name}
+              guest={guest}
+              load={loads.get(guest.name) ?? []}
+              containerCount={countIn(guest.name)}
+              open={(dialog) => setOpened({ dialog, name: guest.name })}
+            />
+          ))}
+        </ul>
+      )}
       {asked === undefined ? null : (
         <Dialog guest={asked} containerCount={countIn(asked.name)} onClose={() => setOpened(undefined)} />
       )}
@@ -64,7 +65,11 @@ function Guest(props: {
     <li class="card guest" data-guest={guest.name}>
       <header class="guest-head">
         <h3>{guest.name}</h3>
-        <Phase phase={guest.phase} note={guest.cordoned ? '(cordoned)' : undefined} />
+        {guest.cordoned && guest.phase === 'ready' ? (
+          <Phase phase="cordoned" />
+        ) : (
+          <Phase phase={guest.phase} note={guest.cordoned ? '(cordoned)' : undefined} />
+        )}
       </header>
       <p class="facts">
         {guest.vcpus} vCPU · {bytes(guest.memoryMiB * 1024 * 1024)} · {guest.accelerator} · {containerCount}{' '}

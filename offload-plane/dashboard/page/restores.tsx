@@ -79,7 +79,9 @@ function Row(props: { restore: RestoreView; isShown: boolean; choose: (id: strin
       <td data-label="state">
         <Phase phase={phase} />
       </td>
-      <td data-label="guest">{guest}</td>
+      <td data-label="guest" title={guest}>
+        {guest}
+      </td>
       <td data-label="policy">{policy === effectivePolicy ? policy : `${policy} (as ${effectivePolicy})`}</td>
       <td data-label="first response" class="number">
         {firstResponseMs === undefined ? '–' : milliseconds(firstResponseMs)}

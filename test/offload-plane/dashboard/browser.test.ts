@@ -179,7 +179,7 @@ test('a guest is cordoned, uncordoned and drained, and what stays in it is said'
   await onPage(context, {}, async ({ page }) => {
     const guest = page.locator('[data-guest=guest-a]');
     await guest.getByRole('button', { name: 'Cordon guest-a' }).click();
-    await guest.getByText('(cordoned)').waitFor();
+    await guest.locator('.phase', { hasText: 'cordoned' }).waitFor();
     assert.ok(plane.guests.get('guest-a').cordoned);
     await guest.getByRole('button', { name: 'Uncordon guest-a' }).click();
     await guest.getByRole('button', { name: 'Cordon guest-a' }).waitFor();
@@ -256,6 +256,16 @@ for (const colorScheme of ['light', 'dark'] as const) {
     });
   }
 }
+
+test('whatever the width of the window, nothing is cut off', async (context) => {
+  await onPage(context, {}, async ({ page, audit }) => {
+    await page.getByRole('meter', { name: /^memory: / }).waitFor();
+    for (const width of [420, 640, 770, 900, 1_081, 1_200]) {
+      await page.setViewportSize({ width, height: 700 });
+      assert.equal(await audit(), [], `at ${width} pixels`);
+    }
+  });
+});
 
 test('the colours are the system’s until the reader chooses, and the choice stays', async (context) => {
   await onPage(context, { colorScheme: 'dark' }, async ({ page }) => {

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
@@ -15,6 +17,8 @@ import { tempDirectory } from '../../helpers/temp-directory.ts';
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = 'b7ad6b7169203331';
 const ENDPOINT = 'OTEL_EXPORTER_OTLP_ENDPOINT';
+/** A program that counts. */
+const LOADED = join(import.meta.dirname, 'loaded.ts');
 const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
 
 type Send = (url: string, payload: object, traceparent?: string) => Promise<void>;
@@ -119,6 +123,14 @@ test('without an endpoint nothing is traced', async () => {
   assert.is(tracing, NO_TRACING);
   assert.equal(tracing.begin('anything').headers(), {});
   await close();
+});
+
+test('without an endpoint none of OpenTelemetry’s exporters is loaded', async () => {
+  const { [ENDPOINT]: endpoint, ...environment } = process.env;
+  const filesWith = async (env: NodeJS.ProcessEnv) =>
+    Number((await promisify(execFile)(process.execPath, [LOADED], { env })).stdout);
+  assert.is(await filesWith(environment), 0);
+  assert.ok((await filesWith({ ...environment, [ENDPOINT]: endpoint })) > 0);
 });
 
 test('an endpoint that does not answer costs no request and holds up no end', async () => {
