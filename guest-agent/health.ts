@@ -8,12 +8,12 @@ import type { RunProgram } from './run-program.ts';
 import { CONMON } from './runtime/conmon.ts';
 import { CRUN } from './runtime/crun.ts';
 
-export const AGENT_VERSION = '0.1.0';
+const AGENT_VERSION = '0.1.0';
 const WORK_ROUNDS = 500_000;
 const WORK_RUNS = 5;
 
 /** A fixed amount of integer work, the best of a few runs: the first ones pay for the compiler. */
-export function measureWorkMs(): number {
+function measureWorkMs(): number {
   const runs = Array.from({ length: WORK_RUNS }, () => {
     const startMs = performance.now();
     let state = 1;

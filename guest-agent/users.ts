@@ -7,7 +7,7 @@ export interface OciUser {
 }
 
 /** Two numbers need no look into a file; of one alone the group is not known. */
-export const isNumericUser = (user: string): boolean => /^\d{1,10}:\d{1,10}$/.test(user);
+const isNumericUser = (user: string): boolean => /^\d{1,10}:\d{1,10}$/.test(user);
 
 /** Reads /etc/passwd or /etc/group; one that is not there is empty. */
 export type ReadUserFile = (path: string) => Promise<string>;

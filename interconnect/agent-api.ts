@@ -263,7 +263,7 @@ export const CheckpointFinish = Type.Object(
   strict,
 );
 export type CheckpointFinish = Static<typeof CheckpointFinish>;
-export const CheckpointFinished = Type.Object({ frozenMs: Type.Number() }, strict);
+const CheckpointFinished = Type.Object({ frozenMs: Type.Number() }, strict);
 
 export const RestoreRequest = Type.Object(
   {
@@ -301,11 +301,6 @@ export const MemoryComparison = Type.Object(
   strict,
 );
 export type MemoryComparison = Static<typeof MemoryComparison>;
-
-export const ErrorBody = Type.Object(
-  { code: Type.String(), message: Type.String({ maxLength: 8192 }) },
-  strict,
-);
 
 const Empty = Type.Object({}, strict);
 /** A name, with or without SIG, or a number. */

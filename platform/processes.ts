@@ -53,7 +53,7 @@ export interface RunOptions {
 export type RunProcess = (command: string, args: string[], options?: RunOptions) => Promise<string>;
 
 /** An outside program that ended badly; the message is one line: what ran, how it ended, its last words. */
-export class ProcessError extends Error {
+class ProcessError extends Error {
   readonly end: ProcessEnd;
   constructor(message: string, end: ProcessEnd) {
     super(message);

@@ -12,7 +12,7 @@ export interface Sources {
 
 const AGENT_SCRIPT = `grep -E '^(Rss|Anonymous):' /proc/$(pgrep -o -f '^node .*/agent\\.mjs')/smaps_rollup`;
 
-export async function sampleMemory(sources: Sources, atS: number): Promise<MemorySample> {
+async function sampleMemory(sources: Sources, atS: number): Promise<MemorySample> {
   const [plane, agent] = await Promise.all([sources.metrics(), sources.inGuest(AGENT_SCRIPT)]);
   const metric = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(plane)?.[1]);
   const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(agent)?.[1]) * KIB;

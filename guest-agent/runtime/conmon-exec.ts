@@ -40,7 +40,7 @@ export const execPaths = (directory: string, container: string) => ({
   exit: join(directory, 'exits', container),
 });
 
-export function conmonExecArgs(options: ConmonExecOptions): string[] {
+function conmonExecArgs(options: ConmonExecOptions): string[] {
   const { container, exec, directory } = options;
   const own = execPaths(directory, container);
   return [

@@ -137,7 +137,6 @@ export function createArchives(deps: ArchivesDeps) {
     },
   };
 }
-export type Archives = ReturnType<typeof createArchives>;
 
 async function* untilOver(child: Child, over: Promise<void>): AsyncGenerator<Buffer> {
   try {

@@ -31,4 +31,3 @@ export function createBacklog(limitBytes: number) {
     },
   };
 }
-export type Backlog = ReturnType<typeof createBacklog>;

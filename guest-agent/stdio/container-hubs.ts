@@ -116,4 +116,3 @@ export function createContainerHubs(deps: ContainerHubsDeps) {
     adopt: (id: string) => keep(id, true),
   };
 }
-export type ContainerHubs = ReturnType<typeof createContainerHubs>;

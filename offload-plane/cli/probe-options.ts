@@ -72,7 +72,7 @@ function parsePortNumber(value: string): number {
 const parseTcp = (value: string): Target => ({ tcp: { port: parsePortNumber(value) } });
 
 /** `8080/health`, `8080`, `:8080/health`. */
-export function parseHttp(value: string): Target {
+function parseHttp(value: string): Target {
   const [, port = '', path = '/'] = /^:?(\d{1,5})(\/[\x21-\x7e]*)?$/.exec(value) ?? [];
   if (port === '') throw new InvalidArgumentError('expected port/path, such as 8080/health');
   return { http: { port: parsePortNumber(port), path } };
@@ -81,7 +81,7 @@ export function parseHttp(value: string): Target {
 const FACTORS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** `500ms`, `30s`, `1m30s`; a number alone is seconds. @returns milliseconds */
-export function parseDuration(value: string): number {
+function parseDuration(value: string): number {
   if (/^\d{1,6}$/.test(value)) return Number(value) * 1_000;
   if (!/^(\d{1,6}(ms|s|m|h))+$/.test(value))
     throw new InvalidArgumentError('expected a duration such as 1m30s');

@@ -168,7 +168,7 @@ function parseProcessors(value: string): number {
 }
 
 type Tmpfs = NonNullable<ContainerBody['tmpfs']>;
-export function parseTmpfs(value: string, before: Tmpfs = []): Tmpfs {
+function parseTmpfs(value: string, before: Tmpfs = []): Tmpfs {
   const [destination = '', ...rest] = value.split(':');
   const mount: Tmpfs[number] = { destination };
   for (const option of rest.join(':').split(',').filter(Boolean)) {
@@ -187,7 +187,7 @@ function parseSecurity(value: string): 'default' | 'unconfined' {
   return profile as 'default' | 'unconfined';
 }
 
-export function parseRestart(value: string): NonNullable<RunFlags['restart']> {
+function parseRestart(value: string): NonNullable<RunFlags['restart']> {
   const [, name, retries] = /^(no|on-failure|always|unless-stopped)(?::([1-9]\d{0,5}))?$/.exec(value) ?? [];
   if (name === undefined || (retries !== undefined && name !== 'on-failure')) {
     throw new InvalidArgumentError('expected no, on-failure[:retries], always or unless-stopped');

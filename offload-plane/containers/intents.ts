@@ -37,4 +37,3 @@ export function openIntents(database: Database, wallMs: () => number) {
     list: (): Intent[] => list.all().map(({ body }) => JSON.parse(String(body)) as Intent),
   };
 }
-export type Intents = ReturnType<typeof openIntents>;

@@ -38,7 +38,7 @@ const timing = {
 export const Probe = probeWith(timing);
 export type Probe = Static<typeof Probe>;
 
-export const OnLost = Type.Union([Type.Literal('none'), Type.Literal('restore')]);
+const OnLost = Type.Union([Type.Literal('none'), Type.Literal('restore')]);
 
 export const Policies = Type.Object(
   {

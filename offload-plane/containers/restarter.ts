@@ -62,4 +62,3 @@ export function createRestarter({ containers, guests, logger }: RestarterDeps) {
     },
   };
 }
-export type Restarter = ReturnType<typeof createRestarter>;

@@ -9,7 +9,7 @@ const COMMON_MAGIC = 0x54564319;
 const MAX_ENTRIES = 1 << 20;
 
 /** The second number of those images that are read here. */
-export const ImageMagic = {
+const ImageMagic = {
   pstree: 0x50273030,
   fdinfo: 0x56213732,
   pagemap: 0x56084025,

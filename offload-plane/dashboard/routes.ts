@@ -17,7 +17,7 @@ const AssetParams = Type.Object(
 );
 
 /** @param nonce lets the terminal's own style elements in, and no others */
-export const contentSecurityPolicy = (nonce: string): string =>
+const contentSecurityPolicy = (nonce: string): string =>
   [
     "default-src 'none'",
     "script-src 'self'",

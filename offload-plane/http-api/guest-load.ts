@@ -10,7 +10,7 @@ import type { App } from './server.ts';
 const CALL_TIMEOUT_MS = 5_000;
 const Percent = Type.Number({ description: 'percent of the last 10 s in which something waited for it' });
 
-export const GuestLoadAnswer = Type.Array(
+const GuestLoadAnswer = Type.Array(
   Type.Object(
     {
       atMs: Type.Number({ description: 'milliseconds since the epoch' }),

@@ -32,7 +32,7 @@ const Mark = Type.Object(
   },
   strict,
 );
-export const TimelineAnswer = Type.Object(
+const TimelineAnswer = Type.Object(
   {
     samples: Type.Array(Sample),
     marks: Type.Array(Mark),

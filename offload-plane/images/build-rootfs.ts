@@ -73,7 +73,7 @@ export async function buildRootfs(
  * superblock and whatever is younger (directories that no layer mentions) while files keep their times
  * (`-T` of erofs-utils 1.5 would set them all). No compression: pages are read by fault, not by stream.
  */
-export function mkfsArgv(digest: string): string[] {
+function mkfsArgv(digest: string): string[] {
   const hex = digest.slice('sha256:'.length);
   const uuid = [
     hex.slice(0, 8),

@@ -6,7 +6,7 @@ export interface JournalLimits {
   maxCount: number;
   maxAgeMs: number;
 }
-export const JOURNAL_LIMITS: JournalLimits = { maxCount: 10_000, maxAgeMs: 7 * 24 * 3_600_000 };
+const JOURNAL_LIMITS: JournalLimits = { maxCount: 10_000, maxAgeMs: 7 * 24 * 3_600_000 };
 /** Events between two looks at what is too old. */
 const PRUNE_EVERY = 64;
 const BATCH_COUNT = 500;

@@ -1,7 +1,7 @@
 /** How the plane's metrics are made: the prefix, and buckets that fit. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-export const SECONDS_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const SECONDS_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export function createInstruments(registry: Registry) {
   const registers = [registry];

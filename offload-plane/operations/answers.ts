@@ -25,7 +25,7 @@ export type Known =
   | { phase: 'answered'; answer: Answer }
   | { phase: 'cut_off'; result?: Result };
 
-export const ANSWER_LIMITS = { maxCount: 10_000, maxAgeMs: 24 * 3_600_000, maxBodyCharacters: 256 * 1024 };
+const ANSWER_LIMITS = { maxCount: 10_000, maxAgeMs: 24 * 3_600_000, maxBodyCharacters: 256 * 1024 };
 
 export function openAnswers(database: Database, nowMs: () => number, limits = ANSWER_LIMITS) {
   const get = database.prepare('SELECT fingerprint, answer, result FROM answers WHERE key = ?');

@@ -7,7 +7,7 @@ import { xxh64 } from '../../platform/xxhash.ts';
 import type { OrderEntry, OrderLogBytes, OrderLogIgnored } from './contract.ts';
 
 const MAGIC = Buffer.from('OFPORDER');
-export const ORDER_VERSION = 1;
+const ORDER_VERSION = 1;
 const HEADER_BYTES = 48;
 const ENTRY_BYTES = 24;
 const CHECKSUM_BYTES = 8;

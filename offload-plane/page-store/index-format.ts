@@ -12,7 +12,7 @@ import { MAX_ADDRESS, MAX_SHARED_FILE, MAX_SHMEM_ID, PAGE_BYTES } from './limits
 import type { Origin } from './origins.ts';
 
 const MAGIC = Buffer.from('OFPINDEX');
-export const INDEX_VERSION = 2;
+const INDEX_VERSION = 2;
 const HEADER_BYTES = 32;
 const TARGET_BYTES = 16;
 const SEGMENT_BYTES = 32;

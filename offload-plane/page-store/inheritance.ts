@@ -120,7 +120,7 @@ export class Inheritance {
 }
 
 /** What of `segments` (sorted) is in none of `ranges`. */
-export function subtractRanges(segments: readonly Segment[], ranges: readonly TargetRange[]): TargetRange[] {
+function subtractRanges(segments: readonly Segment[], ranges: readonly TargetRange[]): TargetRange[] {
   const byTarget = Map.groupBy(ranges, ({ target }) => targetKey(target));
   for (const list of byTarget.values()) list.sort((a, b) => (a.vaddr < b.vaddr ? -1 : 1));
   const left: TargetRange[] = [];

@@ -9,7 +9,7 @@ import { xxh64 } from '../../platform/xxhash.ts';
 import { PAGE_BYTES } from './limits.ts';
 
 const MAGIC = Buffer.from('OFPWKSET');
-export const WORKING_SET_VERSION = 1;
+const WORKING_SET_VERSION = 1;
 export const WORKING_SET_HEADER_BYTES = 64;
 const CHECKSUM_OFFSET = 56;
 const RUN_BYTES = 16;

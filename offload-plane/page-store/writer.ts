@@ -49,7 +49,7 @@ export async function createWriter(options: WriterOptions): Promise<StoreWriter>
   return new StoreWriter(options, await createPagesFile(fs, join(directory, PAGES)));
 }
 
-export class StoreWriter implements CheckpointWriter {
+class StoreWriter implements CheckpointWriter {
   readonly id: string;
   readonly #options: WriterOptions;
   readonly #pages: PagesFile;

@@ -122,4 +122,3 @@ export function createProbeWatcher({ guestOf, note, nowMs, wallMs }: WatcherDeps
     },
   };
 }
-export type ProbeWatcher = ReturnType<typeof createProbeWatcher>;

@@ -81,4 +81,3 @@ export function openPastRestores(
     lastNumber: Math.max(0, ...[...views.keys()].map((id) => Number(/-(\d+)$/.exec(id)?.[1] ?? 0))),
   };
 }
-export type PastRestores = ReturnType<typeof openPastRestores>;

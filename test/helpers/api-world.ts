@@ -34,7 +34,7 @@ export async function withApi(body: (world: ApiWorld) => Promise<void>): Promise
     {
       storeDirectory,
       hostAddress: '127.0.0.1',
-      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 300, guestLostMs: 300 },
+      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 3_000, guestLostMs: 1_000 },
     },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );

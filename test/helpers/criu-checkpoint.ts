@@ -12,7 +12,7 @@ export function goldenImages(): Map<string, Buffer> {
 }
 
 export const PAGE = 4096;
-export const REDIS = { kind: 'task', id: 1 } as const;
+const REDIS = { kind: 'task', id: 1 } as const;
 /** An anonymous mapping of the server, of 2,304 pages. */
 export const ANONYMOUS = 0x7f9e_b46f_b000n;
 /** The page on its stack that holds its arguments, and where on it they are. */
@@ -45,7 +45,7 @@ export async function writeCriuCheckpoint(
 }
 
 /** Each filled with `fill` and its number; the last is zero. */
-export function anonymousPages(pageCount: number, fill = 'p'): Buffer {
+function anonymousPages(pageCount: number, fill = 'p'): Buffer {
   const bytes = Buffer.alloc(pageCount * PAGE, fill);
   for (let page = 0; page < pageCount; page += 1) bytes.writeUInt32LE(page + 1, page * PAGE);
   return bytes.fill(0, (pageCount - 1) * PAGE);

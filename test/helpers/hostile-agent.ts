@@ -47,7 +47,7 @@ const ends =
   };
 
 /** What a server that keeps to HTTP/2 can do. */
-export const ANSWER_ATTACKS: Record<string, Answer> = {
+const ANSWER_ATTACKS: Record<string, Answer> = {
   'an answer without an end': (stream) => pour(stream, again(CHUNK)),
   'a flood of events': (stream) => pour(stream, events()),
   'an answer of one byte now and then': async (stream) => {

@@ -91,7 +91,7 @@ export async function writeImages(
 }
 
 /** The plane's end of the interconnect. */
-export class PlaneSocket {
+class PlaneSocket {
   readonly path: string;
   readonly sockets = new Set<Socket>();
   readonly #accept: (socket: Socket) => void;

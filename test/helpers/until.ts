@@ -3,5 +3,5 @@ import { pollUntil } from '../../platform/deadline.ts';
 
 export async function until(what: string, condition: () => unknown): Promise<void> {
   const attempt = async () => ((await condition()) ? true : undefined);
-  await pollUntil(attempt, { timeoutMs: 10_000, intervalMs: 2, what });
+  await pollUntil(attempt, { timeoutMs: 30_000, intervalMs: 2, what });
 }

@@ -95,7 +95,7 @@ async function bundleAgent(options: AgentLayerOptions, outfile: string): Promise
 }
 
 /** Runs each Makefile there is and returns what it has built. */
-export async function buildNativeParts(projectDirectory: string, run: RunProcess): Promise<string[]> {
+async function buildNativeParts(projectDirectory: string, run: RunProcess): Promise<string[]> {
   const built: string[] = [];
   for (const part of nativeParts) {
     const folder = join(projectDirectory, part.folder);

@@ -4,7 +4,7 @@ import type { RunTool } from '../../offload-plane/images/run-tool.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
 const LIBRARY_DIRECTORY = 'usr/lib/x86_64-linux-gnu';
-export const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
+const LOADER = 'usr/lib64/ld-linux-x86-64.so.2';
 const LIST_TIMEOUT_MS = 30_000;
 
 /**

@@ -30,7 +30,7 @@ export async function writeOciLayout(options: {
   return join(directory, name);
 }
 
-export function tarArgv(root: string, archive: string): string[] {
+function tarArgv(root: string, archive: string): string[] {
   const stable = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--format=posix'];
   return [
     ...stable,

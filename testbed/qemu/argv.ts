@@ -23,7 +23,7 @@ export interface QemuOptions {
 }
 
 /** Room for the container images that the plane attaches over QMP. */
-export const scsiControllerId = 'scsi0';
+const scsiControllerId = 'scsi0';
 /** The bus that `device_add scsi-hd` names. */
 export const scsiBus = `${scsiControllerId}.0`;
 

@@ -12,8 +12,8 @@ import type { Progress } from './cache.ts';
 import { withLockFile } from './lock-file.ts';
 import { createPrivateApt, type PrivateApt, sourceLines } from './private-apt.ts';
 
-export const minimumQemuMajor = 10;
-export const vhostDeviceVsockVersion = '0.3.0';
+const minimumQemuMajor = 10;
+const vhostDeviceVsockVersion = '0.3.0';
 /** Debian's testing release, where crun, CRIU and the vsock daemon are taken from. */
 export const testingCodename = 'forky';
 
@@ -46,7 +46,7 @@ export async function ensureTestbedTools(options: ToolsOptions): Promise<Testbed
 }
 
 /** Where the vsock daemon of the pinned version is unpacked. */
-export function vsockDaemonPath(cacheDirectory: string): string {
+function vsockDaemonPath(cacheDirectory: string): string {
   const directory = join(cacheDirectory, 'tools', `vhost-device-vsock-${vhostDeviceVsockVersion}`);
   return join(directory, 'usr/bin/vhost-device-vsock');
 }

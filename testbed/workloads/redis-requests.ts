@@ -5,7 +5,7 @@ import { keyOf, type RedisValues } from './redis-values.ts';
 import { encodeCommand, type Reply } from './resp.ts';
 
 /** Keys of one logical request, spread evenly over the data set. */
-export const REQUEST_KEY_COUNT = 20;
+const REQUEST_KEY_COUNT = 20;
 /** SETs sent together: a quarter of a MiB with values of 8 KiB. */
 const LOAD_BATCH_COUNT = 32;
 /** Batches that may be unanswered: what is in flight stays below 1 MiB. */

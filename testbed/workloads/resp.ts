@@ -3,7 +3,7 @@ import { OffloadError } from '../../platform/errors.ts';
 
 /** A reply line (status, integer, length) is short; a bulk is a value of ours. */
 const LINE_BYTES_MAX = 512;
-export const BULK_BYTES_MAX = 1024 * 1024;
+const BULK_BYTES_MAX = 1024 * 1024;
 
 export type Reply =
   | { kind: 'simple' | 'error'; text: string }

@@ -47,7 +47,7 @@ const FD_CLOEXEC = 1;
 
 type FileOf = Message<typeof FileEntry>;
 
-export function openFlags(flags: number): string[] {
+function openFlags(flags: number): string[] {
   const access = ACCESS[flags & ACCESS_MASK] ?? 'O_ACCMODE';
   return [access, ...OPEN_FLAGS.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name)];
 }

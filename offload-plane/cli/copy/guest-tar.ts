@@ -37,7 +37,7 @@ async function carry(tar: Readable, name: string, out: ReturnType<typeof pack>):
   }
 }
 
-export function renameEntry(header: Header, top: string, name: string): Header {
+function renameEntry(header: Header, top: string, name: string): Header {
   const type = header.type ?? 'file';
   if (!TYPES.has(type)) throw refusal(`${header.name} is a ${type}`);
   const isLink = type === 'link';

@@ -20,14 +20,7 @@ export function packArgs(path: string, name: string): string[] {
 }
 
 /** What came from a guest gives nothing away: owner and special bits stay behind. */
-export const unpackArgs = (directory: string): string[] => [
-  '-x',
-  '-f',
-  '-',
-  '--no-same-owner',
-  '-C',
-  directory,
-];
+const unpackArgs = (directory: string): string[] => ['-x', '-f', '-', '--no-same-owner', '-C', directory];
 
 const inPattern = (name: string) => name.replace(/[\\.*[\]^$|]/g, '\\$&');
 const inReplacement = (name: string) => name.replace(/[\\&|]/g, '\\$&');

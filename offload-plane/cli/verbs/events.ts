@@ -27,7 +27,7 @@ export function addEventCommands(program: Command, context: CliContext): void {
 }
 
 /** `2026-01-01T00:00:00.000Z 17 container exited web (guest-a) exitCode=1` */
-export function eventLine(event: PlaneEvent): string {
+function eventLine(event: PlaneEvent): string {
   const { atMs, sequence, type, event: what, name, container, guest, exitCode, reason } = event;
   return [
     new Date(atMs).toISOString(),

@@ -54,7 +54,7 @@ export function ForgetDialog({ guest: { name }, containerCount, onClose }: Props
   );
 }
 
-export function describeDrain({ moved, stopped, left }: DrainResult): string {
+function describeDrain({ moved, stopped, left }: DrainResult): string {
   const kept = [
     ...stopped.map(({ container, reason }) => `${container} is stopped (${reason})`),
     ...left.map(({ container, reason }) => `${container} is left (${reason})`),

@@ -32,7 +32,7 @@ interface Run {
 }
 
 /** The lazy runs of the heap's pagemap, and where their bytes are. */
-export function readImages(directory: string): { runs: Run[]; pages: Buffer } {
+function readImages(directory: string): { runs: Run[]; pages: Buffer } {
   const image = readFileSync(join(directory, `pagemap-${TASK}.img`));
   const runs: Run[] = [];
   let offset = 0;

@@ -6,7 +6,6 @@ import { decodeOrder, encodeOrder } from '../../../offload-plane/order-log/forma
 import { loadOrderLog, saveOrderLog } from '../../../offload-plane/order-log/load.ts';
 import { mergeEntries, OrderRecorder } from '../../../offload-plane/order-log/recorder.ts';
 import { toRuns } from '../../../offload-plane/order-log/runs.ts';
-import { formatOrderText, parseOrderText } from '../../../offload-plane/order-log/text.ts';
 import { HEAP, PAGE, withCheckpoint } from '../page-store/fixture.ts';
 
 const at = (page: number) => HEAP + BigInt(page * PAGE);
@@ -94,14 +93,6 @@ test('a log is used only with the checkpoint it was recorded from', async () => 
     await reader.writeOrderLog(Buffer.from('nonsense'));
     assert.equal(await loadOrderLog(reader), { ignored: 'corrupt' });
   });
-});
-
-test('the text format of the stand-alone pager reads back, and a bad line is named', () => {
-  const entries = [entry(3, 17), entry(1, 200, 7)];
-  assert.is(formatOrderText(entries), 'offload-order 1\n42 7f0000003000 17\n7 7f0000001000 200\n');
-  assert.equal(parseOrderText(formatOrderText(entries)), entries);
-  assert.throws(() => parseOrderText('offload-order 2\n'), /first line/);
-  assert.throws(() => parseOrderText('offload-order 1\n1 2 3\nx\n'), /line 3/);
 });
 
 test.run();
