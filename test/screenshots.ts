@@ -7,6 +7,7 @@ import { startScene } from './helpers/dashboard-scene.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../docs/images');
 const say = (text: string) => process.stderr.write(`screenshots: ${text}\n`);
+const PHONE = { viewport: { width: 390, height: 844 } };
 const DESK = { viewport: { width: 1_280, height: 800 } };
 
 mkdirSync(DIRECTORY, { recursive: true });
@@ -26,7 +27,7 @@ try {
   }
   await shoot('dashboard-light', { ...DESK, colorScheme: 'light' }, { fullPage: true });
   await shoot('dashboard-dark', { ...DESK, colorScheme: 'dark' }, { section: '#restores' });
-  await shoot('dashboard-phone', { viewport: { width: 390, height: 844 }, colorScheme: 'light' }, {});
+  await shoot('dashboard-phone', { ...PHONE, colorScheme: 'light' }, { prepare: toRestores });
   await shoot('dashboard-terminal', { ...DESK, colorScheme: 'dark' }, { prepare: openTerminal });
   await watcher.close();
 } finally {
@@ -47,11 +48,17 @@ async function shoot(
   await untilLive(page);
   await page.locator('.sparkline').first().waitFor();
   await page.locator('.timeline canvas').first().waitFor();
+  // CPU is known from the second time on that it was asked.
+  await page.locator('[data-container=cache] [data-label=CPU]', { hasText: '%' }).waitFor();
   await prepare?.(page);
   const path = join(DIRECTORY, `${name}.png`);
   if (section) await page.locator(section).screenshot({ path });
   else await page.screenshot({ path, fullPage });
   await close();
+}
+
+async function toRestores(page: Page): Promise<void> {
+  await page.evaluate("document.querySelector('#restores').scrollIntoView({ behavior: 'instant' })");
 }
 
 async function openTerminal(page: Page): Promise<void> {
