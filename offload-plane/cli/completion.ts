@@ -2,6 +2,7 @@
 import tab from '@bomb.sh/tab/commander';
 import type { Command } from 'commander';
 import type { PlaneClient } from '../client/index.ts';
+import { BASH_COMPLETION } from './bash-completion.ts';
 import { addressOf } from './context.ts';
 
 /** A shell waits no longer than this for a plane. */
@@ -27,6 +28,16 @@ const images: Loader = async (client) =>
 const volumes: Loader = async (client) =>
   (await client.volumes.list()).map(({ name }) => ({ value: name, description: '' }));
 
+const templates: Loader = async (client) =>
+  (await client.templates.list()).map(({ name, image }) => ({ value: name, description: image }));
+const restores: Loader = async (client) =>
+  (await client.restores.list()).map(({ id, phase }) => ({ value: id, description: phase }));
+const operations: Loader = async (client) =>
+  (await client.operations.list()).map(({ id, kind, subject }) => ({
+    value: id,
+    description: `${kind} ${subject}`,
+  }));
+
 /** By the name of an argument, or of an option. */
 const LOADERS: Readonly<Record<string, Loader>> = {
   container: containers,
@@ -37,11 +48,21 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   to: checkpoints,
   image: images,
   volume: volumes,
+  template: templates,
+  restore: restores,
+  operation: operations,
 };
 
 /** To be called when all other verbs are there. */
 export async function addCompletion(program: Command, argv: readonly string[]): Promise<void> {
   const root = tab(program, { completionCommandName: 'completion' });
+  const printed = program.commands.find((command) => command.name() === 'completion');
+  printed
+    ?.description('print what a shell needs to complete verbs, flags and names')
+    .action((shell: string) => {
+      if (shell === 'bash') process.stdout.write(BASH_COMPLETION);
+      else root.setup('offload', 'offload', shell);
+    });
   if (argv[2] !== 'complete') return;
   const offers = await loadOffers();
   for (const command of [root, ...root.commands.values()]) {

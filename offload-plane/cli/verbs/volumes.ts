@@ -38,7 +38,7 @@ export function addVolumeCommands(program: Command, context: CliContext): void {
   volume
     .command('inspect')
     .description('all that is known of volumes, as JSON')
-    .argument('<name...>')
+    .argument('<volume...>')
     .action((names: string[]) =>
       context.withPlane(
         (client) => Promise.all(names.map((name) => client.volumes.inspect(name))),
@@ -48,7 +48,7 @@ export function addVolumeCommands(program: Command, context: CliContext): void {
   volume
     .command('rm')
     .description('remove volumes and their data')
-    .argument('<name...>')
+    .argument('<volume...>')
     .action((names: string[]) => context.forEach(names, (client, name) => client.volumes.remove(name)));
   volume
     .command('prune')
