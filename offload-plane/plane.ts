@@ -185,6 +185,8 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
           restarter.onAdopted(name, !adopted.has(name));
           autoRemover.onAdopted(name);
           adopted.add(name);
+          adopting.delete(name);
+          rescuer.onGuests();
           for (const container of containers.records()) {
             if (container.guest === name && container.phase === 'running') probes.start(container);
           }
@@ -195,6 +197,8 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     },
     onPhase({ registration: { name }, phase }) {
       logger.info({ guest: name, phase }, 'guest');
+      if (phase === 'ready') adopting.add(name);
+      else adopting.delete(name);
       if (phase !== 'lost') return;
       firstContact.settled(name);
       metrics.guestLost();
@@ -206,6 +210,9 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
 
   /** Guests whose containers this plane has taken up. */
   const adopted = new Set<string>();
+  /** Those that are reached, and whose containers are being taken up. */
+  const adopting = new Set<string>();
+  let closed = false;
 
   function onContainerPhase(container: Container): void {
     const { phase } = container;
@@ -285,18 +292,24 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     logger,
     wallMs,
   });
-  const rescuer = createRescuer({ containers, guests, restores, logger });
+  const isBeingAdopted = (guest: string) => adopting.has(guest);
+  const rescuer = createRescuer({ containers, guests, restores, logger, isBeingAdopted });
   await restores.reopenAll();
+  await containers.settleMoves();
   await guests.adopt();
   await containers.publishAgain();
-  await templates.removeLeftovers();
+  const settled = firstContact.over.then(async () => {
+    if (closed) return;
+    await templates.removeLeftovers();
+    rescuer.onGuests();
+  });
   return {
     database,
     journal,
     operations,
     answers,
     guests,
-    firstContact: firstContact.over,
+    firstContact: settled,
     images,
     volumes,
     containers,
@@ -309,8 +322,10 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     metrics,
     tracing,
     async close() {
+      closed = true;
       firstContact.close();
       restarter.close();
+      rescuer.close();
       autoRemover.close();
       probes.close();
       restores.close();

@@ -25,6 +25,7 @@ export interface AdoptionDeps {
   isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
   /** Of a restore, which may go on for long; see Restores.takeUp. */
   takeUpRestore: (container: Container, intent: Intent) => Promise<{ over?: Promise<void> }>;
+  settleMoves: () => Promise<void>;
   /** Of a restart, what was left to do. */
   start: (container: Container) => Promise<void>;
 }
@@ -74,12 +75,12 @@ export function createAdoption(deps: AdoptionDeps) {
       return lifecycle.remove({ id: intent.container, guest: intent.guest }, intent.request);
     }
     const container = set.byId(intent.container);
-    if (container && intent.verb !== 'restore') await finishFor(container, intent);
+    if (container && intent.verb !== 'restore' && intent.verb !== 'move') await finishFor(container, intent);
   }
 
   async function finishFor(
     container: Container,
-    intent: Exclude<Intent, IntentOf<'discard'> | IntentOf<'restore'>>,
+    intent: Exclude<Intent, IntentOf<'discard' | 'restore' | 'move'>>,
   ) {
     const { request } = intent;
     switch (intent.verb) {
@@ -103,9 +104,6 @@ export function createAdoption(deps: AdoptionDeps) {
         return set.forget(container);
       case 'checkpoint':
         return finishCheckpoint(container, intent);
-      case 'move':
-        set.expectFree(intent.name, `rename container ${container.name}`);
-        return set.rename(container, intent.name);
     }
   }
 
@@ -135,13 +133,15 @@ export function createAdoption(deps: AdoptionDeps) {
   }
 
   return async function adopt(guest: Guest): Promise<void> {
-    const cutOff = undertakings.leftover().filter((intent) => isOf(intent, guest));
+    // Moves are between guests; see moves.ts.
+    const cutOff = undertakings.leftover().filter((intent) => intent.verb !== 'move' && isOf(intent, guest));
     await correct(guest, new Set(cutOff.map(({ container }) => container)));
     await holdDisks(guest);
     const [restores, others] = [cutOff.filter(isRestore), cutOff.filter((intent) => !isRestore(intent))];
     for (const intent of others) await settle(intent);
     await Promise.all(restores.map(settle));
     if (cutOff.length > 0) await correct(guest, new Set());
+    await deps.settleMoves();
   };
 }
 

@@ -152,9 +152,10 @@ export function createContainerSet(deps: ContainerSetDeps) {
       const guest = guests.find(container.guest);
       for (const port of container.ports) if (guest) await publish(container, guest, port);
     },
-    /** Opens the ports of the containers that an earlier plane knew, where they were. */
-    async publishAgain(): Promise<void> {
+    /** Opens the ports of the containers that an earlier plane knew, where they were. @param except of these */
+    async publishAgain(except: (id: string) => boolean): Promise<void> {
       for (const container of registry.list()) {
+        if (except(container.id)) continue;
         const guest = guests.find(container.guest);
         if (!guest) continue;
         for (const port of container.ports) {

@@ -15,6 +15,7 @@ import { openContainerRecords } from './container-records.ts';
 import { createContainerSet } from './container-set.ts';
 import type { Verb } from './intents.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { createMoves } from './moves.ts';
 import { newName } from './names.ts';
 import { chooseGuestFor } from './place.ts';
 import { DEFAULT_STOP_GRACE_MS, DEFAULT_STOP_SIGNAL, type Policies } from './policies.ts';
@@ -57,7 +58,18 @@ export function createContainers(deps: ContainersDeps) {
   const set = createContainerSet({ ...deps, records, disks, timeoutFor });
   const undertakings = createUndertakings({ ...deps, records, newRequest });
   const lifecycle = createLifecycle({ guests, timeoutFor, attachDisks: disks.attach });
-  const adopt = createAdoption({ ...deps, set, disks, undertakings, lifecycle, timeoutFor, start });
+  const moves = createMoves({ ...deps, set, undertakings, remove });
+  const settleMoves = moves.settle;
+  const adopt = createAdoption({
+    ...deps,
+    set,
+    disks,
+    undertakings,
+    lifecycle,
+    timeoutFor,
+    settleMoves,
+    start,
+  });
   const { get } = set;
   const { during } = undertakings;
 
@@ -160,8 +172,9 @@ export function createContainers(deps: ContainersDeps) {
     dismiss: set.dismiss,
     recorded,
     during,
-    isBusy: undertakings.isBusy,
+    isBusy: (id: string): boolean => undertakings.isBusy(id) || undertakings.isLeft(id),
     keepingBusy: undertakings.keepingBusy,
+    isUnfinished: undertakings.isUnfinished,
     startAgain: start,
     note: records.note,
     /** Whether a container with this recipe has its address to itself in this guest. */
@@ -178,7 +191,8 @@ export function createContainers(deps: ContainersDeps) {
     list: (): ContainerView[] => set.list().map(viewOf),
     attachDisks: disks.attach,
     forget: set.forget,
-    publishAgain: set.publishAgain,
+    settleMoves,
+    publishAgain: () => set.publishAgain(moves.isLeft),
     adopt,
     create: async (request: CreateRequest): Promise<ContainerView> => viewOf(await create(request)),
     async start(name: string): Promise<ContainerView> {

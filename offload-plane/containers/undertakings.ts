@@ -39,6 +39,10 @@ export function createUndertakings({ database, answers, records, wallMs, newRequ
 
   return {
     isBusy: (id: string): boolean => busy.has(id),
+    /** For the request with this key something was cut off that has not been settled yet. */
+    isUnfinished: (key: string): boolean => [...leftover.values()].some((intent) => intent.key === key),
+    /** Something that was cut off has not been settled yet. */
+    isLeft: (id: string): boolean => [...leftover.values()].some(({ container }) => container === id),
     /** Nobody starts or removes it unasked while the work goes on: what it does is one step after the other. */
     async keepingBusy<T>(container: Container, work: () => Promise<T>): Promise<T> {
       count(container, 1);

@@ -17,7 +17,12 @@ interface Held {
   answered: PromiseWithResolvers<void>;
 }
 
-export function addIdempotency(app: App, answers: Answers): void {
+/** @param isUnfinished whether something is still to be finished for the request with this key, which was cut off */
+export function addIdempotency(
+  app: App,
+  answers: Answers,
+  isUnfinished: (key: string) => boolean = () => false,
+): void {
   const underWay = new Map<string, Promise<void>>();
   const held = new WeakMap<FastifyRequest, Held>();
 
@@ -45,6 +50,12 @@ export function addIdempotency(app: App, answers: Answers): void {
       const answer = await answerOf(request, known.result);
       answers.keep(key, answer);
       return replay(reply, answer);
+    }
+    if (known.phase === 'cut_off' && isUnfinished(key)) {
+      throw new OffloadError(
+        'interrupted',
+        `Idempotency-Key ${key}: its request was cut off, and is finished or undone once its guest is reached; ask again`,
+      );
     }
     answers.begin(key, fingerprint);
     const answered = Promise.withResolvers<void>();

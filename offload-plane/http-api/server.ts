@@ -101,7 +101,7 @@ export async function createHttpApi(
     // Beside guests, which are what is waited for.
     if (method !== 'GET' && !url.startsWith('/v1/guests')) await plane.firstContact;
   });
-  addIdempotency(app, plane.answers);
+  addIdempotency(app, plane.answers, plane.containers.isUnfinished);
   dashboardRoutes(app);
   guestRoutes(app, plane);
   guestLoadRoutes(app, plane);

@@ -6,6 +6,7 @@ import type { App } from '../../../offload-plane/http-api/server.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { openState } from '../../helpers/state.ts';
+import { until } from '../../helpers/until.ts';
 
 /** A plane that makes things: each POST one more, which GET shows. */
 function world(path?: string) {
@@ -19,7 +20,8 @@ function world(path?: string) {
     const { code, status } = error as OffloadError;
     void reply.code(status).send({ code });
   });
-  addIdempotency(app, answers);
+  const unfinished = new Set<string>();
+  addIdempotency(app, answers, (key) => unfinished.has(key));
   app.get('/things/:number', (request) => ({ thing: (request.params as { number: string }).number }));
   app.post('/things', async (request, reply) => {
     const { slow, fails, cut } = (request.body ?? {}) as { slow?: true; fails?: number; cut?: true };
@@ -37,7 +39,7 @@ function world(path?: string) {
       payload,
       headers: key === undefined ? {} : { 'idempotency-key': key },
     });
-  return { ...state, app, post, gates, made: () => made };
+  return { ...state, app, post, gates, unfinished, made: () => made };
 }
 
 test('the same key and request get the first answer and do nothing again, from the next plane as well', async () => {
@@ -101,6 +103,25 @@ test('after a plane that ended between the effect and the answer, the key gets w
   assert.is(answer.statusCode, 201);
   assert.equal(answer.json(), { thing: '1' });
   assert.is(next.made(), 0);
+  next.database.close();
+});
+
+test('a request that was cut off, and is still to be finished, is not done a second time', async () => {
+  const first = world();
+  void first.post('k1', { slow: true });
+  await until('the request', () => first.gates.length === 1);
+  first.database.close();
+  const next = world(first.path);
+  next.unfinished.add('k1');
+  const early = await next.post('k1', { slow: true });
+  assert.equal([early.statusCode, early.json()], [503, { code: 'interrupted' }]);
+  assert.is(next.gates.length, 0);
+  // It was undone.
+  next.unfinished.clear();
+  const later = next.post('k1', { slow: true });
+  await until('the request again', () => next.gates.length === 1);
+  next.gates[0]!();
+  assert.is((await later).statusCode, 201);
   next.database.close();
 });
 
