@@ -56,8 +56,15 @@ export function statsRow({ container, stats, atMs }: StatsSample, before?: Stats
     'net i/o': `${shortBytes(stats.networkReceivedBytes)} / ${shortBytes(stats.networkSentBytes)}`,
     'block i/o': `${shortBytes(ioReadBytes)} / ${shortBytes(ioWriteBytes)}`,
     pids: pidCount,
+    'waits cpu/mem/io': pressureOf(stats),
   };
 }
+
+/** How much of the last 10 s something stood still for want of it (PSI). */
+const pressureOf = ({ pressure }: ContainerStats): string =>
+  pressure === undefined
+    ? '-'
+    : [pressure.cpu, pressure.memory, pressure.io].map(({ some }) => `${some.avg10.toFixed(1)}%`).join(' ');
 
 export const processRows = ({ processes }: ProcessList): object[] =>
   processes.map(({ pid, parentPid, uid, state, threadCount, residentBytes, cpuUs, command }) => ({

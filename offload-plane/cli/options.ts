@@ -2,9 +2,15 @@
 import { InvalidArgumentError } from 'commander';
 import type { PortRequest, VolumeMount } from '../containers/container.ts';
 
-/** `[hostPort:]containerPort`, as Docker has it; repeatable. */
+/** `[hostPort:]containerPort[/tcp]`, as Docker has it; repeatable. */
 export function parsePort(value: string, before: PortRequest[] = []): PortRequest[] {
-  const match = /^(?:(\d{1,5}):)?(\d{1,5})$/.exec(value);
+  if (/\/(udp|sctp)$/i.test(value)) {
+    throw new InvalidArgumentError('only TCP ports are published: what reaches a guest is a stream');
+  }
+  if (/^.*:\d*:\d+/.test(value)) {
+    throw new InvalidArgumentError("where ports listen is the plane's --publish-address, one for all");
+  }
+  const match = /^(?:(\d{1,5}):)?(\d{1,5})(?:\/tcp)?$/.exec(value);
   const [host, container] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
   if (!match || container < 1 || container > 65_535 || host > 65_535) {
     throw new InvalidArgumentError('expected [hostPort:]containerPort, each up to 65535');

@@ -113,12 +113,16 @@ test('exec exits with 127 for no such program, 126 for one that cannot run, 125 
   assert.match(none.stderr, /container no-such-container: there is none of this name/);
 });
 
-test('run --rm passes output and exit code on and leaves no container, nor does one that cannot run', async (world) => {
+test('run --rm and start -a pass output and exit code on; nothing stays of --rm and of what is pruned', async (world) => {
   const runIn = (...args: string[]) => offload(world, ['run', '--rm', ...args]);
   const shell = ['busybox', '-c', 'echo out; echo err >&2; exit 42'];
   assert.equal(await runIn(...shell), { stdout: 'out\n', stderr: 'err\n', exitCode: 42 });
   assert.is((await runIn('--entrypoint', 'no-such-program', 'busybox')).exitCode, 127);
   assert.is((await runIn('--entrypoint', '/etc/passwd', 'busybox')).exitCode, 126);
+  const made = await offload(world, ['create', 'busybox', '-c', 'echo started; exit 3']);
+  const id = made.stdout.trim();
+  assert.equal(await offload(world, ['start', '-a', id]), { stdout: 'started\n', stderr: '', exitCode: 3 });
+  assert.is((await offload(world, ['container', 'prune'])).exitCode, 0);
   const detached = await runIn('-d', 'busybox', '-c', 'true');
   assert.match(detached.stdout, /^[0-9a-f]{12}\n$/);
   const timeoutMs = 10_000 * world.testbed.deadlineScale;

@@ -7,6 +7,7 @@ import { portsOf, processRows, psRows } from '../container-rows.ts';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
 import { signalOf } from '../run-options.ts';
+import { addStart } from './start.ts';
 
 /** What `ps` leaves out without --all. */
 const AT_REST: readonly string[] = ['created', 'stopped', 'lost'];
@@ -19,6 +20,20 @@ export function addContainerCommands(program: Command, context: CliContext): voi
   addPs(container.command('ls'), context);
   addLifecycle(container, context);
   addLooks(container, context);
+  addPrune(container.command('prune'), context);
+}
+
+function addPrune(command: Command, context: CliContext): void {
+  command.description('delete all containers that have ended').action(() =>
+    context.withPlane(
+      async (client) => {
+        const ended = await client.containers.list({ phase: 'stopped' });
+        for (const { id } of ended) await client.containers.remove(id);
+        return ended.map(({ name }) => name);
+      },
+      (names) => names.map((name) => `${name}\n`).join(''),
+    ),
+  );
 }
 
 interface PsFlags {
@@ -82,9 +97,7 @@ function addLifecycle(parent: Command, context: CliContext): void {
     work: (client: PlaneClient, name: string) => Promise<unknown>,
   ) => verb(name, description).action((names: string[]) => context.forEach(names, work));
 
-  simple('start', 'start containers that were created or have ended', (client, name) =>
-    client.containers.start(name),
-  );
+  addStart(verb('start', 'start containers that were created or have ended'), context);
   simple('pause', 'freeze running containers', (client, name) => client.containers.pause(name));
   simple('unpause', 'let paused containers run on', (client, name) => client.containers.resume(name));
   simple('resume', 'the same as unpause', (client, name) => client.containers.resume(name));

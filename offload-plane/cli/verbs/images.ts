@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CliContext } from '../context.ts';
 import { imageRows, pruneText, shortId } from '../image-rows.ts';
+import { tarFrom } from '../tar-files.ts';
 
 interface PullFlags {
   tlsVerify?: string;
@@ -13,11 +14,13 @@ export function addImageCommands(program: Command, context: CliContext): void {
   addList(program.command('images'), context);
   addPull(program.command('pull'), context);
   addImport(program.command('import'), context);
+  addLoad(program.command('load'), context);
   addRemove(program.command('rmi'), context);
   const image = program.command('image').description('images, as `image VERB`');
   addList(image.command('ls'), context);
   addPull(image.command('pull'), context);
   addImport(image.command('import'), context);
+  addLoad(image.command('load'), context);
   addRemove(image.command('rm'), context);
   image
     .command('inspect')
@@ -88,6 +91,24 @@ function addImport(command: Command, context: CliContext): void {
         (image) => `${image.name} ${image.digest}\n`,
       );
     });
+}
+
+function addLoad(command: Command, context: CliContext): void {
+  command
+    .description('send a tar to the plane and import it: an archive of docker save, or an OCI image layout')
+    .option('-i, --input <file>', 'default: standard input')
+    .option('--name <name>', 'name of the image (default: those that the archive brings)')
+    .option('--tag <tag>', 'which image of a layout that holds several')
+    .action(({ input, name, tag }: { input?: string; name?: string; tag?: string }) =>
+      context.withPlane(
+        (client) => {
+          const { tar, totalBytes } = tarFrom(input);
+          const chosen = { ...(name ? { name } : {}), ...(tag ? { tag } : {}) };
+          return client.images.load(tar, chosen, totalBytes);
+        },
+        (image) => `${image.name} ${image.digest}\n`,
+      ),
+    );
 }
 
 function addRemove(command: Command, context: CliContext): void {

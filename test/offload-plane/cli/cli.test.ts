@@ -406,6 +406,46 @@ test('run --template asks for a start from it', async () => {
   });
 });
 
+test('container prune deletes what has ended, and load sends a tar with its length', async () => {
+  const answers = {
+    'GET /v1/containers?limit=1000&phase=stopped': { items: [ENDED] },
+    [`DELETE /v1/containers/${ENDED.id}`]: '',
+    'POST /v1/images/load?name=web': { name: 'web:latest', digest: 'sha256:1' },
+  };
+  await withPlane(answers, async (socket, asked) => {
+    const at = ['--socket', socket];
+    assert.is((await offload([...at, 'container', 'prune'])).stdout, 'job');
+    assert.is(asked.at(-1)?.line, `DELETE /v1/containers/${ENDED.id}`);
+    const file = join(tempDirectory('load'), 'web.tar');
+    writeFileSync(file, '{"a": "tar"}');
+    const { stdout, stderr } = await offload([...at, 'load', '-i', file, '--name', 'web']);
+    assert.is(stdout, 'web:latest sha256:1', stderr);
+    assert.equal(asked.at(-1)?.body, { a: 'tar' });
+    const none = await offload([...at, 'load', '-i', '/nowhere.tar']);
+    assert.match(none.stderr, /^offload: read \/nowhere.tar: there is no such file/);
+  });
+});
+
+test('colours are for terminals, and not where NO_COLOR is set', async () => {
+  const answers = { 'GET /v1/containers?limit=1000': { items: [CONTAINER] } };
+  await withPlane(answers, async (socket) => {
+    const shown = async (own: Record<string, string>) => {
+      const { FORCE_COLOR: _, ...inherited } = process.env;
+      const env = { ...inherited, TERM: 'xterm', NODE_COMPILE_CACHE, ...own } as Record<string, string>;
+      const pty = spawn(process.execPath, [PROGRAM, '--socket', socket, 'ps'], { env, cols: 200 });
+      let text = '';
+      pty.onData((data) => {
+        text += data;
+      });
+      await new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+      assert.match(text, /CONTAINER ID/);
+      return text.includes('\x1b[');
+    };
+    assert.is(await shown({}), true);
+    assert.is(await shown({ NO_COLOR: '1' }), false);
+  });
+});
+
 test('a verb that was mistyped is answered with the one that was meant', async () => {
   const { exitCode, stderr } = await offload(['restor']);
   assert.is(exitCode, 1);
@@ -505,10 +545,9 @@ test('a bash without any package completes verbs, flags and names when tab is pr
       ['offload run registry:5', 'offload run registry:5000/demo/redis:7 '],
     ] as const) {
       text = '';
-      shell.write(`${typed}\t`);
+      // Away with the line before.
+      shell.write(`\x15${typed}\t`);
       await see(completed);
-      // Away with the line.
-      shell.write('\x15');
     }
     shell.kill();
   });

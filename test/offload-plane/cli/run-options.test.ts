@@ -63,6 +63,12 @@ test('each flag of docker run reaches the request', () => {
   }
 });
 
+test('a port may say that it is TCP, and one that is not, or has an address, is refused with the reason', () => {
+  assert.equal(bodyFor(['-p', '8080:80/tcp', 'redis']).ports, [{ containerPort: 80, hostPort: 8080 }]);
+  assert.throws(() => bodyFor(['-p', '53:53/udp', 'redis']), /only TCP ports are published/);
+  assert.throws(() => bodyFor(['-p', '127.0.0.1:8080:80', 'redis']), /--publish-address/);
+});
+
 test('what stands behind the image is the command, flags and all', () => {
   assert.equal(bodyFor(['redis', 'ls', '-it', '--name', 'x']).command, ['ls', '-it', '--name', 'x']);
 });
@@ -91,6 +97,8 @@ test('a value that is none is refused before anything is asked', () => {
     ['--health-tcp', '70000'],
     ['--health-http', 'localhost'],
     ['-p', 'http'],
+    ['-p', '53:53/udp'],
+    ['-p', '127.0.0.1:8080:80'],
   ]) {
     assert.throws(() => bodyFor([...flags, 'redis']), undefined, flags.join(' '));
   }
