@@ -66,5 +66,5 @@ async function openTerminal(page: Page): Promise<void> {
   await page.getByRole('dialog').getByRole('button', { name: 'Open' }).click();
   await page.getByText('/bin/sh: connected').waitFor();
   await page.keyboard.type('cat /etc/passwd; ps; uptime\n');
-  await page.locator('.terminal').getByText('load average').first().waitFor();
+  await page.locator('.screen').getByText('load average').first().waitFor();
 }

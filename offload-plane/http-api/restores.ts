@@ -28,7 +28,7 @@ export function restoreRoutes(app: App, { containers, restores, operations }: Pl
         operations,
         { request, reply },
         { kind: 'restore', subject: request.body.checkpoint },
-        () => restores.create({ ...request.body, ...containers.place(request.body) }),
+        (following) => restores.create({ ...request.body, ...containers.place(request.body) }, following),
       ),
   );
   app.get(

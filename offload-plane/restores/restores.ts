@@ -2,6 +2,7 @@
 import { Value } from 'typebox/value';
 import { agentPath, agentStreams, MemoryComparison } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
+import { cancelled, expectGoingOn, type Following } from '../checkpoints/cancellation.ts';
 import { containerOfManifest, recipeOfManifest } from '../checkpoints/checkpoints.ts';
 import type { PortRequest } from '../containers/container.ts';
 import type { Policies } from '../containers/policies.ts';
@@ -112,8 +113,14 @@ export function createRestores(deps: RestoresDeps) {
   }
 
   /** Brings the container up; its pages go on arriving behind it. */
-  async function run(restore: Restore, guest: Guest, requestId: string): Promise<void> {
+  async function run(
+    restore: Restore,
+    guest: Guest,
+    requestId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { container, reader, session } = restore;
+    const operation = `restore container ${container.name}`;
     const timeoutMs = deadlineFor(guest);
     const { method, path } = agentStreams.putImages;
     const [disks] = await Promise.all([
@@ -128,10 +135,16 @@ export function createRestores(deps: RestoresDeps) {
         imagesTar(reader, session, identityOf(restore)),
       ),
     ]);
+    expectGoingOn(signal, operation);
     course.awaitFirstResponse(restore);
     const body = agentRequestOf(restore, disks, { timeoutMs, randomBytes: deps.randomBytes });
     const params = { id: container.id };
-    const timings = await guest.agent.call('restoreContainer', body, { params, timeoutMs, requestId });
+    // The container is deleted, which cuts the agent's restore off.
+    const cut = () => void course.fail(restore, cancelled(operation));
+    signal?.addEventListener('abort', cut, { once: true });
+    const timings = await guest.agent
+      .call('restoreContainer', body, { params, timeoutMs, requestId })
+      .finally(() => signal?.removeEventListener('abort', cut));
     course.nowRuns(restore, timings);
     metrics.restoreRunning(restore.policy, timings.runningMs);
   }
@@ -147,8 +160,8 @@ export function createRestores(deps: RestoresDeps) {
       return known ? { view: () => known } : get(id).timeline;
     },
     list: (): RestoreView[] => [...past.list(), ...[...restores.values()].map(viewOf)],
-    /** Answers when the container runs; pages may still be on their way then. */
-    async create(request: RestoreRequest): Promise<RestoreView> {
+    /** Answers when the container runs; pages may still be on their way then. Until then it can be cancelled. */
+    async create(request: RestoreRequest, { signal }: Following = {}): Promise<RestoreView> {
       const startedMs = nowMs();
       const guest = guests.get(request.guest);
       expectAlive(guest, `restore checkpoint ${request.checkpoint}`);
@@ -170,7 +183,7 @@ export function createRestores(deps: RestoresDeps) {
         underWay.put(restore.id, recordOf(restore));
         return course.follow(restore, started.promise);
       });
-      const running = restore.trace.run(() => run(restore, guest, requestId));
+      const running = restore.trace.run(() => run(restore, guest, requestId, signal));
       running.then(started.resolve, started.reject);
       try {
         await running;

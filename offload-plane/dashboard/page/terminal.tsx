@@ -66,7 +66,7 @@ function Session({ container, command }: { container: string; command: string })
   }, []);
   return (
     <>
-      <div class="terminal" ref={place} />
+      <div class="screen" ref={place} />
       <p class="facts" role="status">
         <code>{command}</code>: {state}
       </p>

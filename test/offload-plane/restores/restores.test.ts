@@ -233,6 +233,28 @@ test('the first restore records the order of faults, the next uses it, and one t
   });
 });
 
+test('a restore is cancelled while its images are sent and while the agent is at it, and leaves nothing', async () => {
+  for (const stage of ['images', 'agent'] as const) {
+    await withRestores(async ({ restores, guest, assertNothingLeft }) => {
+      const cancelling = new AbortController();
+      const cutOff = Promise.withResolvers<never>();
+      if (stage === 'images') guest.onUpload(() => cancelling.abort());
+      guest.on('restoreContainer', () => {
+        cancelling.abort();
+        return cutOff.promise;
+      });
+      guest.on('deleteContainer', () => cutOff.reject(new OffloadError('runtime_failed', 'cut off')));
+      cutOff.promise.catch(() => undefined);
+      const error = await rejection(restores.create(REQUEST, { signal: cancelling.signal }));
+      assert.is(error.code, 'cancelled', error.message);
+      assert.is(restores.list().at(-1)?.phase, 'failed');
+      assert.is(guest.calls.includes(`restoreContainer ${FIRST_ID}`), stage === 'agent');
+      assert.ok(guest.calls.includes(`deleteContainer ${FIRST_ID}`));
+      await assertNothingLeft();
+    });
+  }
+});
+
 test('what a restore was and how its pages came outlives the plane, a late first response too', async () => {
   await withRestores(async ({ create, complete, restores, containers, reopened, state, guest }) => {
     const { id } = await create({ policy: 'eager' });
