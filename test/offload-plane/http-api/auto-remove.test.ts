@@ -1,6 +1,13 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createPlane, DEFAULT_TIMEOUTS } from '../../../offload-plane/plane.ts';
 import { type ApiWorld, assertProblem, withApi } from '../../helpers/api-world.ts';
+import { startFakeMachine } from '../../helpers/fake-machine.ts';
+import { placeImage } from '../../helpers/placed-image.ts';
+import { silentLogger } from '../../helpers/plane-parts.ts';
+import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 
 const JOB = { name: 'job', guest: 'guest-a', image: 'redis', autoRemove: true };
@@ -44,6 +51,28 @@ test('a restart of it is no end', async () => {
     world.machine.world.leaveExit(id, 0);
     await isGone(world, id);
   });
+});
+
+test('one that ended while there was no plane is deleted by the next', async () => {
+  const storeDirectory = tempDirectory('auto-remove');
+  placeImage(join(storeDirectory, 'images'));
+  const machine = await startFakeMachine('guest-a');
+  const start = () =>
+    createPlane(
+      { storeDirectory, hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+      { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
+    );
+  const first = await start();
+  await first.guests.register(machine.registration);
+  const { id } = await first.containers.create(JOB);
+  await first.containers.start('job');
+  await first.close();
+  machine.world.leaveExit(id, 0);
+  const next = await start();
+  await until('it is gone', () => next.containers.list().length === 0);
+  assert.is(machine.world.crunCalls().at(-1), `delete --force ${id}`);
+  await next.close();
+  machine.close();
 });
 
 test('to be deleted and to be restarted exclude each other', async () => {
