@@ -2,7 +2,7 @@
  * The plane's database: one SQLite file beside the page store, whose lock guards it as well. What is written
  * is on the device before the call returns. A file that is not ours, damaged or newer is refused untouched.
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readSync, statSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { OffloadError } from '../../platform/errors.ts';
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
@@ -10,6 +10,8 @@ import { APPLICATION_ID, MIGRATIONS } from './migrations.ts';
 const MAGIC = 'SQLite format 3\0';
 const HEADER_BYTES = 72;
 const APPLICATION_ID_OFFSET = 68;
+/** It has tokens that give out memory; SQLite's files beside it get the mode that it has. */
+const MODE = 0o600;
 
 export interface Database {
   /** Everything `work` writes is on the device when this returns, or none of it. They may be nested. */
@@ -24,6 +26,7 @@ export interface Database {
 export function openDatabase(path: string): Database {
   expectOurs(path);
   const sqlite = refusing(path, () => {
+    closeSync(openSync(path, 'a', MODE));
     const opened = new DatabaseSync(path);
     try {
       prepareFile(opened, path);
@@ -93,6 +96,7 @@ function prepareFile(sqlite: DatabaseSync, path: string): void {
   for (const [index, statements] of MIGRATIONS.entries()) {
     if (index >= version) migrate(sqlite, statements, index + 1);
   }
+  chmodSync(path, MODE);
   useLog(sqlite);
 }
 

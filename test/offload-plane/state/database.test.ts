@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Type } from 'typebox';
@@ -28,6 +28,17 @@ function sqliteFile(path: string, sql: string): void {
   file.exec(sql);
   file.close();
 }
+
+test('nobody but its owner reads it', () => {
+  const path = place();
+  const database = openDatabase(path);
+  openDocuments(database, 'note', Note).put('a', { text: 'one' });
+  for (const file of [path, `${path}-wal`]) assert.is(statSync(file).mode & 0o777, 0o600, file);
+  database.close();
+  chmodSync(path, 0o644);
+  openDatabase(path).close();
+  assert.is(statSync(path).mode & 0o777, 0o600);
+});
 
 test('what was written is there when the database is opened again', () => {
   const path = place();
