@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAgent } from '../guest-agent/agent.ts';
 import { createApiServer } from '../guest-agent/api/server.ts';
+import { createGuestParts } from '../guest-agent/guest-parts.ts';
 import { runProgram } from '../guest-agent/run-program.ts';
 import { createAgentClient } from '../offload-plane/guests/agent-client.ts';
 import { OffloadError } from '../platform/errors.ts';
@@ -22,15 +23,17 @@ export interface EchoPair {
 
 export async function openEchoPair(): Promise<EchoPair> {
   const directory = mkdtempSync(join(tmpdir(), 'bench-echo-'));
+  const paths = {
+    runDirectory: directory,
+    dataDirectory: directory,
+    programDirectory: directory,
+    cgroupRoot: directory,
+    seccompProfile: join(directory, 'seccomp.json'),
+  };
   const agent = await createAgent({
-    paths: {
-      runDirectory: directory,
-      dataDirectory: directory,
-      programDirectory: directory,
-      cgroupRoot: directory,
-      seccompProfile: join(directory, 'seccomp.json'),
-    },
+    paths,
     run: runProgram,
+    parts: createGuestParts({ run: runProgram, paths, mountOverlay: () => {} }),
     dialPlane: async () => {
       throw new OffloadError('invalid_state', 'bench: this agent has no plane to dial');
     },

@@ -7,7 +7,7 @@ import { type Checkpoints, createCheckpoints } from './checkpoint.ts';
 import { type Containers, createContainers } from './containers.ts';
 import { createEventLog, type EventLog } from './events.ts';
 import { watchExits } from './exits.ts';
-import { createGuestParts, type GuestParts } from './guest-parts.ts';
+import type { GuestParts } from './guest-parts.ts';
 import { createHealth } from './health.ts';
 import { readInstanceId } from './instance-id.ts';
 import { createMemoryComparison } from './memory-comparison.ts';
@@ -28,8 +28,7 @@ export interface AgentDeps {
   /** A name that nothing else has. */
   freshId: () => string;
   createTimeoutMs: number;
-  /** Default: the real ones. */
-  parts?: GuestParts;
+  parts: GuestParts;
   /** Default: Debian's. */
   conmonProgram?: string;
 }
@@ -49,12 +48,11 @@ export interface Agent {
 }
 
 export async function createAgent(deps: AgentDeps): Promise<Agent> {
-  const { paths, run, nowMs } = deps;
+  const { paths, run, nowMs, parts } = deps;
   const instanceId = await readInstanceId(paths.runDirectory, deps.freshId);
   const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
   const records = createRecords(paths.runDirectory);
-  const parts = deps.parts ?? createGuestParts({ run, paths });
   const containers = createContainers({
     paths,
     crun,

@@ -9,6 +9,7 @@ interface Addon {
   bind(port: number): number;
   connect(cid: number, port: number, timeoutMs: number): number;
   connectSeqpacket(path: string, sendOnly: boolean): number;
+  mount(source: string, target: string, type: string, options: string): void;
 }
 
 /** The part of libuv's pipe handle that is used here (Node's internal `Pipe`). */

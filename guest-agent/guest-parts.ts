@@ -3,7 +3,7 @@ import { createDeviceMounts, type DeviceMounts } from './device-mounts.ts';
 import { type LeftoverProgram, listPrograms } from './leftover-programs.ts';
 import { createNetworks, type Networks } from './network.ts';
 import { type AgentPaths, imageMounts, volumeMounts } from './paths.ts';
-import { createRootfs, IMAGE_DEVICE, type Rootfs } from './rootfs.ts';
+import { createRootfs, IMAGE_DEVICE, type MountOverlay, type Rootfs } from './rootfs.ts';
 import type { RunProgram } from './run-program.ts';
 import { createVolumes, VOLUME_DEVICE, type Volumes } from './volumes.ts';
 
@@ -16,12 +16,18 @@ export interface GuestParts {
   listPrograms: () => Promise<LeftoverProgram[]>;
 }
 
-export function createGuestParts({ run, paths }: { run: RunProgram; paths: AgentPaths }): GuestParts {
+export interface GuestPartsDeps {
+  run: RunProgram;
+  paths: AgentPaths;
+  mountOverlay: MountOverlay;
+}
+
+export function createGuestParts({ run, paths, mountOverlay }: GuestPartsDeps): GuestParts {
   const images = createDeviceMounts({ run, directory: imageMounts(paths), kind: IMAGE_DEVICE });
   const devices = createDeviceMounts({ run, directory: volumeMounts(paths), kind: VOLUME_DEVICE });
   return {
     networks: createNetworks(run),
-    rootfs: createRootfs({ run, images, programDirectory: paths.programDirectory }),
+    rootfs: createRootfs({ run, images, mountOverlay, programDirectory: paths.programDirectory }),
     volumes: createVolumes({ run, devices }),
     imageDevices: images,
     volumeDevices: devices,

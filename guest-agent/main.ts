@@ -4,8 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import { AGENT_PORT } from '../interconnect/page-protocol.ts';
 import { createAgent } from './agent.ts';
 import { createApiServer } from './api/server.ts';
+import { createGuestParts } from './guest-parts.ts';
 import { restrainHugePages } from './huge-pages.ts';
 import { collectWhenIdle } from './idle-collection.ts';
+import { mountOverlay } from './mount-overlay.ts';
 import { guestPaths } from './paths.ts';
 import { runProgram } from './run-program.ts';
 import { connectAttachSocket } from './runtime/attach-socket.ts';
@@ -21,6 +23,7 @@ await mkdir(guestPaths.dataDirectory, { recursive: true });
 const agent = await createAgent({
   paths: guestPaths,
   run: runProgram,
+  parts: createGuestParts({ run: runProgram, paths: guestPaths, mountOverlay }),
   dialPlane: (port) => connectVsock(HOST_CID, port),
   connectAttach: connectAttachSocket,
   nowMs: () => performance.now(),

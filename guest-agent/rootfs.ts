@@ -7,15 +7,19 @@ import type { RunProgram } from './run-program.ts';
 
 export const IMAGE_DEVICE: DeviceKind = { name: 'image', fileSystem: 'erofs', optionsFor: () => 'ro' };
 
+/** @throws with the kernel's word on it */
+export type MountOverlay = (layers: string, target: string) => void;
+
 export interface RootfsDeps {
   run: RunProgram;
   images: DeviceMounts;
+  mountOverlay: MountOverlay;
   /** Where offload-enter is. */
   programDirectory: string;
 }
 
 export function createRootfs(deps: RootfsDeps) {
-  const { run, images } = deps;
+  const { run, images, mountOverlay } = deps;
   return {
     /** Mounts the container's root filesystem at container.rootfs. */
     async mount(id: string, lun: number, container: ContainerPaths): Promise<void> {
@@ -24,8 +28,8 @@ export function createRootfs(deps: RootfsDeps) {
         for (const directory of [container.upper, container.work, container.rootfs]) {
           await mkdir(directory, { recursive: true });
         }
-        const layers = `lowerdir=${image},upperdir=${container.upper},workdir=${container.work}`;
-        await run('mount', ['-t', 'overlay', '-o', layers, 'overlay', container.rootfs]);
+        const { upper, work, rootfs } = container;
+        mountOverlay(`lowerdir=${image},upperdir=${upper},workdir=${work}`, rootfs);
       } catch (error) {
         await images.release(lun, id).catch(() => undefined);
         throw error;

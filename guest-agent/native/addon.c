@@ -1,4 +1,4 @@
-/* The addon: sockets of kinds that Node cannot make itself, as descriptors. */
+/* The addon: sockets of kinds that Node cannot make itself, as descriptors, and mounts. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +29,7 @@ NAPI_MODULE_INIT()
 	napi_property_descriptor properties[] = {
 		{ .utf8name = "bind", .method = vsock_bind, .attributes = napi_enumerable },
 		{ .utf8name = "connect", .method = vsock_connect, .attributes = napi_enumerable },
+		{ .utf8name = "mount", .method = mount_file_system, .attributes = napi_enumerable },
 		{ .utf8name = "connectSeqpacket", .method = seqpacket_connect, .attributes = napi_enumerable },
 	};
 

@@ -1,4 +1,4 @@
-/* What the addon's sockets share: each function makes one kind of descriptor and gives its number. */
+/* What the addon's functions share; those that make a descriptor give its number. */
 #ifndef OFFLOAD_SOCKETS_H
 #define OFFLOAD_SOCKETS_H
 
@@ -12,5 +12,6 @@ napi_value to_number(napi_env env, int value);
 napi_value vsock_bind(napi_env env, napi_callback_info info);
 napi_value vsock_connect(napi_env env, napi_callback_info info);
 napi_value seqpacket_connect(napi_env env, napi_callback_info info);
+napi_value mount_file_system(napi_env env, napi_callback_info info);
 
 #endif
