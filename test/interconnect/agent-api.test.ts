@@ -67,7 +67,7 @@ test('names, users, addresses and LUNs that are none are refused', () => {
     { command: [] },
     { command: ['x'.repeat(4_097)] },
     { workingDir: 'here' },
-    { user: 'root' },
+    { user: 'two words' },
     { user: '0:0:0' },
     { address: '10.88.0.2' },
     { address: '10.88.0.2/16; reboot' },
