@@ -6,7 +6,6 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OffloadError } from '../../platform/errors.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
@@ -34,6 +33,7 @@ import {
   outcomeOf,
 } from '../helpers/killed-under-plane.ts';
 import { seeded, seedsOf } from '../helpers/seeded.ts';
+import { suite } from '../helpers/suite.ts';
 
 interface Context {
   testbed: Testbed;

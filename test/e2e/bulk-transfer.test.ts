@@ -3,9 +3,9 @@ import { type IncomingMessage, request } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Endpoint, WORKLOADS } from '../../testbed/workloads/workloads.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 

@@ -2,10 +2,10 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkpointctl } from '../helpers/checkpointctl.ts';
 import { rejection } from '../helpers/rejection.ts';
+import { suite } from '../helpers/suite.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { completed, deadlineOf, endpointOf, startWarm } from '../helpers/warm-container.ts';

@@ -2,10 +2,11 @@
  * Several containers from one checkpoint: each with a hostname, an address and a machine id of its own, whose
  * clocks go on and whose random numbers are its own.
  */
-import { suite } from 'uvu';
+
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
 import { importBash } from '../helpers/bash-image.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { completed, deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 

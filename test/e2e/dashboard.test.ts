@@ -1,8 +1,8 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PHONE, untilLive, type Visit, visit } from '../helpers/browser.ts';
 import { type Scene, startScene } from '../helpers/dashboard-scene.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '../helpers/otlp-receiver.ts';
+import { suite } from '../helpers/suite.ts';
 import { until } from '../helpers/until.ts';
 
 const ENDPOINT = 'OTEL_EXPORTER_OTLP_ENDPOINT';

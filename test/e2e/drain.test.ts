@@ -1,6 +1,6 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { screenOf } from '../helpers/screen.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { deadlineOf, startWarm } from '../helpers/warm-container.ts';
 

@@ -2,13 +2,13 @@ import { mkdtempSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
 import type { OffloadError } from '../../platform/errors.ts';
 import { QmpClient } from '../../platform/qmp.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { rejection } from '../helpers/rejection.ts';
+import { suite } from '../helpers/suite.ts';
 import { ask, startOnVolume } from '../helpers/volume-redis.ts';
 import { completed, deadlineOf, startWarm } from '../helpers/warm-container.ts';
 

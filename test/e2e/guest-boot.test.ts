@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dialGuest } from '../../interconnect/transport.ts';
 import { pollUntil } from '../../platform/deadline.ts';
@@ -10,6 +9,7 @@ import { isProcessAlive, processStartTicks } from '../../platform/processes.ts';
 import { QmpClient } from '../../platform/qmp.ts';
 import type { Guest } from '../../testbed/qemu/guest.ts';
 import { sweepStaleRuns } from '../../testbed/qemu/run-directory.ts';
+import { suite } from '../helpers/suite.ts';
 
 interface Booted {
   guests: Guest[];

@@ -6,7 +6,6 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CheckpointView } from '../../offload-plane/checkpoints/checkpoints.ts';
 import type { PageStore } from '../../offload-plane/page-store/contract.ts';
@@ -14,6 +13,7 @@ import { openPageStore } from '../../offload-plane/page-store/store.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { rejection } from '../helpers/rejection.ts';
+import { suite } from '../helpers/suite.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import {

@@ -1,10 +1,11 @@
 /** Templates: built once from an image and its warm-up, then started from, several at a time. */
-import { suite } from 'uvu';
+
 import * as assert from 'uvu/assert';
 import { recordCount } from '../../testbed/images/node-server/records.mjs';
 import type { WarmUpFacts } from '../../testbed/workloads/workload.ts';
 import { WORKLOADS } from '../../testbed/workloads/workloads.ts';
 import { rejection } from '../helpers/rejection.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { completed, deadlineOf, endpointOf } from '../helpers/warm-container.ts';
 

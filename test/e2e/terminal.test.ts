@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type IPty, spawn } from 'node-pty';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
 import { buildBusyboxImage } from '../helpers/busybox-image.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 
 const CLI = join(import.meta.dirname, '../../testbed/cli/main.ts');

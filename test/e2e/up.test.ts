@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createPlaneClient } from '../../offload-plane/client/index.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { isProcessAlive, processStartTicks } from '../../platform/process-identity.ts';
 import type { UpRecord } from '../../testbed/up/record.ts';
+import { suite } from '../helpers/suite.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 
 /** The README's quick start, as a user types it, beside whatever else is up on this machine. */

@@ -1,6 +1,6 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { rejection } from '../helpers/rejection.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { ask, startOnVolume } from '../helpers/volume-redis.ts';
 

@@ -1,8 +1,8 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ContainerReport, RestoreReport } from '../../testbed/scenarios/report.ts';
 import { POLICIES, runWarmRestore } from '../../testbed/scenarios/warm-restore.ts';
 import { type Endpoint, WORKLOADS } from '../../testbed/workloads/workloads.ts';
+import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 import { completed, deadlineOf, endpointOf, startWarm } from '../helpers/warm-container.ts';
 

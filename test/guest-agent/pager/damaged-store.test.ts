@@ -1,7 +1,6 @@
 /** Bytes of a checkpoint change in the store between its dump and a real restore. */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PAGE_BYTES } from '../../../interconnect/page-protocol.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
@@ -10,6 +9,7 @@ import { checkpointIntoStore, type HeapCheckpoint, startRestore } from '../../he
 import { buildPrograms } from '../../helpers/pager-program.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { type Draw, seeded } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 
 const DEADLINE_MS = 20_000;
 let checkpoint: HeapCheckpoint;

@@ -6,7 +6,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { receiveDump } from '../../../offload-plane/page-server/receive-dump.ts';
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
@@ -18,6 +17,7 @@ import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import { listen, pageServerAt } from '../../helpers/native-restore.ts';
 import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 

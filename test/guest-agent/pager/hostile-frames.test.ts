@@ -5,7 +5,6 @@
 import { readFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   encodeFrame,
@@ -20,6 +19,7 @@ import { withDeadline } from '../../../platform/deadline.ts';
 import { childrenOf } from '../../helpers/criu-heap.ts';
 import { ASAN_PAGER, make, PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { frameDigest } from './fake-plane.ts';
 

@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
@@ -16,6 +15,7 @@ import {
 } from '../../helpers/native-restore.ts';
 import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 
 const DEADLINE_MS = 20_000;
 let checkpoint: HeapCheckpoint;

@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toOrderLog } from '../../../offload-plane/order-log/load.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
@@ -19,6 +18,7 @@ import {
 } from '../../helpers/native-restore.ts';
 import { buildPrograms, DYING_PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 

@@ -1,6 +1,5 @@
 import { copyFileSync, cpSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type Checkpoint,
@@ -12,6 +11,7 @@ import {
 import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import { buildPrograms, countersOf, startPager } from '../../helpers/pager-program.ts';
 import { seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 
 const HEAP_MIB = 48;

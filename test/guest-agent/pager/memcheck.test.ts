@@ -1,10 +1,10 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { askHeap } from '../../helpers/criu-heap.ts';
 import { buildPrograms, HEAP, MEMCHECK } from '../../helpers/pager-program.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 import { loadHasher } from './hasher.ts';

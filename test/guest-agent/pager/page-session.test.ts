@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   decodeCounters,
@@ -18,6 +17,7 @@ import { makeCgroup } from '../../helpers/cgroup.ts';
 import { type Checkpoint, checkpointHeap, type RestoredHeap, restoreHeap } from '../../helpers/criu-heap.ts';
 import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import { buildPrograms, type RunningPager, startPager } from '../../helpers/pager-program.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { FakePlane, frameDigest } from './fake-plane.ts';
 

@@ -2,7 +2,6 @@
 import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withDeadline } from '../../../platform/deadline.ts';
 import { DUMP_SOCKET, THROUGH_SOCKET } from '../../../testbed/native/checkpoint.ts';
@@ -15,6 +14,7 @@ import { askHeap, restoreHeap, type ServedHeap, serveHeap } from '../../helpers/
 import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
 import { buildPrograms, HEAP, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 const DEADLINE_MS = 20_000;

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
@@ -9,6 +8,7 @@ import { DESK, launchBrowser, PHONE, untilLive, type Visit, visit } from '../../
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
+import { suite } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 

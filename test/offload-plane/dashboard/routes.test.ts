@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
+import { suite } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 const test = suite<{ plane: Plane; app: App }>("the dashboard's files");

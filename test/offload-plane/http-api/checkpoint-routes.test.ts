@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createPlaneClient, type PlaneClient } from '../../../offload-plane/client/index.ts';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
@@ -12,6 +11,7 @@ import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plan
 import { ANONYMOUS, writeCriuCheckpoint } from '../../helpers/criu-checkpoint.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { suite } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
 

@@ -1,7 +1,6 @@
 /** Real CRIU dumps into the store and restores from it, by its own lazy-pages and by our pager. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FrameType } from '../../../interconnect/page-protocol.ts';
 import type { OrderLog } from '../../../offload-plane/order-log/contract.ts';
@@ -21,6 +20,7 @@ import {
   writeImages,
 } from '../../helpers/native-restore.ts';
 import { buildPrograms } from '../../helpers/pager-program.ts';
+import { test } from '../../helpers/suite.ts';
 import { FakePager } from './fake-pager.ts';
 
 const HEAP_MIB = 48;

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS } from '../../../offload-plane/plane.ts';
@@ -12,6 +11,7 @@ import { startFakeMachine } from '../../helpers/fake-machine.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../../helpers/otlp-receiver.ts';
 import { placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
+import { suite } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { evict, readIn, residentBytes } from '../../../testbed/native/page-cache.ts';
 import { buildBenchPrograms } from '../../../testbed/native/programs.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 test.before(buildBenchPrograms);

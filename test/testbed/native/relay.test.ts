@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildBenchPrograms } from '../../../testbed/native/programs.ts';
 import { openRelay } from '../../../testbed/native/relay.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
 test.before(buildBenchPrograms);

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { getJson } from '../../../testbed/workloads/http-json.ts';
 import { nodeWorkload } from '../../../testbed/workloads/node-workload.ts';
 import type { WarmUpFacts } from '../../../testbed/workloads/workload.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { test } from '../../helpers/suite.ts';
 import { type Server, startServer } from './child.ts';
 import { holdPort } from './held-port.ts';
 

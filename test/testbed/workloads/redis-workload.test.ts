@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { RedisConnection } from '../../../testbed/workloads/redis-connection.ts';
 import { redisWorkload } from '../../../testbed/workloads/redis-workload.ts';
 import { encodeCommand } from '../../../testbed/workloads/resp.ts';
 import type { WarmUpFacts } from '../../../testbed/workloads/workload.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { cannotBuildReason, demoImages } from '../images/demo-fixture.ts';
 import { type Server, startServer } from './child.ts';

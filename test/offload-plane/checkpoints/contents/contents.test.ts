@@ -1,4 +1,3 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readContents } from '../../../../offload-plane/checkpoints/contents/contents.ts';
 import type { CheckpointContents } from '../../../../offload-plane/checkpoints/contents/contract.ts';
@@ -6,6 +5,7 @@ import { saveOrderLog } from '../../../../offload-plane/order-log/load.ts';
 import type { PageStore } from '../../../../offload-plane/page-store/contract.ts';
 import { ANONYMOUS, goldenImages, PAGE, writeCriuCheckpoint } from '../../../helpers/criu-checkpoint.ts';
 import { rejection } from '../../../helpers/rejection.ts';
+import { suite } from '../../../helpers/suite.ts';
 import { makeStore } from '../../page-store/fixture.ts';
 
 const test = suite<{ store: PageStore; remove: () => Promise<void>; contents: CheckpointContents }>(

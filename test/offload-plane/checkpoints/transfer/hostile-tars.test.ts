@@ -3,7 +3,6 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import tar from 'tar-stream';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { exportTar } from '../../../../offload-plane/checkpoints/transfer/export.ts';
 import { importTar } from '../../../../offload-plane/checkpoints/transfer/import.ts';
@@ -13,6 +12,7 @@ import { OffloadError } from '../../../../platform/errors.ts';
 import { PAGE, writeCriuCheckpoint } from '../../../helpers/criu-checkpoint.ts';
 import { RECIPE } from '../../../helpers/plane-parts.ts';
 import { rejection } from '../../../helpers/rejection.ts';
+import { suite } from '../../../helpers/suite.ts';
 import { makeStore } from '../../page-store/fixture.ts';
 
 interface Entry {
