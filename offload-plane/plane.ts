@@ -231,9 +231,11 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     database,
     journal,
     answers,
+    operations,
     wallMs,
     onPhase: onContainerPhase,
     isCommitted: (checkpoint, sinceMs) => checkpoints.isTaken(checkpoint, sinceMs),
+    inspectCheckpoint: (checkpoint) => checkpoints.inspect(checkpoint),
     takeUpRestore: (container, intent) => restores.takeUp(container, intent),
     guests,
     images,
@@ -269,6 +271,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const restores = createRestores({
     database,
     answers,
+    operations,
     store,
     pageServer,
     containers,
@@ -295,6 +298,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   const isBeingAdopted = (guest: string) => adopting.has(guest);
   const rescuer = createRescuer({ containers, guests, restores, logger, isBeingAdopted });
   await restores.reopenAll();
+  operations.interruptRest();
   await containers.settleMoves();
   await guests.adopt();
   await containers.publishAgain();

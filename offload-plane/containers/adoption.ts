@@ -5,6 +5,7 @@
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Logger } from '../logger.ts';
+import type { Operations } from '../operations/operations.ts';
 import { type Container, setPhase } from './container.ts';
 import type { ContainerDisks } from './container-disks.ts';
 import type { ContainerSet } from './container-set.ts';
@@ -23,6 +24,9 @@ export interface AdoptionDeps {
   timeoutFor: (guest: Guest) => number;
   /** Whether a checkpoint is in the store, of one that was cut off. */
   isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
+  /** What a call that takes one answers. */
+  inspectCheckpoint: (checkpoint: string) => Promise<unknown>;
+  operations: Pick<Operations, 'endLeft'>;
   /** Of a restore, which may go on for long; see Restores.takeUp. */
   takeUpRestore: (container: Container, intent: Intent) => Promise<{ over?: Promise<void> }>;
   settleMoves: () => Promise<void>;
@@ -119,6 +123,19 @@ export function createAdoption(deps: AdoptionDeps) {
     if (action === 'stop') await untilStopped(container, lifecycle.timeoutOf(container));
   }
 
+  /** Its operation says what became of it. */
+  async function endCheckpoint({ checkpoint, sinceMs, operation }: IntentOf<'checkpoint'>): Promise<void> {
+    const name = `checkpoint ${checkpoint}`;
+    try {
+      if (!(await deps.isCommitted(checkpoint, sinceMs))) {
+        throw new OffloadError('interrupted', `${name}: the plane ended before all of it was in the store`);
+      }
+      deps.operations.endLeft(operation, { result: await deps.inspectCheckpoint(checkpoint) });
+    } catch (error) {
+      deps.operations.endLeft(operation, { error: toOffloadError(error, name) });
+    }
+  }
+
   async function settle(intent: Intent): Promise<void> {
     try {
       if (await goesOn(intent)) return;
@@ -129,10 +146,11 @@ export function createAdoption(deps: AdoptionDeps) {
       const reason = toOffloadError(error, intent.verb).message;
       logger.warn({ container: intent.container, verb: intent.verb, reason }, 'cut off, and not finished');
     }
+    if (intent.verb === 'checkpoint') await endCheckpoint(intent);
     undertakings.settle(intent, set.byId(intent.container));
   }
 
-  return async function adopt(guest: Guest): Promise<void> {
+  async function adopt(guest: Guest): Promise<void> {
     // Moves are between guests; see moves.ts.
     const cutOff = undertakings.leftover().filter((intent) => intent.verb !== 'move' && isOf(intent, guest));
     await correct(guest, new Set(cutOff.map(({ container }) => container)));
@@ -142,6 +160,17 @@ export function createAdoption(deps: AdoptionDeps) {
     await Promise.all(restores.map(settle));
     if (cutOff.length > 0) await correct(guest, new Set());
     await deps.settleMoves();
+  }
+
+  return {
+    adopt,
+    /** What was cut off there is settled when it comes back; what can be told now is told. */
+    async onGuestLost(guest: string): Promise<void> {
+      for (const intent of undertakings.leftover()) {
+        const lost = set.byId(intent.container)?.guest === guest;
+        if (lost && intent.verb === 'checkpoint') await endCheckpoint(intent);
+      }
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import type { Images } from '../images/images.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Answers } from '../operations/answers.ts';
+import type { Operations } from '../operations/operations.ts';
 import type { Database } from '../state/database.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { type AdoptionDeps, createAdoption } from './adoption.ts';
@@ -31,6 +32,7 @@ export interface ContainersDeps {
   database: Database;
   journal: Journal;
   answers: Answers;
+  operations: Pick<Operations, 'currentOf' | 'takeUp' | 'endLeft'>;
   guests: Guests;
   images: Pick<Images, 'get'>;
   volumes: Pick<Volumes, 'get' | 'ensure'>;
@@ -42,9 +44,9 @@ export interface ContainersDeps {
   callTimeoutMs: number;
   /** A container's phase has changed. */
   onPhase?: (container: Container) => void;
-  /** Whether a checkpoint was committed, of one that was cut off. */
-  isCommitted: (checkpoint: string, sinceMs: number) => Promise<boolean>;
   /** See adoption.ts. */
+  isCommitted: AdoptionDeps['isCommitted'];
+  inspectCheckpoint: AdoptionDeps['inspectCheckpoint'];
   takeUpRestore: AdoptionDeps['takeUpRestore'];
 }
 
@@ -60,7 +62,7 @@ export function createContainers(deps: ContainersDeps) {
   const lifecycle = createLifecycle({ guests, timeoutFor, attachDisks: disks.attach });
   const moves = createMoves({ ...deps, set, undertakings, remove });
   const settleMoves = moves.settle;
-  const adopt = createAdoption({
+  const adoption = createAdoption({
     ...deps,
     set,
     disks,
@@ -193,7 +195,7 @@ export function createContainers(deps: ContainersDeps) {
     forget: set.forget,
     settleMoves,
     publishAgain: () => set.publishAgain(moves.isLeft),
-    adopt,
+    adopt: adoption.adopt,
     create: async (request: CreateRequest): Promise<ContainerView> => viewOf(await create(request)),
     async start(name: string): Promise<ContainerView> {
       const container = get(name);
@@ -314,6 +316,7 @@ export function createContainers(deps: ContainersDeps) {
       for (const container of set.list()) {
         if (container.guest === guest && container.phase !== 'stopped') setPhase(container, 'lost');
       }
+      void adoption.onGuestLost(guest);
     },
     /** Lets go of everything; what is on record stays. */
     close(): void {

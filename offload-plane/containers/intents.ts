@@ -10,6 +10,8 @@ export type Intent = {
   container: string;
   /** Of the request for which it is done, if that has one. */
   key?: string;
+  /** Of a checkpoint: the operation that ends with it. */
+  operation?: string;
 } & Verb;
 
 export type Verb =

@@ -1,5 +1,6 @@
 /** What is being done to containers: on record from before the agent hears of it until it is done. */
 import type { Answers } from '../operations/answers.ts';
+import type { Operations } from '../operations/operations.ts';
 import type { Database } from '../state/database.ts';
 import type { Container } from './container.ts';
 import type { ContainerRecords } from './container-records.ts';
@@ -8,18 +9,21 @@ import { type Intent, openIntents, type Verb } from './intents.ts';
 export interface UndertakingsDeps {
   database: Database;
   answers: Answers;
+  operations: Pick<Operations, 'currentOf' | 'takeUp'>;
   records: ContainerRecords;
   wallMs: () => number;
   newRequest: () => string;
 }
 
-export function createUndertakings({ database, answers, records, wallMs, newRequest }: UndertakingsDeps) {
+export function createUndertakings(deps: UndertakingsDeps) {
+  const { database, answers, operations, records, wallMs, newRequest } = deps;
   const intents = openIntents(database, wallMs);
   /** Cut off in an earlier plane, or left to do in a guest that could not be told. */
   const leftover = new Map(intents.list().map((intent) => [intent.request, intent]));
   /** Containers to which something is being done, by how many. */
   const busy = new Map<string, number>();
   let closed = false;
+  for (const { operation } of leftover.values()) operations.takeUp(operation);
 
   /** In the transaction that ends the intent: what there is to tell of it. */
   function conclude(container: Container, { verb }: Verb, key?: string): void {
@@ -55,7 +59,13 @@ export function createUndertakings({ database, answers, records, wallMs, newRequ
     async during<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
       const request = newRequest();
       const key = answers.currentKey();
-      intents.begin({ request, container: container.id, ...(key === undefined ? {} : { key }), ...verb });
+      const operation = verb.verb === 'checkpoint' ? operations.currentOf(verb.verb) : undefined;
+      intents.begin({
+        ...{ request, container: container.id },
+        ...(key === undefined ? {} : { key }),
+        ...(operation === undefined ? {} : { operation }),
+        ...verb,
+      });
       count(container, 1);
       try {
         const result = await work(request);

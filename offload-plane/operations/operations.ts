@@ -1,4 +1,8 @@
-/** The operations under way and those that ended not long ago. Their records outlive the plane. */
+/**
+ * The operations under way and those that ended not long ago. Their records outlive the plane: what the next one
+ * finishes of their work ends them as well.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Database } from '../state/database.ts';
 import { openDocuments } from '../state/documents.ts';
@@ -26,6 +30,9 @@ export interface OperationsDeps {
   onEnded?: (view: OperationView) => void;
 }
 
+/** What became of the work of an operation whose plane has ended. */
+export type LeftOutcome = { result: unknown } | { error: { code: string; message: string } };
+
 interface Running {
   view: OperationView;
   log: ProgressLog;
@@ -43,6 +50,10 @@ export function createOperations({ database, nowMs, randomBytes, onEnded }: Oper
   const records = openDocuments(database, 'operation', OperationView);
   const running = new Map<string, Running>();
   const ended = new Map<string, OperationView>();
+  /** Of those that run: whose plane has ended, by whether this one goes on with their work. */
+  const left = new Map<string, 'unknown' | 'goes_on'>();
+  const current = new AsyncLocalStorage<OperationView>();
+  let closed = false;
   const now = () => new Date(nowMs()).toISOString();
 
   function remember(view: OperationView): void {
@@ -57,28 +68,26 @@ export function createOperations({ database, nowMs, randomBytes, onEnded }: Oper
     ended.set(view.id, view);
   }
 
-  /** What a plane that ended has left running is over: its work was rolled back or finished at the start. */
   function load(): void {
-    const left = records.list().map(({ value }) => value);
-    left.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
-    for (const view of left) {
+    const views = records.list().map(({ value }) => value);
+    views.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    for (const view of views) {
       if (view.phase !== 'running') ended.set(view.id, view);
-      else
-        remember({
-          ...view,
-          ...failure(
-            new OffloadError('interrupted', `${nameOf(view)}: the plane ended while it was under way`),
-          ),
-          endedAt: now(),
-        });
+      else {
+        running.set(view.id, { view, log: createProgressLog(), abort: new AbortController() });
+        left.set(view.id, 'unknown');
+      }
     }
   }
   load();
 
   function end(entry: Running, outcome: Partial<OperationView>): void {
     running.delete(entry.view.id);
+    left.delete(entry.view.id);
     Object.assign(entry.view, outcome, { endedAt: now() });
-    remember(entry.view);
+    // A plane that ends leaves it to the next one to say what became of it.
+    if (closed) ended.set(entry.view.id, entry.view);
+    else remember(entry.view);
     entry.log.end(eventOf(entry.view, now()));
     onEnded?.(entry.view);
   }
@@ -86,14 +95,15 @@ export function createOperations({ database, nowMs, randomBytes, onEnded }: Oper
   async function perform<T>(entry: Running, work: (context: OperationContext) => Promise<T>): Promise<T> {
     const { view, log, abort } = entry;
     try {
-      const result = await work({
+      const context: OperationContext = {
         id: view.id,
         signal: abort.signal,
         progress(text, fraction) {
           view.progress = progressOf(text, fraction);
           log.add(eventOf(view, now()));
         },
-      });
+      };
+      const result = await current.run(view, () => work(context));
       end(entry, { phase: 'succeeded', ...resultOf(result) });
       return result;
     } catch (error) {
@@ -154,6 +164,12 @@ export function createOperations({ database, nowMs, randomBytes, onEnded }: Oper
           `cancel operation ${id}: it has ${view.phase}, it is not running`,
         );
       }
+      if (left.has(id)) {
+        throw new OffloadError(
+          'invalid_state',
+          `cancel operation ${id}: the plane that began it has ended, and this one finishes what there is of it`,
+        );
+      }
       entry.abort.abort(new OffloadError('cancelled', `${nameOf(entry.view)}: it was cancelled`));
       return { ...entry.view };
     },
@@ -166,8 +182,40 @@ export function createOperations({ database, nowMs, randomBytes, onEnded }: Oper
         yield eventOf(view, view.endedAt ?? now());
       }
     },
+    /** The operation that this is the work of, and not a part of another's work; to be kept with its record. */
+    currentOf(kind: string): string | undefined {
+      const view = current.getStore();
+      return view?.kind === kind ? view.id : undefined;
+    },
+    /** There is a record of its work, with which this plane goes on. */
+    takeUp(id: string | undefined): void {
+      const entry = id === undefined ? undefined : running.get(id);
+      if (entry === undefined || !left.has(entry.view.id)) return;
+      left.set(entry.view.id, 'goes_on');
+      entry.view.progress = progressOf('the plane ended; the next one goes on with it', undefined);
+      entry.log.add(eventOf(entry.view, now()));
+    },
+    /** To be called once everything that goes on was taken up: the rest is over. */
+    interruptRest(): void {
+      for (const [id, state] of [...left]) {
+        const entry = running.get(id);
+        if (state === 'goes_on' || entry === undefined) continue;
+        const reason = `${nameOf(entry.view)}: the plane ended while it was under way`;
+        end(entry, failure(new OffloadError('interrupted', reason)));
+      }
+    },
+    /** Of one that was taken up; an operation of this plane ends by itself. */
+    endLeft(id: string | undefined, outcome: LeftOutcome): void {
+      const entry = id === undefined ? undefined : running.get(id);
+      if (closed || entry === undefined || !left.has(entry.view.id)) return;
+      end(
+        entry,
+        'error' in outcome ? failure(outcome.error) : { phase: 'succeeded', ...resultOf(outcome.result) },
+      );
+    },
     /** Ends what is under way, as a plane does that is told to end. */
     async close(): Promise<void> {
+      closed = true;
       for (const { abort } of running.values()) abort.abort();
     },
   };
@@ -176,7 +224,10 @@ export type Operations = ReturnType<typeof createOperations>;
 
 const nameOf = ({ kind, subject }: OperationView): string => `${kind} ${subject}`;
 
-const failure = ({ code, message }: OffloadError) => ({ phase: 'failed' as const, error: { code, message } });
+const failure = ({ code, message }: { code: string; message: string }) => ({
+  phase: 'failed' as const,
+  error: { code, message },
+});
 
 function progressOf(text: string, fraction: number | undefined): OperationProgress {
   return { text, ...(fraction === undefined ? {} : { fraction: Math.min(Math.max(fraction, 0), 1) }) };

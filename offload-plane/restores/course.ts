@@ -8,6 +8,7 @@ import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Answers } from '../operations/answers.ts';
+import type { Operations } from '../operations/operations.ts';
 import type { PageServer, SessionResult } from '../page-server/contract.ts';
 import type { PageStore } from '../page-store/contract.ts';
 import type { Database } from '../state/database.ts';
@@ -21,6 +22,7 @@ import { openUnderWay, recordOf } from './under-way.ts';
 export interface RestoresDeps {
   database: Database;
   answers: Answers;
+  operations: Pick<Operations, 'currentOf' | 'takeUp' | 'endLeft'>;
   store: PageStore;
   pageServer: PageServer;
   containers: Containers;
@@ -43,13 +45,14 @@ export interface RestoresDeps {
 const KEPT_RESTORES = 1_000;
 
 export function createCourse(deps: RestoresDeps) {
-  const { database, containers, guests, metrics, logger, nowMs } = deps;
+  const { database, operations, containers, guests, metrics, logger, nowMs } = deps;
   const restores = new Map<string, Restore>();
   const underWay = openUnderWay(database);
   /** What an earlier plane has left under way, and nobody has taken up yet. */
   const left = new Map(underWay.list().map(({ id, record }) => [id, record]));
   /** Those of earlier planes. */
   const past = openPastRestores(database, KEPT_RESTORES, (id) => left.has(id));
+  for (const { operation } of left.values()) operations.takeUp(operation);
   let closed = false;
 
   function remember(restore: Restore): void {
@@ -126,6 +129,7 @@ export function createCourse(deps: RestoresDeps) {
     restore.life = { phase: 'failed', code: error.code, message: error.message };
     restore.timeline.mark('failed');
     keepEnded(restore);
+    operations.endLeft(restore.operation, { error });
     restore.trace.end(viewOf(restore), restore.timeline.view());
     metrics.restoreFailed(restore.policy);
     await restore.session.close(error.message);
@@ -177,6 +181,7 @@ export function createCourse(deps: RestoresDeps) {
       restore.life = life;
       if (restore.hold && restore.session.recording.phase === 'off') restore.session.startFill();
       restore.timeline.mark('running');
+      operations.endLeft(restore.operation, { result: viewOf(restore) });
     },
     /** Every page is in place; the agent may not have answered yet. */
     onDone(restore: Restore, result: SessionResult): void {

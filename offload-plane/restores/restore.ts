@@ -31,6 +31,8 @@ export interface Restore {
   readonly timeline: Timeline;
   readonly trace: RestoreTrace;
   readonly deadlineScale: number;
+  /** The long call that ends when the container runs. */
+  readonly operation?: string;
   /** Planes that ended since it began. */
   readonly takeoverCount: number;
   /** What the pager and CRIU were told at the beginning. */

@@ -93,6 +93,7 @@ export function createRestores(deps: RestoresDeps) {
       onDone: (result) => course.onDone(restore, result),
     });
     sequence += 1;
+    const operation = deps.operations.currentOf('restore');
     const restore: Restore = course.make({
       id: `${request.name}-${sequence}`,
       checkpoint: request.checkpoint,
@@ -101,6 +102,7 @@ export function createRestores(deps: RestoresDeps) {
       policy,
       session,
       reader,
+      ...(operation === undefined ? {} : { operation }),
       createdAt: new Date(deps.wallMs()).toISOString(),
       startedMs,
       hold: request.hold === true,

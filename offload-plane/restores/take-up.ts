@@ -9,7 +9,7 @@ import { agentRequestOf } from './agent-request.ts';
 import { askAgent } from './ask-agent.ts';
 import type { Course, RestoresDeps } from './course.ts';
 import { reopenSession } from './reopen-session.ts';
-import { isOver, type Restore } from './restore.ts';
+import { isOver, type Restore, viewOf } from './restore.ts';
 import { recordOf, type UnderWay } from './under-way.ts';
 
 /** What an earlier plane had set out to do. */
@@ -34,7 +34,7 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
   const goingOn = new Map<string, GoingOn>();
 
   async function reopen(id: string, record: UnderWay, container: Container): Promise<void> {
-    const { checkpoint, policy, clonedFrom, hold, createdAtMs, deadlineScale, timings } = record;
+    const { checkpoint, policy, clonedFrom, hold, createdAtMs, deadlineScale, timings, operation } = record;
     const reader = await store.open(checkpoint);
     const { session, canVerify } = reopenSession({
       ...{ pageServer, record, reader, orderLog: await askForOrderLog(reader, deps) },
@@ -43,6 +43,7 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
     const restore: Restore = course.make({
       ...{ id, checkpoint, container, policy, session, reader, hold, deadlineScale },
       ...(clonedFrom ? { clonedFrom } : {}),
+      ...(operation === undefined ? {} : { operation }),
       createdAt: new Date(createdAtMs).toISOString(),
       startedMs: nowMs() - (wallMs() - createdAtMs),
       takeoverCount: record.takeoverCount + 1,
@@ -57,12 +58,25 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
     underWay.put(id, recordOf(restore));
     past.takeOut(id);
     const running = Promise.withResolvers<void>();
-    if (record.isRunning) running.resolve();
+    if (record.isRunning) {
+      running.resolve();
+      deps.operations.endLeft(operation, { result: viewOf(restore) });
+    }
     goingOn.set(container.id, {
       ...{ restore, runs: running.resolve },
       over: course.follow(restore, running.promise),
     });
     logger.info({ restore: id }, 'restore goes on');
+  }
+
+  async function tryReopen(id: string, record: UnderWay, container: Container): Promise<void> {
+    try {
+      await reopen(id, record, container);
+      left.delete(id);
+    } catch (error) {
+      logger.warn({ restore: id, error: (error as Error).message }, 'restore does not go on');
+      past.fail(id, toOffloadError(error, `restore container ${container.name}`));
+    }
   }
 
   /** What became of it, by the word of the agent. @throws {OffloadError} guest_lost when it cannot be asked */
@@ -97,14 +111,9 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
         const container = known.get(record.container);
         // Its removal was cut off, before its end or after.
         if (container === undefined) underWay.delete(id);
-        if (container === undefined || past.get(id)?.phase === 'failed') continue;
-        try {
-          await reopen(id, record, container);
-          left.delete(id);
-        } catch (error) {
-          logger.warn({ restore: id, error: (error as Error).message }, 'restore does not go on');
-          past.fail(id, toOffloadError(error, `restore container ${container.name}`));
-        }
+        else if (past.get(id)?.phase !== 'failed') await tryReopen(id, record, container);
+        const view = past.get(id);
+        if (view?.error) deps.operations.endLeft(record.operation, { error: view.error });
       }
     },
     /**

@@ -23,6 +23,7 @@ const Row = Type.Object({
   planDigest: Type.String(),
   clonedFrom: Type.Optional(Type.Unsafe<ContainerRecipe>(Type.Object({}))),
   hold: Type.Boolean(),
+  operation: Type.Optional(Type.String()),
   createdAtMs: Type.Number(),
   deadlineScale: Type.Number(),
   /** Since the restore request; once there was one. */
@@ -56,13 +57,14 @@ export type RestoresUnderWay = ReturnType<typeof openUnderWay>;
 
 export function recordOf(restore: Restore): UnderWay {
   const { container, checkpoint, policy, session, plan, hold, life, takeoverCount, deadlineScale } = restore;
-  const { clonedFrom, firstResponse, result } = restore;
+  const { clonedFrom, firstResponse, result, operation } = restore;
   const timings = life.phase === 'running' ? life.timings : undefined;
   return {
     ...{ container: container.id, guest: container.guest, checkpoint, policy, hold },
     ...{ effectivePolicy: plan.effectivePolicy, token: session.token, planDigest: plan.digest },
     ...{ createdAtMs: Date.parse(restore.createdAt), deadlineScale, takeoverCount },
     ...(clonedFrom ? { clonedFrom } : {}),
+    ...(operation === undefined ? {} : { operation }),
     ...(firstResponse ? { firstResponse } : {}),
     ...(result ? { result } : {}),
     isRunning: life.phase === 'running',

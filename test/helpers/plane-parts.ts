@@ -6,6 +6,7 @@ import type { Images } from '../../offload-plane/images/images.ts';
 import { createLogger } from '../../offload-plane/logger.ts';
 
 import { type Answers, openAnswers } from '../../offload-plane/operations/answers.ts';
+import { createOperations, type Operations } from '../../offload-plane/operations/operations.ts';
 import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
 
 import { OffloadError } from '../../platform/errors.ts';
@@ -49,22 +50,27 @@ export const containersOf = (...guests: FakeGuest[]) => containersOver(openState
 
 export interface StateOfContainers extends State {
   answers?: Answers;
+  operations?: Operations;
+  /** Default: none was. */
+  isCommitted?: ContainersDeps['isCommitted'];
   /** Default: there is none to go on with. */
   takeUpRestore?: ContainersDeps['takeUpRestore'];
 }
 
 /** @param state on which an earlier plane may have left some */
-export function containersOver(
-  { database, journal, takeUpRestore = async () => ({}), answers }: StateOfContainers,
-  ...guests: FakeGuest[]
-) {
+export function containersOver({ database, journal, ...parts }: StateOfContainers, ...guests: FakeGuest[]) {
+  const nowMs = () => Date.now();
+  const { takeUpRestore = async () => ({}), isCommitted = async () => false } = parts;
+  const { answers = openAnswers(database, nowMs) } = parts;
   let made = 0;
   return createContainers({
     database,
     journal,
-    answers: answers ?? openAnswers(database, () => Date.now()),
-    wallMs: () => Date.now(),
-    isCommitted: async () => false,
+    answers,
+    operations: parts.operations ?? createOperations({ database, nowMs, randomBytes }),
+    wallMs: nowMs,
+    isCommitted,
+    inspectCheckpoint: async (id) => ({ id }),
     takeUpRestore,
     guests: guestsOf(...guests),
     images,

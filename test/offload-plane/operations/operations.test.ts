@@ -72,10 +72,48 @@ test('what was under way when the plane was killed is on record as interrupted, 
   const { operation: cut } = first.operations.start(PULL, () => new Promise(() => {}));
   first.database.close();
   const { database, operations } = world(first.path);
+  operations.interruptRest();
   assert.is(operations.get(done.id).result, 'ok');
   assert.is(operations.get(cut.id).phase, 'failed');
   assert.is(operations.get(cut.id).error?.code, 'interrupted');
   assert.is(operations.list().length, 2);
+  database.close();
+});
+
+test('one that was taken up runs on until it is told what became of its work, and cannot be cancelled', async () => {
+  const first = world();
+  const { operation } = first.operations.start(PULL, () => new Promise(() => {}));
+  const { operation: other } = first.operations.start(PULL, () => new Promise(() => {}));
+  first.database.close();
+  const { database, operations } = world(first.path);
+  operations.takeUp(operation.id);
+  operations.interruptRest();
+  assert.is(operations.get(operation.id).phase, 'running');
+  assert.is(operations.get(other.id).phase, 'failed');
+  const error = await rejection((async () => operations.cancel(operation.id))());
+  assert.is(error.code, 'invalid_state');
+  const events: string[] = [];
+  const followed = (async () => {
+    for await (const { phase } of operations.events(operation.id, new AbortController().signal)) {
+      events.push(phase);
+    }
+  })();
+  operations.endLeft(operation.id, { result: 'done' });
+  operations.endLeft(operation.id, { error: new OffloadError('no_space', 'twice') });
+  await followed;
+  assert.equal(events, ['running', 'succeeded']);
+  assert.is(operations.get(operation.id).result, 'done');
+  database.close();
+});
+
+test('of the work of an operation it is told which that is, of a part of it nothing', async () => {
+  const { database, operations } = world();
+  const { operation, done } = operations.start(PULL, async () => [
+    operations.currentOf('pull'),
+    operations.currentOf('checkpoint'),
+  ]);
+  assert.equal(await done, [operation.id, undefined]);
+  assert.is(operations.currentOf('pull'), undefined);
   database.close();
 });
 

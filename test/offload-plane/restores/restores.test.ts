@@ -12,6 +12,7 @@ import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent
 import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
+import { createOperations } from '../../../offload-plane/operations/operations.ts';
 import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
 import type { PageSession, Policy } from '../../../offload-plane/page-server/contract.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
@@ -70,6 +71,7 @@ async function makeWorld() {
   const deps: RestoresDeps = {
     database,
     answers: openAnswers(database, () => Date.now()),
+    operations: createOperations({ database, nowMs: () => Date.now(), randomBytes }),
     store: fixture.store,
     pageServer: {
       ...pageServer,

@@ -6,9 +6,11 @@ import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent
 import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
+import { createOperations } from '../../../offload-plane/operations/operations.ts';
 import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
+import type { RestoreView } from '../../../offload-plane/restores/restore.ts';
 import { createRestores, type Restores } from '../../../offload-plane/restores/restores.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
@@ -41,18 +43,24 @@ async function makeWorld() {
   /** One after the other, as processes would be. */
   async function startPlane(open = (id: string) => store.open(id)) {
     const pageServer = createPageServer();
+    const operations = createOperations({
+      database: state.database,
+      nowMs: () => Date.now(),
+      randomBytes,
+    });
     let restores: Restores;
     const takeUpRestore = (...args: Parameters<Restores['takeUp']>) => restores.takeUp(...args);
-    const containers = containersOver({ ...state, answers, takeUpRestore }, guest);
+    const containers = containersOver({ ...state, answers, operations, takeUpRestore }, guest);
     restores = createRestores({
-      ...{ ...state, answers, store: { open } as PageStore, pageServer, containers, guests: guestsOf(guest) },
-      ...{ metrics: createMetrics(), logger: silentLogger, randomBytes },
+      ...{ ...state, answers, operations, store: { open } as PageStore, pageServer, containers },
+      ...{ guests: guestsOf(guest), metrics: createMetrics(), logger: silentLogger, randomBytes },
       nowMs: () => performance.now(),
       wallMs: () => Date.now(),
       ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10 },
     });
     await restores.reopenAll();
-    return { pageServer, containers, restores };
+    operations.interruptRest();
+    return { pageServer, containers, restores, operations };
   }
 
   type Plane = Awaited<ReturnType<typeof startPlane>>;
@@ -81,6 +89,7 @@ async function makeWorld() {
   /** As far as anybody else sees it, it was killed. */
   async function kill(plane: Plane): Promise<void> {
     plane.restores.close();
+    void plane.operations.close();
     plane.containers.close();
     await plane.pageServer.close();
   }
@@ -332,21 +341,34 @@ async function cutOff(world: World, inspect: () => object, restore: () => unknow
     asked.push(body);
     return never.promise;
   });
-  world.answers.within(key, () => void create(first).catch(() => undefined));
+  const { operation } = world.answers.within(key, () =>
+    first.operations.start({ kind: 'restore', subject: 'warm' }, () => create(first)),
+  );
   await until('the call', () => asked.length === 1);
   await kill(first);
+  assert.is(first.operations.get(operation.id).phase, 'running');
   world.agentSays(inspect);
   guest.on('restoreContainer', restore);
   const second = await startPlane();
   const { id } = second.restores.list()[0]!;
+  const meanwhile = second.operations.get(operation.id);
+  assert.is(meanwhile.phase, 'running');
+  assert.match(meanwhile.progress.text, /the next one goes on with it/);
   await second.containers.adopt(guest);
-  return { ...second, id, known: world.answers.look(key, 'print') };
+  const known = world.answers.look(key, 'print');
+  return { ...second, id, known, operation: () => second.operations.get(operation.id) };
 }
 
 test('a restore whose agent had not answered is finished when the container runs, and its request is answered', async () => {
   await withWorld(async (world) => {
-    const { restores, containers, id, known } = await cutOff(world, () => ({ ...THERE, pagesMissing: true }));
+    const { restores, containers, id, known, operation } = await cutOff(world, () => ({
+      ...THERE,
+      pagesMissing: true,
+    }));
     assert.is(restores.get(id).phase, 'running');
+    assert.is(operation().phase, 'succeeded');
+    assert.is((operation().result as RestoreView).id, id);
+    assert.is((operation().result as RestoreView).phase, 'running');
     assert.equal(restores.get(id).timings, TIMINGS);
     assert.is(containers.get('web').phase, 'running');
     assert.equal(known, { phase: 'cut_off', result: { path: `/v1/restores/${id}`, status: 201 } });
@@ -377,11 +399,17 @@ test('a restore of which the agent knows nothing, or that failed there, is rolle
     [() => ({ ...THERE, phase: 'stopped', exitCode: 1 }), undefined, /it is stopped/],
   ] as const) {
     await withWorld(async (world) => {
-      const { restores, containers, pageServer, id, known } = await cutOff(world, inspect, restore);
+      const { restores, containers, pageServer, id, known, operation } = await cutOff(
+        world,
+        inspect,
+        restore,
+      );
       await untilPhase(restores, id, 'failed');
       assert.match(restores.get(id).error!.message, reason);
       await until('nothing of it', () => containers.list().length === 0 && pageServer.sessionCount === 0);
       assert.equal(known, { phase: 'cut_off' });
+      assert.is(operation().phase, 'failed');
+      assert.equal(operation().error, restores.get(id).error);
     });
   }
 });
