@@ -55,7 +55,7 @@ function start(seed: number, draw: Draw): Promise<NativeRestore> {
     checkpoint,
     name: `seed-${seed}`,
     session: { ...(ordered ? { policy: 'ordered', orderLog } : {}), faultsDryUpMs: 1 + draw(60) },
-    pagerArgs: ['--deadline-ms', '3000'],
+    pagerArgs: ['--deadline-ms', '15000'],
     ...(cgroup === undefined || draw(2) === 0 ? {} : { cgroup: cgroup.path }),
   });
 }
@@ -197,7 +197,7 @@ async function asking(name: string, body: (native: NativeRestore) => Promise<voi
     checkpoint,
     name,
     session: { faultsDryUpMs: 60_000 },
-    pagerArgs: ['--deadline-ms', '3000'],
+    pagerArgs: ['--deadline-ms', '15000'],
   });
   try {
     assert.is((await native.restored).exitCode, 0);

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { test } from 'uvu';
@@ -10,6 +9,7 @@ import { TOKEN_PROTOCOL_PREFIX } from '../../../offload-plane/http-api/access.ts
 import { openListeners } from '../../../offload-plane/http-api/listeners.ts';
 import { createHttpApi, type HttpApiOptions } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { freePort } from '../../../testbed/scenarios/free-port.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
@@ -26,14 +26,6 @@ async function withPlane(body: (plane: Plane, directory: string) => Promise<void
   } finally {
     await plane.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The plane on a Unix socket and on TCP. */

@@ -7,7 +7,7 @@ import type { ContainerAccess } from '../../../offload-plane/probes/container-ac
 import { portsOf } from '../../../offload-plane/probes/probe.ts';
 import { prepare, probeOnce, untilReady } from '../../../offload-plane/probes/prober.ts';
 import { OffloadError } from '../../../platform/errors.ts';
-import { tcpClosed } from '../../helpers/closed-port.ts';
+import { freePort } from '../../../testbed/scenarios/free-port.ts';
 import { rejection } from '../../helpers/rejection.ts';
 
 interface World {
@@ -72,7 +72,7 @@ test('an answer of another status, and a program that fails, say that it is not'
   assert.is(await refused({ http: { port, path: '/', status: 503 } }), 'ready');
   context.exitCode = 7;
   assert.is(await refused({ exec: { command: ['false'] } }), 'false ended with exit code 7');
-  assert.match(await refused({ tcp: { port: await tcpClosed() } }), /ECONNREFUSED/);
+  assert.match(await refused({ tcp: { port: await freePort() } }), /ECONNREFUSED/);
 });
 
 test('a container that becomes ready is waited for', async (context) => {
@@ -87,7 +87,7 @@ test('a container that becomes ready is waited for', async (context) => {
 test('one that does not is given up after its deadline, with what the last probe said', async ({
   access,
 }) => {
-  const closed = await tcpClosed();
+  const closed = await freePort();
   const error = await rejection(
     untilReady(access, { tcp: { port: closed } }, { ...OPTIONS, readyTimeoutMs: 250 }),
   );
