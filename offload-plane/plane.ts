@@ -6,6 +6,7 @@ import { checkpointRecipes } from './checkpoints/recipes.ts';
 import { createAutoRemover } from './containers/auto-remover.ts';
 import type { Container } from './containers/container.ts';
 import { type Containers, createContainers } from './containers/containers.ts';
+import { createCutOffDrains } from './containers/cut-off-drains.ts';
 import { createDrainer, type Drainer } from './containers/drainer.ts';
 import { createRescuer } from './containers/rescuer.ts';
 import { createRestarter } from './containers/restarter.ts';
@@ -187,6 +188,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
           adopted.add(name);
           adopting.delete(name);
           rescuer.onGuests();
+          if (contacted) finishDrains();
           for (const container of containers.records()) {
             if (container.guest === name && container.phase === 'running') probes.start(container);
           }
@@ -213,6 +215,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   /** Those that are reached, and whose containers are being taken up. */
   const adopting = new Set<string>();
   let closed = false;
+  let contacted = false;
 
   function onContainerPhase(container: Container): void {
     const { phase } = container;
@@ -227,6 +230,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     containers.onGuestLost(guest);
   }
 
+  const isCommitted = (checkpoint: string, sinceMs: number) => checkpoints.isTaken(checkpoint, sinceMs);
   const containers = createContainers({
     database,
     journal,
@@ -234,7 +238,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     operations,
     wallMs,
     onPhase: onContainerPhase,
-    isCommitted: (checkpoint, sinceMs) => checkpoints.isTaken(checkpoint, sinceMs),
+    isCommitted,
     inspectCheckpoint: (checkpoint) => checkpoints.inspect(checkpoint),
     takeUpRestore: (container, intent) => restores.takeUp(container, intent),
     guests,
@@ -297,6 +301,9 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   });
   const isBeingAdopted = (guest: string) => adopting.has(guest);
   const rescuer = createRescuer({ containers, guests, restores, logger, isBeingAdopted });
+  const isAdopted = (guest: string) => adopted.has(guest) && !adopting.has(guest);
+  const cutOffDrains = createCutOffDrains({ containers, guests, restores, isCommitted, isAdopted, logger });
+  const finishDrains = () => void cutOffDrains.finish().then(rescuer.onGuests);
   await restores.reopenAll();
   operations.interruptRest();
   await containers.settleMoves();
@@ -306,6 +313,9 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     if (closed) return;
     await templates.removeLeftovers();
     rescuer.onGuests();
+    // Where a container can go is known now.
+    contacted = true;
+    finishDrains();
   });
   return {
     database,
@@ -330,6 +340,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       firstContact.close();
       restarter.close();
       rescuer.close();
+      cutOffDrains.close();
       autoRemover.close();
       probes.close();
       restores.close();

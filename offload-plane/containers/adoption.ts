@@ -9,7 +9,7 @@ import type { Operations } from '../operations/operations.ts';
 import { type Container, setPhase } from './container.ts';
 import type { ContainerDisks } from './container-disks.ts';
 import type { ContainerSet } from './container-set.ts';
-import type { Intent } from './intents.ts';
+import type { Intent, IntentOf } from './intents.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { reconcile } from './reconcile.ts';
 import type { Undertakings } from './undertakings.ts';
@@ -33,8 +33,6 @@ export interface AdoptionDeps {
   /** Of a restart, what was left to do. */
   start: (container: Container) => Promise<void>;
 }
-
-type IntentOf<V extends Intent['verb']> = Extract<Intent, { verb: V }>;
 
 export function createAdoption(deps: AdoptionDeps) {
   const { set, disks, undertakings, lifecycle, logger, timeoutFor } = deps;
@@ -79,12 +77,12 @@ export function createAdoption(deps: AdoptionDeps) {
       return lifecycle.remove({ id: intent.container, guest: intent.guest }, intent.request);
     }
     const container = set.byId(intent.container);
-    if (container && intent.verb !== 'restore' && intent.verb !== 'move') await finishFor(container, intent);
+    if (container && intent.verb !== 'restore' && !isOfTwoGuests(intent)) await finishFor(container, intent);
   }
 
   async function finishFor(
     container: Container,
-    intent: Exclude<Intent, IntentOf<'discard' | 'restore' | 'move'>>,
+    intent: Exclude<Intent, IntentOf<'discard' | 'restore' | 'move' | 'drain'>>,
   ) {
     const { request } = intent;
     switch (intent.verb) {
@@ -151,8 +149,7 @@ export function createAdoption(deps: AdoptionDeps) {
   }
 
   async function adopt(guest: Guest): Promise<void> {
-    // Moves are between guests; see moves.ts.
-    const cutOff = undertakings.leftover().filter((intent) => intent.verb !== 'move' && isOf(intent, guest));
+    const cutOff = undertakings.leftover().filter((intent) => !isOfTwoGuests(intent) && isOf(intent, guest));
     await correct(guest, new Set(cutOff.map(({ container }) => container)));
     await holdDisks(guest);
     const [restores, others] = [cutOff.filter(isRestore), cutOff.filter((intent) => !isRestore(intent))];
@@ -174,5 +171,8 @@ export function createAdoption(deps: AdoptionDeps) {
   };
 }
 
+/** See moves.ts and cut-off-drains.ts. */
+const isOfTwoGuests = (intent: Intent): intent is IntentOf<'move' | 'drain'> =>
+  intent.verb === 'move' || intent.verb === 'drain';
 const isRestore = ({ verb }: Intent): boolean => verb === 'restore';
 const isUnreached = (error: unknown): boolean => error instanceof OffloadError && error.code === 'guest_lost';

@@ -14,7 +14,7 @@ import { type Container, type ContainerRecipe, type PlanePhase, setPhase } from 
 import { createContainerDisks } from './container-disks.ts';
 import { openContainerRecords } from './container-records.ts';
 import { createContainerSet } from './container-set.ts';
-import type { Verb } from './intents.ts';
+import type { IntentOf, Verb } from './intents.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createMoves } from './moves.ts';
 import { newName } from './names.ts';
@@ -175,7 +175,6 @@ export function createContainers(deps: ContainersDeps) {
     recorded,
     during,
     isBusy: (id: string): boolean => undertakings.isBusy(id) || undertakings.isLeft(id),
-    keepingBusy: undertakings.keepingBusy,
     isUnfinished: undertakings.isUnfinished,
     startAgain: start,
     note: records.note,
@@ -194,6 +193,9 @@ export function createContainers(deps: ContainersDeps) {
     attachDisks: disks.attach,
     forget: set.forget,
     settleMoves,
+    /** See cut-off-drains.ts. */
+    leftDrains: undertakings.leftDrains,
+    settleDrain: (intent: IntentOf<'drain'>) => undertakings.settle(intent, set.byId(intent.container)),
     publishAgain: () => set.publishAgain(moves.isLeft),
     adopt: adoption.adopt,
     create: async (request: CreateRequest): Promise<ContainerView> => viewOf(await create(request)),

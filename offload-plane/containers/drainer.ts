@@ -9,6 +9,7 @@ import type { DrainResult } from '../http-api/schemas/guests.ts';
 import type { Restores } from '../restores/restores.ts';
 import type { Container } from './container.ts';
 import type { Containers } from './containers.ts';
+import { restoreInstead } from './restore-instead.ts';
 
 export interface DrainRequest {
   guest: string;
@@ -29,27 +30,30 @@ export interface DrainerDeps {
   wallMs: () => number;
 }
 
-export function createDrainer({ containers, guests, checkpoints, restores, wallMs }: DrainerDeps) {
-  /** Where it is and under its name: from the checkpoint it was stopped with. */
-  function restoreIn(guest: string, container: Container, checkpoint: string): Promise<void> {
-    const { name, ports, policies, labels } = container;
-    return containers.replace(container, () =>
-      restores.create({ checkpoint, guest, name, ports, like: { policies, labels } }),
-    );
+export function createDrainer(deps: DrainerDeps) {
+  const { containers, guests, checkpoints, wallMs } = deps;
+
+  async function move(container: Container, signal: AbortSignal) {
+    const { name, id } = container;
+    // Before it is touched: there is a guest that takes it.
+    const { guest } = containers.place({ name });
+    const sinceMs = wallMs();
+    const checkpoint = `drain-${id}-${sinceMs.toString(36)}`;
+    // On record from before it is stopped until another runs in its place; see cut-off-drains.ts.
+    const intent = { verb: 'drain', checkpoint, target: guest, sinceMs } as const;
+    await containers.during(container, intent, () => moveTo(guest, container, checkpoint, signal));
+    return { container: name, guest, checkpoint };
   }
 
   /** @throws why it could not go; it runs then where it was, unless the message says otherwise */
-  async function move(container: Container, signal: AbortSignal) {
+  async function moveTo(guest: string, container: Container, checkpoint: string, signal: AbortSignal) {
     const { name, id, guest: origin } = container;
-    // Before it is touched: there is a guest that takes it.
-    const { guest } = containers.place({ name });
-    const checkpoint = `drain-${id}-${wallMs().toString(36)}`;
     await checkpoints.create({ container: id, id: checkpoint, after: 'stop' }, { signal });
     try {
-      await restoreIn(guest, container, checkpoint);
+      await restoreInstead(deps, container, { guest, checkpoint });
     } catch (error) {
       const known = toOffloadError(error, `move container ${name}`);
-      await restoreIn(origin, container, checkpoint).catch((again: Error) => {
+      await restoreInstead(deps, container, { guest: origin, checkpoint }).catch((again: Error) => {
         throw new OffloadError(
           known.code,
           `${known.message}; it is stopped, and checkpoint ${checkpoint} has its state (${again.message})`,
@@ -57,7 +61,6 @@ export function createDrainer({ containers, guests, checkpoints, restores, wallM
       });
       throw known;
     }
-    return { container: name, guest, checkpoint };
   }
 
   async function settleRest(container: Container, rest: DrainRequest['rest'], reason: string) {
@@ -84,7 +87,7 @@ export function createDrainer({ containers, guests, checkpoints, restores, wallM
         signal.throwIfAborted();
         progress(`moving ${container.name}`, index / present.length);
         try {
-          result.moved.push(await containers.keepingBusy(container, () => move(container, signal)));
+          result.moved.push(await move(container, signal));
         } catch (error) {
           signal.throwIfAborted();
           const { message } = toOffloadError(error, `move container ${container.name}`);

@@ -24,7 +24,11 @@ export type Verb =
   /** What is left of a container in a guest that could not be told. */
   | { verb: 'discard'; guest: string }
   /** Its name was given to the one that takes its place. */
-  | { verb: 'move'; name: string };
+  | { verb: 'move'; name: string }
+  /** Out of its guest: it is stopped with this checkpoint, and another takes its place in `target`. */
+  | { verb: 'drain'; checkpoint: string; target: string; sinceMs: number };
+
+export type IntentOf<V extends Intent['verb']> = Extract<Intent, { verb: V }>;
 
 export function openIntents(database: Database, wallMs: () => number) {
   const insert = database.prepare(

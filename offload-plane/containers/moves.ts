@@ -6,7 +6,7 @@ import { toOffloadError } from '../../platform/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Container } from './container.ts';
 import type { ContainerSet } from './container-set.ts';
-import type { Intent } from './intents.ts';
+import type { IntentOf } from './intents.ts';
 import type { Undertakings } from './undertakings.ts';
 
 export interface MovesDeps {
@@ -16,7 +16,7 @@ export interface MovesDeps {
   logger: Logger;
 }
 
-type Move = Extract<Intent, { verb: 'move' }>;
+type Move = IntentOf<'move'>;
 
 export function createMoves({ set, undertakings, remove, logger }: MovesDeps) {
   const left = (): Move[] =>

@@ -4,7 +4,7 @@ import type { Operations } from '../operations/operations.ts';
 import type { Database } from '../state/database.ts';
 import type { Container } from './container.ts';
 import type { ContainerRecords } from './container-records.ts';
-import { type Intent, openIntents, type Verb } from './intents.ts';
+import { type Intent, type IntentOf, openIntents, type Verb } from './intents.ts';
 
 export interface UndertakingsDeps {
   database: Database;
@@ -28,7 +28,7 @@ export function createUndertakings(deps: UndertakingsDeps) {
   /** In the transaction that ends the intent: what there is to tell of it. */
   function conclude(container: Container, { verb }: Verb, key?: string): void {
     if (verb === 'create') records.note(container, 'created');
-    if (verb === 'checkpoint' || verb === 'restore' || verb === 'remove' || verb === 'move') return;
+    if (UNTOLD.includes(verb)) return;
     answers.noteResult(
       { path: `/v1/containers/${container.id}`, status: verb === 'create' ? 201 : 200 },
       key,
@@ -47,15 +47,7 @@ export function createUndertakings(deps: UndertakingsDeps) {
     isUnfinished: (key: string): boolean => [...leftover.values()].some((intent) => intent.key === key),
     /** Something that was cut off has not been settled yet. */
     isLeft: (id: string): boolean => [...leftover.values()].some(({ container }) => container === id),
-    /** Nobody starts or removes it unasked while the work goes on: what it does is one step after the other. */
-    async keepingBusy<T>(container: Container, work: () => Promise<T>): Promise<T> {
-      count(container, 1);
-      try {
-        return await work();
-      } finally {
-        count(container, -1);
-      }
-    },
+    /** Until it is done nobody starts or removes the container unasked. */
     async during<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
       const request = newRequest();
       const key = answers.currentKey();
@@ -91,6 +83,13 @@ export function createUndertakings(deps: UndertakingsDeps) {
       database.afterCommit(() => leftover.set(intent.request, intent));
     },
     leftover: (): Intent[] => [...leftover.values()],
+    /** Drains of which nothing else is left to settle. */
+    leftDrains(): IntentOf<'drain'>[] {
+      const all = [...leftover.values()];
+      const isAlone = ({ container }: Intent) =>
+        all.filter((other) => other.container === container).length === 1;
+      return all.filter((intent) => intent.verb === 'drain').filter(isAlone);
+    },
     /** @param container unless it is gone */
     settle(intent: Intent, container: Container | undefined): void {
       if (closed) return;
@@ -115,4 +114,7 @@ export function createUndertakings(deps: UndertakingsDeps) {
     },
   };
 }
+/** Of these, whoever does them tells. */
+const UNTOLD: Verb['verb'][] = ['checkpoint', 'restore', 'remove', 'move', 'drain'];
+
 export type Undertakings = ReturnType<typeof createUndertakings>;

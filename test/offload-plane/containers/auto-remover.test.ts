@@ -49,7 +49,11 @@ test('one whose output is still read is not deleted before that is over', async 
 test('one that something is done to, such as a move to another guest, is left to whoever does it', async () => {
   const { containers, end, isGone, looks, remover } = await world();
   const done = Promise.withResolvers<void>();
-  const moving = containers.keepingBusy(containers.get('job') as Container, () => done.promise);
+  const moving = containers.during(
+    containers.get('job') as Container,
+    { verb: 'drain', checkpoint: 'c', target: 'guest-b', sinceMs: 0 },
+    () => done.promise,
+  );
   end();
   assert.is(containers.get('job').phase, 'stopped');
   assert.is(looks(), 0);
