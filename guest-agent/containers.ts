@@ -5,6 +5,7 @@ import type { ContainerSpec, ContainerState } from '../interconnect/agent-api.ts
 import { OOM_FILE } from './exits.ts';
 import { type Container, expectPhase, stateOf } from './life.ts';
 import { createRegistry, type RegistryDeps } from './registry.ts';
+import { dropImages } from './sent-images.ts';
 import { signalNumber } from './signals.ts';
 
 const SIGKILL = 9;
@@ -110,9 +111,10 @@ export function createContainers(deps: RegistryDeps) {
         registry.save(container);
         return stateOf(container);
       }),
-    /** Ends it in whatever state it is, but for a checkpoint. */
+    /** Ends it in whatever state it is, but for a checkpoint; of one that there is not, what was sent for it goes. */
     remove: (id: string): Promise<void> =>
       inTurn(id, async () => {
+        if (!registry.has(id)) await dropImages(registry.paths(id));
         const container = get(id);
         if (container.life.phase === 'restoring') await registry.cutOffRestore(container);
         if (registry.isKept(container)) {

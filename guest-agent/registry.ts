@@ -138,6 +138,7 @@ export function createRegistry(deps: RegistryDeps) {
 
   return {
     get,
+    has: (id: string): boolean => containers.has(id),
     expectFree,
     /** One verb at a time: each finds the state that the one before has left. */
     inTurn: createTurns<string>(),

@@ -8,7 +8,6 @@ import type { Readable } from 'node:stream';
 import type { RestoreRequest, RestoreResult } from '../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../platform/errors.ts';
 import type { Containers } from './containers.ts';
-import { unpackImages } from './image-tar.ts';
 import type { Container } from './life.ts';
 import { replaceMachineId } from './machine-id.ts';
 import { type PagerProcess, startPager } from './pager-process.ts';
@@ -16,6 +15,7 @@ import type { AgentPaths } from './paths.ts';
 import type { RunProgram } from './run-program.ts';
 import { restoreConfig } from './runtime/criu-config.ts';
 import { criuFailure } from './runtime/criu-log.ts';
+import { receiveImages } from './sent-images.ts';
 
 export interface RestoreDeps {
   containers: Containers;
@@ -87,13 +87,8 @@ export function createRestores(deps: RestoreDeps) {
 
   return {
     /** Takes the tar of CRIU's images (and perhaps rootfs-diff.tar) that the next restore of `id` uses. */
-    async putImages(id: string, tar: Readable): Promise<void> {
-      const own = containers.paths(id);
-      await rm(own.restoreImages, { recursive: true, force: true });
-      await mkdir(own.restoreImages, { recursive: true });
-      await mkdir(own.data, { recursive: true });
-      await unpackImages(tar, { images: own.restoreImages, rootfsDiff: own.restoreRootfsDiff });
-    },
+    putImages: (id: string, tar: Readable): Promise<void> =>
+      containers.inTurn(id, () => receiveImages(containers.paths(id), tar)),
     async restore(request: RestoreRequest): Promise<RestoreResult> {
       const startMs = nowMs();
       const { id } = request.spec;

@@ -151,4 +151,23 @@ test('a root filesystem change that does not unpack leaves nothing', async () =>
   assert.not(existsSync(own.data));
 });
 
+test('what was sent for a restore that never began goes with a delete, also while it is still being sent', async () => {
+  const world = await createAgentWorld('restore');
+  const own = containerPaths(world.paths, 'web');
+  await world.agent.restores.putImages('web', await images(Buffer.from('changes')));
+  assert.ok(existsSync(own.restoreImages) && existsSync(own.restoreRootfsDiff));
+  const paused = tar.pack();
+  paused.entry({ name: 'images/core-2.img' }, 'core');
+  for (const sending of [undefined, paused]) {
+    const sent = sending && world.agent.restores.putImages('web', Readable.from(sending));
+    const removed = rejection(world.agent.containers.remove('web'));
+    sending?.finalize();
+    await sent;
+    assert.is((await removed).code, 'not_found');
+    assert.not(existsSync(own.bundle));
+    assert.not(existsSync(own.data));
+  }
+  assert.equal(world.agent.events.since(0), []);
+});
+
 test.run();
