@@ -218,7 +218,6 @@ export function createCheckpoints(deps: CheckpointsDeps) {
           throw error;
         });
       container.recorder.change(container, { lastCheckpoint: request.id });
-      containers.note(container, 'checkpointed');
       frozenTimes.keep(outcome.manifest, outcome.frozenMs);
       metrics.checkpointTaken(outcome);
       return viewOf(outcome.manifest);

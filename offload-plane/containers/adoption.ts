@@ -121,16 +121,18 @@ export function createAdoption(deps: AdoptionDeps) {
     if (action === 'stop') await untilStopped(container, lifecycle.timeoutOf(container));
   }
 
-  /** Its operation says what became of it. */
-  async function endCheckpoint({ checkpoint, sinceMs, operation }: IntentOf<'checkpoint'>): Promise<void> {
+  /** Its operation says what became of it. @returns whether it is in the store */
+  async function endCheckpoint({ checkpoint, sinceMs, operation }: IntentOf<'checkpoint'>): Promise<boolean> {
     const name = `checkpoint ${checkpoint}`;
     try {
       if (!(await deps.isCommitted(checkpoint, sinceMs))) {
         throw new OffloadError('interrupted', `${name}: the plane ended before all of it was in the store`);
       }
       deps.operations.endLeft(operation, { result: await deps.inspectCheckpoint(checkpoint) });
+      return true;
     } catch (error) {
       deps.operations.endLeft(operation, { error: toOffloadError(error, name) });
+      return false;
     }
   }
 
@@ -144,8 +146,8 @@ export function createAdoption(deps: AdoptionDeps) {
       const reason = toOffloadError(error, intent.verb).message;
       logger.warn({ container: intent.container, verb: intent.verb, reason }, 'cut off, and not finished');
     }
-    if (intent.verb === 'checkpoint') await endCheckpoint(intent);
-    undertakings.settle(intent, set.byId(intent.container));
+    const committed = intent.verb === 'checkpoint' && (await endCheckpoint(intent));
+    undertakings.settle(intent, set.byId(intent.container), committed);
   }
 
   async function adopt(guest: Guest): Promise<void> {

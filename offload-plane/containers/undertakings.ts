@@ -35,6 +35,18 @@ export function createUndertakings(deps: UndertakingsDeps) {
     );
   }
 
+  /** It is in the store, and what it was to leave of its container is so. */
+  function concludeCheckpoint(
+    container: Container,
+    { checkpoint, operation }: Pick<IntentOf<'checkpoint'>, 'checkpoint' | 'operation'>,
+    key?: string,
+  ): void {
+    records.note(container, 'checkpointed');
+    // What a drain or a template takes is not what was asked for.
+    if (operation === undefined) return;
+    answers.noteResult({ path: `/v1/checkpoints/${checkpoint}`, status: 201 }, key);
+  }
+
   function count(container: Container, change: 1 | -1): void {
     const underWay = (busy.get(container.id) ?? 0) + change;
     if (underWay === 0) busy.delete(container.id);
@@ -65,7 +77,9 @@ export function createUndertakings(deps: UndertakingsDeps) {
         if (closed) return result;
         database.transaction(() => {
           intents.end(request);
-          conclude(container, verb);
+          if (verb.verb === 'checkpoint') {
+            concludeCheckpoint(container, { ...verb, ...(operation === undefined ? {} : { operation }) });
+          } else conclude(container, verb);
         });
         return result;
       } catch (error) {
@@ -90,12 +104,17 @@ export function createUndertakings(deps: UndertakingsDeps) {
         all.filter((other) => other.container === container).length === 1;
       return all.filter((intent) => intent.verb === 'drain').filter(isAlone);
     },
-    /** @param container unless it is gone */
-    settle(intent: Intent, container: Container | undefined): void {
+    /**
+     * @param container unless it is gone
+     * @param committed of a checkpoint
+     */
+    settle(intent: Intent, container: Container | undefined, committed = false): void {
       if (closed) return;
       database.transaction(() => {
         intents.end(intent.request);
-        if (container) conclude(container, intent, intent.key);
+        if (container && intent.verb === 'checkpoint' && committed) {
+          concludeCheckpoint(container, intent, intent.key);
+        } else if (container) conclude(container, intent, intent.key);
       });
       leftover.delete(intent.request);
     },
