@@ -2,17 +2,17 @@
  * What the plane has set out to do to containers, on disk before an agent hears of it. One that is still
  * there when a plane starts was cut off: it is finished or rolled back once its guest is reached.
  */
+import type { KeyOfIntent } from '../operations/answers.ts';
 import type { Database } from '../state/database.ts';
 
 export type Intent = {
   /** Under which the agent does its calls once only. */
   request: string;
   container: string;
-  /** Of the request for which it is done, if that has one. */
-  key?: string;
   /** Of a checkpoint: the operation that ends with it. */
   operation?: string;
-} & Verb;
+} & KeyOfIntent &
+  Verb;
 
 export type Verb =
   | { verb: 'create' | 'start' | 'pause' | 'resume' | 'remove' }

@@ -1,5 +1,5 @@
 /** What is being done to containers: on record from before the agent hears of it until it is done. */
-import type { Answers } from '../operations/answers.ts';
+import type { Answers, KeyOfIntent } from '../operations/answers.ts';
 import type { Operations } from '../operations/operations.ts';
 import type { Database } from '../state/database.ts';
 import type { Container } from './container.ts';
@@ -26,25 +26,19 @@ export function createUndertakings(deps: UndertakingsDeps) {
   for (const { operation } of leftover.values()) operations.takeUp(operation);
 
   /** In the transaction that ends the intent: what there is to tell of it. */
-  function conclude(container: Container, { verb }: Verb, key?: string): void {
+  function conclude(container: Container, { verb }: Verb, request?: KeyOfIntent): void {
     if (verb === 'create') records.note(container, 'created');
     if (UNTOLD.includes(verb)) return;
     answers.noteResult(
       { path: `/v1/containers/${container.id}`, status: verb === 'create' ? 201 : 200 },
-      key,
+      request,
     );
   }
 
   /** It is in the store, and what it was to leave of its container is so. */
-  function concludeCheckpoint(
-    container: Container,
-    { checkpoint, operation }: Pick<IntentOf<'checkpoint'>, 'checkpoint' | 'operation'>,
-    key?: string,
-  ): void {
+  function concludeCheckpoint(container: Container, checkpoint: string, request?: KeyOfIntent): void {
     records.note(container, 'checkpointed');
-    // What a drain or a template takes is not what was asked for.
-    if (operation === undefined) return;
-    answers.noteResult({ path: `/v1/checkpoints/${checkpoint}`, status: 201 }, key);
+    answers.noteResult({ path: `/v1/checkpoints/${checkpoint}`, status: 201 }, request);
   }
 
   function count(container: Container, change: 1 | -1): void {
@@ -62,11 +56,10 @@ export function createUndertakings(deps: UndertakingsDeps) {
     /** Until it is done nobody starts or removes the container unasked. */
     async during<T>(container: Container, verb: Verb, work: (request: string) => Promise<T>): Promise<T> {
       const request = newRequest();
-      const key = answers.currentKey();
       const operation = verb.verb === 'checkpoint' ? operations.currentOf(verb.verb) : undefined;
       intents.begin({
         ...{ request, container: container.id },
-        ...(key === undefined ? {} : { key }),
+        ...answers.keyOfIntent(),
         ...(operation === undefined ? {} : { operation }),
         ...verb,
       });
@@ -78,7 +71,7 @@ export function createUndertakings(deps: UndertakingsDeps) {
         database.transaction(() => {
           intents.end(request);
           if (verb.verb === 'checkpoint') {
-            concludeCheckpoint(container, { ...verb, ...(operation === undefined ? {} : { operation }) });
+            concludeCheckpoint(container, verb.checkpoint);
           } else conclude(container, verb);
         });
         return result;
@@ -113,8 +106,8 @@ export function createUndertakings(deps: UndertakingsDeps) {
       database.transaction(() => {
         intents.end(intent.request);
         if (container && intent.verb === 'checkpoint' && committed) {
-          concludeCheckpoint(container, intent, intent.key);
-        } else if (container) conclude(container, intent, intent.key);
+          concludeCheckpoint(container, intent.checkpoint, intent);
+        } else if (container) conclude(container, intent, intent);
       });
       leftover.delete(intent.request);
     },

@@ -16,7 +16,7 @@ const viewOf = ({ registration, health, deadlineScale, phase, cordoned }: Guest)
   health,
 });
 
-export function guestRoutes(app: App, { guests, drainer, operations }: Plane): void {
+export function guestRoutes(app: App, { guests, drainer, operations, answers }: Plane): void {
   const params = NameParams;
   app.get(
     '/v1/guests',
@@ -68,7 +68,7 @@ export function guestRoutes(app: App, { guests, drainer, operations }: Plane): v
         operations,
         { request, reply, status: 200 },
         { kind: 'drain', subject: guest },
-        (following) => drainer.drain({ guest, rest }, following),
+        (following) => answers.asPart(() => drainer.drain({ guest, rest }, following)),
       );
     },
   );

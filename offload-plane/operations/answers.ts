@@ -25,6 +25,15 @@ export type Known =
   | { phase: 'answered'; answer: Answer }
   | { phase: 'cut_off'; result?: Result };
 
+/** For which request something is done. */
+export interface KeyOfIntent {
+  key?: string;
+  /** It is a step of that, and not what was asked for. */
+  isPart?: boolean;
+}
+
+type Current = Required<KeyOfIntent>;
+
 const ANSWER_LIMITS = { maxCount: 10_000, maxAgeMs: 24 * 3_600_000, maxBodyCharacters: 256 * 1024 };
 
 export function openAnswers(database: Database, nowMs: () => number, limits = ANSWER_LIMITS) {
@@ -38,7 +47,12 @@ export function openAnswers(database: Database, nowMs: () => number, limits = AN
   const prune = database.prepare(
     'DELETE FROM answers WHERE createdAtMs < ? OR key IN (SELECT key FROM answers ORDER BY createdAtMs DESC LIMIT -1 OFFSET ?)',
   );
-  const current = new AsyncLocalStorage<string>();
+  const current = new AsyncLocalStorage<Current>();
+
+  function keyOfIntent(): KeyOfIntent {
+    const { key, isPart } = current.getStore() ?? {};
+    return { ...(key === undefined ? {} : { key }), ...(isPart ? { isPart } : {}) };
+  }
 
   return {
     look(key: string, fingerprint: string): Known {
@@ -64,16 +78,21 @@ export function openAnswers(database: Database, nowMs: () => number, limits = AN
     },
     forget: (key: string) => void remove.run(key),
     /** What runs within belongs to the request with this key. */
-    within: <T>(key: string, work: () => T): T => current.run(key, work),
+    within: <T>(key: string, work: () => T): T => current.run({ key, isPart: false }, work),
+    /** What runs within is a step of the request's work: its result is not the request's. */
+    asPart<T>(work: () => T): T {
+      const store = current.getStore();
+      return store ? current.run({ ...store, isPart: true }, work) : work();
+    },
     /**
      * To be called in the transaction of the effect.
-     * @param key of the request, if it is not this one
+     * @param request for which it was done, if it is not this one
      */
-    noteResult(result: Result, key = current.getStore()): void {
-      if (key !== undefined) setResult.run(JSON.stringify(result), key);
+    noteResult(result: Result, request: KeyOfIntent = keyOfIntent()): void {
+      if (request.key !== undefined && !request.isPart) setResult.run(JSON.stringify(result), request.key);
     },
-    /** The key whose request this runs for, to be kept with an intent. */
-    currentKey: (): string | undefined => current.getStore(),
+    /** Of the request that this runs for, to be kept with an intent. */
+    keyOfIntent,
   };
 }
 export type Answers = ReturnType<typeof openAnswers>;

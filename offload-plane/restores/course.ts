@@ -7,7 +7,7 @@ import type { Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Answers } from '../operations/answers.ts';
+import type { Answers, KeyOfIntent } from '../operations/answers.ts';
 import type { Operations } from '../operations/operations.ts';
 import type { PageServer, SessionResult } from '../page-server/contract.ts';
 import type { PageStore } from '../page-store/contract.ts';
@@ -167,14 +167,14 @@ export function createCourse(deps: RestoresDeps) {
       remember(restore);
       return restore;
     },
-    /** The agent has said so. @param key of the request that this answers, if it is not the one at hand */
-    nowRuns(restore: Restore, timings?: RestoreResult, key?: string): void {
+    /** The agent has said so. @param request that this answers, if it is not the one at hand */
+    nowRuns(restore: Restore, timings?: RestoreResult, request?: KeyOfIntent): void {
       const { container, id } = restore;
       if (restore.life.phase !== 'restoring') return;
       const life: RestoreLife = { phase: 'running', ...(timings ? { timings } : {}) };
       database.transaction(() => {
         underWay.put(id, recordOf({ ...restore, life }));
-        deps.answers.noteResult({ path: `/v1/restores/${id}`, status: 201 }, key);
+        deps.answers.noteResult({ path: `/v1/restores/${id}`, status: 201 }, request);
         // The news of its end may have come before the answer.
         if (container.phase === 'restoring') setPhase(container, restore.hold ? 'paused' : 'running');
       });

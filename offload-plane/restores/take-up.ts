@@ -4,6 +4,7 @@
  */
 import { toOffloadError } from '../../platform/errors.ts';
 import type { Container } from '../containers/container.ts';
+import type { KeyOfIntent } from '../operations/answers.ts';
 import { askForOrderLog } from '../order-log/load.ts';
 import { agentRequestOf } from './agent-request.ts';
 import { askAgent } from './ask-agent.ts';
@@ -13,11 +14,9 @@ import { isOver, type Restore, viewOf } from './restore.ts';
 import { recordOf, type UnderWay } from './under-way.ts';
 
 /** What an earlier plane had set out to do. */
-interface LeftIntent {
+interface LeftIntent extends KeyOfIntent {
   /** Under which the agent was asked. */
   request: string;
-  /** Of the request for which it was done, if that had one. */
-  key?: string;
 }
 
 interface GoingOn {
@@ -80,7 +79,7 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
   }
 
   /** What became of it, by the word of the agent. @throws {OffloadError} guest_lost when it cannot be asked */
-  async function decide(restore: Restore, { request: requestId, key }: LeftIntent): Promise<void> {
+  async function decide(restore: Restore, { request: requestId, ...done }: LeftIntent): Promise<void> {
     if (isOver(restore)) return;
     const { container, session } = restore;
     const guest = guests.get(container.guest);
@@ -97,7 +96,7 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
       ...(restore.life.phase === 'restoring' ? { unanswered: await unanswered() } : {}),
     });
     if (found.is === 'gone') return course.fail(restore, found.reason);
-    course.nowRuns(restore, found.timings, key);
+    course.nowRuns(restore, found.timings, done);
     if (found.pagesMissing || session.state.phase !== 'waiting') return;
     course.complete(restore);
     await session.leave();

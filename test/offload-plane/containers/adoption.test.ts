@@ -28,15 +28,17 @@ async function cutOff({ kind = 'checkpoint', committed = false } = {}) {
   const verb = { verb: 'checkpoint', checkpoint: 'warm', after: 'resume', sinceMs: 1 } as const;
   first.answers.begin('key-1', 'print');
   const { operation } = first.answers.within('key-1', () =>
-    first.operations.start({ kind, subject: 'web' }, () =>
-      first.containers.during(container, verb, () => new Promise<never>(() => {})),
-    ),
+    first.operations.start({ kind, subject: 'web' }, () => {
+      const take = () => first.containers.during(container, verb, () => new Promise<never>(() => {}));
+      return kind === 'checkpoint' ? take() : first.answers.asPart(take);
+    }),
   );
   first.containers.close();
   await first.operations.close();
   guest.on('listContainers', () => [{ id: container.id, phase: 'running', address: '10.88.0.2/16' }]);
   const next = startPlane();
   next.operations.interruptRest();
+  assert.is(next.containers.isUnfinished('key-1'), true);
   const told = async () => (await Array.fromAsync(state.journal.read(0, {}))).map(({ event }) => event);
   const known = () => next.answers.look('key-1', 'print');
   return { ...next, guest, told, known, operation: () => next.operations.get(operation.id) };
@@ -69,7 +71,7 @@ test('when the guest of a checkpoint that was cut off is lost, its operation end
   await until('its end', () => operation().phase === 'succeeded');
 });
 
-test('an operation of which the checkpoint was only a part is interrupted', async () => {
+test('an operation of which the checkpoint was only a part is interrupted, and its request is not answered with it', async () => {
   const { containers, guest, operation, known } = await cutOff({ kind: 'drain', committed: true });
   assert.is(operation().error?.code, 'interrupted');
   await containers.adopt(guest);
