@@ -4,12 +4,13 @@ import type { Checkpoints } from '../../../offload-plane/checkpoints/checkpoints
 import type { Containers } from '../../../offload-plane/containers/containers.ts';
 import type { Guests } from '../../../offload-plane/guests/guests.ts';
 import type { Restores } from '../../../offload-plane/restores/restores.ts';
-import { type Database, openDatabase } from '../../../offload-plane/state/database.ts';
+import type { Database } from '../../../offload-plane/state/database.ts';
 import { createTemplates, type Templates } from '../../../offload-plane/templates/templates.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { openState } from '../../helpers/state.ts';
 
 interface World {
   database: Database;
@@ -24,7 +25,7 @@ const test = suite<World>('templates');
 const REQUEST = { name: 'cache', image: 'redis', guest: 'guest-a' };
 
 test.before.each((context) => {
-  Object.assign(context, { asked: [], failing: undefined, database: openDatabase(':memory:') });
+  Object.assign(context, { asked: [], failing: undefined, database: openState().database });
   context.again = () => createTemplates({ ...partsOf(context), database: context.database });
   context.templates = context.again();
 });
