@@ -41,7 +41,7 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   const files = globSync('test/**/*.test.ts', { cwd: ROOT })
     .filter((file) => !options.filter || file.includes(options.filter))
     .sort();
-  const alone = options.unitOnly ? [] : files.filter(needsGuest);
+  const inGuests = options.unitOnly ? [] : files.filter(needsGuest);
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   if (!options.unitOnly) {
     // Tests with a real CRIU take the one of the guest image; without the image they would be skipped.
@@ -50,20 +50,17 @@ export async function runTests(options: TestOptions): Promise<boolean> {
   }
   const beside = files.filter((file) => !needsGuest(file)).sort((a, b) => rank(a) - rank(b));
   await inParallel(beside, availableParallelism() + WAITING_COUNT, (file) => runFile(file, total));
-  await onTwoGuests(alone.filter(takesTwoGuests), total);
-  for (const file of alone) if (!takesTwoGuests(file)) await runFile(file, total);
+  const isShared = (file: string) => readFileSync(join(ROOT, file), 'utf8').includes('takeTwoGuests()');
+  const [shared, own] = [inGuests.filter(isShared), inGuests.filter((file) => !isShared(file))];
+  await Promise.all([onTwoGuests(shared, total), inParallel(own, 1, (file) => runFile(file, total))]);
   if (files.length === 0) console.log(`no test file matches ${options.filter}`);
   if (total.skipped > 0) console.log(`${total.skipped} skipped`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 && total.passed > 0;
 }
 
-/** Such a file runs while nothing else does. */
 const rank = (file: string) => (LONGEST.includes(file) ? 0 : 1);
 const needsGuest = (file: string) => file.startsWith('test/e2e/');
-
-const takesTwoGuests = (file: string) =>
-  needsGuest(file) && readFileSync(join(ROOT, file), 'utf8').includes('takeTwoGuests()');
 
 /** One boot for all of them; another after a file that has failed, as nobody knows what that has left. */
 async function onTwoGuests(files: readonly string[], total: Count): Promise<void> {
@@ -72,9 +69,8 @@ async function onTwoGuests(files: readonly string[], total: Count): Promise<void
     for (const file of files) {
       // Without them the file tries by itself, and says what is wrong.
       testbed ??= await bootTwoGuests().catch(() => undefined);
-      const failedBefore = total.failed;
-      await runFile(file, total, testbed && environmentOf(testbed));
-      if (total.failed === failedBefore) continue;
+      const { failed } = await runFile(file, total, testbed && environmentOf(testbed));
+      if (failed === 0) continue;
       await testbed?.stop();
       testbed = undefined;
     }
@@ -83,7 +79,7 @@ async function onTwoGuests(files: readonly string[], total: Count): Promise<void
   }
 }
 
-async function runFile(file: string, total: Count, env: NodeJS.ProcessEnv = {}): Promise<void> {
+async function runFile(file: string, total: Count, env: NodeJS.ProcessEnv = {}): Promise<Count> {
   const startMs = performance.now();
   const running = execa(process.execPath, [join(ROOT, file)], {
     cwd: ROOT,
@@ -104,6 +100,7 @@ async function runFile(file: string, total: Count, env: NodeJS.ProcessEnv = {}):
   );
   for (const reason of result.all.match(SKIPPED_LINE) ?? []) console.log(`     ${reason}`);
   if (count.failed > 0) console.log(indent(`${result.all}\n${result.shortMessage ?? ''}`));
+  return count;
 }
 
 /** A process that outlives its tests has left something open: it is ended, and fails. */
@@ -142,7 +139,7 @@ const indent = (text: string) => text.replace(/^/gm, '     ');
 async function inParallel<T>(
   items: readonly T[],
   width: number,
-  work: (item: T) => Promise<void>,
+  work: (item: T) => Promise<unknown>,
 ): Promise<void> {
   const queue = [...items];
   const worker = async () => {
