@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define MAX_SILENCES 8
+#define STALL_US 10000000 /* a page that was asked for comes in far less, where it comes at all */
 #define LONGEST_SLEEP_MS 500 /* the supervisor takes a loop that does not turn for stuck */
 
 static uint64_t wake_at_us;
@@ -120,6 +121,7 @@ static bool all_in_place(void)
 static void finish(void)
 {
 	pager.finished = kept->finished = true;
+	pager.heard_us = now_us();
 	for (struct task *task = kept->tasks; task; task = task->next)
 		for (struct space *space = task->spaces; space; space = space->next)
 			space->gone = true;
@@ -128,17 +130,23 @@ static void finish(void)
 }
 
 /*
- * A connection can be dead without a sign. One that owes a page is given up soon; one that merely says nothing
- * may have nothing to say, so it is given ever more time.
+ * A connection can be dead without a sign: vhost-device-vsock 0.3 tells a guest nothing of a plane that was killed
+ * with bytes of the guest unread (its read says ECONNRESET). One that owes a page, or its word that all is well, is
+ * given up soon, however slow the guest: a needless dial costs little. One that merely says nothing may have nothing
+ * to say, so it is given ever more time.
  */
 static void check_silence(uint64_t now)
 {
 	uint64_t limit_us = pager.deadline_us << pager.silences, since_us = pager.heard_us;
-	if (pager.outstanding && !pager.stalled) {
-		limit_us = pager.deadline_us / 3;
+	uint64_t stall_us = pager.deadline_us / 3 < STALL_US ? pager.deadline_us / 3 : STALL_US;
+	if (pager.finished) {
+		if (pager.silences == MAX_SILENCES)
+			return;
+		limit_us = stall_us;
+	} else if (pager.outstanding && !pager.stalled) {
+		limit_us = stall_us;
 		since_us = pager.waiting_since_us;
-	}
-	if (pager.finished || (!kept->restored && !pager.outstanding))
+	} else if (!kept->restored && !pager.outstanding)
 		return;
 	if (now > since_us + limit_us) {
 		pager.stalled = pager.outstanding;

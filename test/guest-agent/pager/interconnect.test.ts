@@ -136,6 +136,18 @@ wireTest('a connection that stalls is given up for a new one, and the restore en
   assert.is(native.plane.connectionCount, 2);
 });
 
+wireTest(
+  'a stalled connection is given up within seconds, however long the deadline of a slow guest is',
+  async (world) => {
+    const { native, wires } = world;
+    await world.running();
+    wires[0]!.stall();
+    assert.match(await withDeadline(native.ask('walk'), DEADLINE_MS, 'a walk through the pages'), /ok/);
+    assert.is(native.plane.connectionCount, 2);
+  },
+  { ...asking, pagerArgs: ['--deadline-ms', '600000'] },
+);
+
 wireTest('a connection that is accepted and never answered is given up for a new one', async (world) => {
   const { native } = world;
   await world.running();
