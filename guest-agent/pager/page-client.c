@@ -206,6 +206,8 @@ static void client_ready(void *subject, uint32_t events)
 	}
 }
 
+bool client_connected(void) { return client.connected; }
+
 void client_redial(void)
 {
 	if (client.connected)

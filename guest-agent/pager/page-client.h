@@ -15,6 +15,7 @@ void client_prepare(const char *address);
 void client_start(const struct client_calls *calls);
 /* Gives the connection up and dials again, as if it had been lost. */
 void client_redial(void);
+bool client_connected(void);
 void client_send(struct op_header header, const void *payload, uint32_t payload_bytes);
 /* Hands over frames that have come, as many as are taken in one turn; false when no whole one is left. */
 bool client_take(void);

@@ -305,13 +305,17 @@ static bool refill(void)
 static void restored(void) { client_send((struct op_header){ .type = OP_RESTORED }, NULL, 0); }
 static void give_up_waiting(void) { pager.quit = true; }
 
-/* Stays until the plane has it in writing, over another connection if need be, at most as long as a deadline. */
+/*
+ * Stays until the plane has it in writing, over another connection if need be, at most as long as a deadline. Without
+ * a connection the next one says it, and the time for dialling is the limit.
+ */
 static void finished(void)
 {
 	send_ranges(is_dropped);
 	send_counters(OP_DONE, 0);
 	client_flush();
-	engine_after(pager.deadline_us, give_up_waiting);
+	if (client_connected())
+		engine_after(pager.deadline_us, give_up_waiting);
 }
 
 static void failed(const char *reason)

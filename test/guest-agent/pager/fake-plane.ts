@@ -171,6 +171,11 @@ export class FakePlane {
     this.#socket?.destroy();
   }
 
+  /** As `cut`, after all that was sent. */
+  hangUp(): void {
+    this.#socket?.end();
+  }
+
   async close(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
