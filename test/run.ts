@@ -29,7 +29,7 @@ const FILE_TIMEOUT_MS = 15 * 60_000;
 const END_TIMEOUT_MS = 20_000;
 /** Files that wait for a disk, a clock or another program, beside one that works on each processor. */
 const WAITING_COUNT = 2;
-/** With fewer, emulated guests hold each other up: it takes as long, and deadlines come near. */
+/** With fewer, emulated guests hold each other up, and deadlines come near. */
 const CPUS_FOR_FOUR_GUESTS = 4;
 /** Begun first: all else is through by the time they are. */
 const LONGEST = [
