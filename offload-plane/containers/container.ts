@@ -1,5 +1,5 @@
 /** A container as the plane knows it. */
-import type { ContainerPhase, ContainerSpec } from '../../interconnect/agent-api.ts';
+import { ContainerPhase, type ContainerSpec } from '../../interconnect/agent-api.ts';
 import type { Policies } from './policies.ts';
 import type { PortForward } from './port-forward.ts';
 
@@ -34,6 +34,10 @@ export interface VolumeMount {
 
 /** The plane's phases are the agent's, and `lost` when its guest is gone. */
 export type PlanePhase = ContainerPhase | 'lost';
+export const PLANE_PHASES: readonly PlanePhase[] = [
+  ...ContainerPhase.anyOf.map((phase) => phase.const),
+  'lost',
+];
 
 export interface PublishedPort {
   hostPort: number;

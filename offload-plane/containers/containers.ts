@@ -137,17 +137,20 @@ export function createContainers(deps: ContainersDeps) {
     });
   }
 
+  /** @param thenStart it is to run again: the next plane starts it, if this one does not come to it */
   async function stop(
     container: Container,
     request: { signal?: string | undefined; graceMs?: number | undefined },
+    thenStart = false,
   ) {
     const { stopSignal, stopGraceMs } = container.policies;
     const signal = request.signal ?? stopSignal ?? DEFAULT_STOP_SIGNAL;
     const graceMs = request.graceMs ?? stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
     container.recorder.change(container, { desired: 'stopped' });
-    await during(container, { verb: 'stop', signal, graceMs, thenStart: false }, (id) =>
-      lifecycle.stop(container, signal, graceMs, id),
-    );
+    await during(container, { verb: 'stop', signal, graceMs, thenStart }, async (id) => {
+      await lifecycle.stop(container, signal, graceMs, id);
+      if (thenStart) container.recorder.change(container, { desired: 'running' });
+    });
   }
 
   async function start(container: Container, restartCount = 0): Promise<void> {
@@ -219,14 +222,7 @@ export function createContainers(deps: ContainersDeps) {
       const container = get(name);
       expectPhase(container, 'restart', 'created', 'running', 'paused', 'stopped');
       if (container.phase === 'running' || container.phase === 'paused') {
-        const { stopSignal, stopGraceMs } = container.policies;
-        const signal = request.signal ?? stopSignal ?? DEFAULT_STOP_SIGNAL;
-        const graceMs = request.graceMs ?? stopGraceMs ?? DEFAULT_STOP_GRACE_MS;
-        container.recorder.change(container, { desired: 'stopped' });
-        await during(container, { verb: 'stop', signal, graceMs, thenStart: true }, async (id) => {
-          await lifecycle.stop(container, signal, graceMs, id);
-          container.recorder.change(container, { desired: 'running' });
-        });
+        await stop(container, request, true);
       }
       await start(container);
       return viewOf(container);

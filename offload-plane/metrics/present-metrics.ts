@@ -1,6 +1,6 @@
 /** How many of what there are, looked at when somebody asks for the metrics. */
 import type { Gauge } from 'prom-client';
-import type { PlanePhase } from '../containers/container.ts';
+import { PLANE_PHASES, type PlanePhase } from '../containers/container.ts';
 import type { GuestPhase } from '../guests/guest.ts';
 import type { OperationView } from '../operations/operation.ts';
 import type { StoreFigures } from '../page-store/contract.ts';
@@ -16,15 +16,6 @@ export interface Present {
 }
 
 const GUEST_PHASES: readonly GuestPhase[] = ['ready', 'unreachable', 'lost'];
-const CONTAINER_PHASES: readonly PlanePhase[] = [
-  'created',
-  'running',
-  'paused',
-  'checkpointing',
-  'restoring',
-  'stopped',
-  'lost',
-];
 
 export function createPresentMetrics({ gauge }: Instruments) {
   const guests = gauge('guests', 'Guests that are registered, by phase', ['phase']);
@@ -41,7 +32,7 @@ export function createPresentMetrics({ gauge }: Instruments) {
   return {
     setPresent(present: Present): void {
       setCounts(guests, GUEST_PHASES, present.guests);
-      setCounts(containers, CONTAINER_PHASES, present.containers);
+      setCounts(containers, PLANE_PHASES, present.containers);
       operations.reset();
       for (const { kind, phase } of present.operations) if (phase === 'running') operations.inc({ kind });
       restores.set(present.restores.filter((phase) => phase === 'restoring' || phase === 'running').length);
