@@ -1,5 +1,6 @@
 /** The processes of a checkpoint, each with its threads, handles and mappings. */
-import type { CoreEntry } from '../../criu-images/messages.ts';
+import { OffloadError } from '../../../platform/errors.ts';
+import type { CoreEntry, PstreeEntry } from '../../criu-images/messages.ts';
 import type { Message } from '../../criu-images/wire.ts';
 import type { CheckpointReader } from '../../page-store/contract.ts';
 import { readCommand } from './command.ts';
@@ -25,7 +26,9 @@ export async function readProcesses(
 ): Promise<Process[]> {
   const files = await images.files();
   const processes: Process[] = [];
-  for (const { pid, ppid, threads } of await images.pstree()) {
+  const tree = await images.pstree();
+  refuseTwice(reader, tree);
+  for (const { pid, ppid, threads } of tree) {
     budget.spend(1 + threads.length);
     const core = await images.core(pid);
     const state = STATES[core.task?.state ?? 0] ?? 'unknown';
@@ -46,6 +49,23 @@ export async function readProcesses(
     else await describe(process, { reader, images, files, threads, budget });
   }
   return processes;
+}
+
+/** Named twice, a small tree could have the same images read without end. */
+function refuseTwice(reader: CheckpointReader, tree: readonly Message<typeof PstreeEntry>[]): void {
+  const known = new Set<number>();
+  for (const { pid, threads } of tree) {
+    // CRIU lists a process among its own threads.
+    for (const tid of threads.includes(pid) ? threads : [pid, ...threads]) {
+      if (known.has(tid)) {
+        throw new OffloadError(
+          'invalid_checkpoint',
+          `inspect checkpoint ${reader.manifest.id}: pstree.img has thread ${tid} of process ${pid} twice`,
+        );
+      }
+      known.add(tid);
+    }
+  }
 }
 
 interface Sources {

@@ -113,6 +113,16 @@ test('a checkpoint without CRIU’s tree is refused by the name of the image', a
   assert.match(error.message, /pstree\.img/);
 });
 
+test('a tree that names a process twice is refused: each would be read and told again', async ({ store }) => {
+  const images = goldenImages();
+  const tree = images.get('pstree.img')!;
+  images.set('pstree.img', Buffer.concat([tree, tree.subarray(8)]));
+  await writeCriuCheckpoint(store, 'twice', { images });
+  const error = await rejection(contentsOf(store, 'twice'));
+  assert.is(error.code, 'invalid_checkpoint');
+  assert.match(error.message, /pstree\.img has thread 1 of process 1 twice/);
+});
+
 test('an image of another kind, and one that is cut short, are refused by name', async ({ store }) => {
   const images = goldenImages();
   for (const [id, image] of [
