@@ -32,12 +32,10 @@ export function loadMarkdown(report: LoadReport): string {
     ),
     ...report.refusals.slice(0, 3).map((body) => `Refused: ${body}`),
     table(
-      ['memory', 'first third, MiB', 'last third, MiB', 'slope, MiB a minute'],
-      report.trends.map(({ name, firstBytes, lastBytes, bytesPerMinute }) => [
+      ['memory, MiB', 'at rest before', 'first third', 'second', 'last', 'slope a minute', 'at rest after'],
+      report.trends.map(({ name, beforeBytes, thirdsBytes, bytesPerMinute, afterBytes }) => [
         MEMORY_TITLES[name],
-        mib(firstBytes),
-        mib(lastBytes),
-        mib(bytesPerMinute),
+        ...[beforeBytes, ...thirdsBytes, bytesPerMinute, afterBytes].map(mib),
       ]),
     ),
   ];

@@ -9,6 +9,8 @@ export interface LoadPlan {
   warmUpS: number;
   durationS: number;
   sampleIntervalS: number;
+  /** Left alone before memory is read: the agent collects what its work has left. */
+  restS: number;
 }
 
 export const FULL_PLAN: LoadPlan = {
@@ -20,6 +22,7 @@ export const FULL_PLAN: LoadPlan = {
   warmUpS: 15,
   durationS: 60,
   sampleIntervalS: 3,
+  restS: 30,
 };
 
 /** Says nothing about speed, but takes the same way through everything. */
@@ -31,4 +34,5 @@ export const SMALL_PLAN: LoadPlan = {
   warmUpS: 2,
   durationS: 6,
   sampleIntervalS: 1,
+  restS: 1,
 };

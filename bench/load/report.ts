@@ -11,9 +11,11 @@ export type MemoryName = Exclude<keyof MemorySample, 'atS'>;
 
 export interface MemoryTrend {
   name: MemoryName;
-  /** Median of the first third of the samples, and of the last. */
-  firstBytes: number;
-  lastBytes: number;
+  /** Left alone, before the load and after it. */
+  beforeBytes: number;
+  afterBytes: number;
+  /** Medians of the samples of each third of the load. */
+  thirdsBytes: [number, number, number];
   /** Of a straight line through all samples. */
   bytesPerMinute: number;
 }

@@ -1,6 +1,7 @@
 /** `offload bench load`: many containers in one guest, and clients that ask the plane about them. */
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import autocannon, { type Result } from 'autocannon';
 import { createPlaneClient } from '../../offload-plane/client/index.ts';
 import { runInGuest } from '../../testbed/qemu/guest-shell.ts';
@@ -9,12 +10,14 @@ import { loadMarkdown } from './markdown.ts';
 import { FULL_PLAN, type LoadPlan, SMALL_PLAN } from './plan.ts';
 import type { LoadReport, MemoryName } from './report.ts';
 import { requestMix } from './requests.ts';
-import { type Sources, sampleUntil } from './samples.ts';
+import { type Sources, sampleMemory, sampleUntil } from './samples.ts';
 import { trendOf } from './trend.ts';
 
 export interface LoadOptions {
   small: boolean;
   jsonPath?: string | undefined;
+  /** In place of the plan's. */
+  durationS?: number | undefined;
   say(text: string): void;
 }
 
@@ -35,7 +38,8 @@ const MEMORY_NAMES: readonly MemoryName[] = [
 
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const { say } = options;
-  const plan = options.small ? SMALL_PLAN : FULL_PLAN;
+  const planned = options.small ? SMALL_PLAN : FULL_PLAN;
+  const plan = { ...planned, durationS: options.durationS ?? planned.durationS };
   const { memoryMiB, vcpus } = plan;
   const testbed = await startTestbed({
     guests: [{ name: GUEST_NAME, memoryMiB, vcpus, shellPort: SHELL_PORT }],
@@ -73,16 +77,24 @@ async function measure(testbed: Testbed, plan: LoadPlan, say: (text: string) => 
         if (status >= 400 && refusals.length < KEPT_REFUSALS) refusals.push(body.slice(0, 400));
       }),
     });
+  const sources = sourcesOf(testbed);
+  const atRest = async () => {
+    say(`left alone for ${plan.restS} s`);
+    await sleep(plan.restS * 1_000);
+    return await sampleMemory(sources);
+  };
+  const before = await atRest();
   say(`${plan.requestsPerS} requests a second of ${plan.clientCount} clients, ${plan.warmUpS} s to warm up`);
   await load(plan.warmUpS);
   say(`${plan.durationS} s that count`);
   const ended = new AbortController();
-  const sampling = sampleUntil(ended.signal, sourcesOf(testbed), plan.sampleIntervalS);
+  const sampling = sampleUntil(ended.signal, sources, plan.sampleIntervalS);
   const result = await load(plan.durationS).finally(async () => {
     ended.abort();
     await sampling.catch(() => {});
   });
   const samples = await sampling;
+  const after = await atRest();
   return {
     kind: 'load',
     createdAt,
@@ -101,7 +113,7 @@ async function measure(testbed: Testbed, plan: LoadPlan, say: (text: string) => 
     refusals,
     eventCount: follower.count(),
     samples,
-    trends: MEMORY_NAMES.map((name) => trendOf(samples, name)),
+    trends: MEMORY_NAMES.map((name) => trendOf(samples, { before, after }, name)),
   };
 }
 

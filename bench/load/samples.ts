@@ -12,7 +12,8 @@ export interface Sources {
 
 const AGENT_SCRIPT = `grep -E '^(Rss|Anonymous):' /proc/$(pgrep -o -f '^node .*/agent\\.mjs')/smaps_rollup`;
 
-async function sampleMemory(sources: Sources, atS: number): Promise<MemorySample> {
+/** @param atS of its clock */
+export async function sampleMemory(sources: Sources, atS = 0): Promise<MemorySample> {
   const [plane, agent] = await Promise.all([sources.metrics(), sources.inGuest(AGENT_SCRIPT)]);
   const metric = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(plane)?.[1]);
   const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(agent)?.[1]) * KIB;

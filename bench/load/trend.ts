@@ -3,13 +3,26 @@ import type { MemoryName, MemorySample, MemoryTrend } from './report.ts';
 
 const S_PER_MINUTE = 60;
 
-export function trendOf(samples: readonly MemorySample[], name: MemoryName): MemoryTrend {
-  const third = Math.ceil(samples.length / 3);
+export interface AtRest {
+  before: MemorySample;
+  after: MemorySample;
+}
+
+export function trendOf(
+  samples: readonly MemorySample[],
+  { before, after }: AtRest,
+  name: MemoryName,
+): MemoryTrend {
   const values = samples.map((sample) => sample[name]);
+  const third = (which: number) =>
+    median(
+      values.slice(Math.floor((which * values.length) / 3), Math.ceil(((which + 1) * values.length) / 3)),
+    );
   return {
     name,
-    firstBytes: median(values.slice(0, third)),
-    lastBytes: median(values.slice(-third)),
+    beforeBytes: before[name],
+    afterBytes: after[name],
+    thirdsBytes: [third(0), third(1), third(2)],
     bytesPerMinute: slopeOf(samples, name) * S_PER_MINUTE,
   };
 }

@@ -20,9 +20,9 @@ test('several clients and a mix of requests meet no error, and memory of plane a
   assert.ok(report.requestCount > 20, `${report.requestCount} requests`);
   assert.ok(report.latencyMs.p99 >= report.latencyMs.p50 && report.latencyMs.p50 > 0);
   assert.ok(report.eventCount >= report.containerCount * 2, `${report.eventCount} events`);
-  for (const { name, firstBytes, lastBytes } of report.trends) {
-    assert.ok(firstBytes > MIB, name);
-    assert.ok(lastBytes - firstBytes < GROWTH_MAX_BYTES, `${name}: ${lastBytes - firstBytes} bytes more`);
+  for (const { name, beforeBytes, afterBytes } of report.trends) {
+    assert.ok(beforeBytes > MIB, name);
+    assert.ok(afterBytes - beforeBytes < GROWTH_MAX_BYTES, `${name}: ${afterBytes - beforeBytes} bytes more`);
   }
 });
 

@@ -88,11 +88,17 @@ function addBench(program: Command): void {
     .command('load')
     .description('many containers in one guest, and clients that ask the plane about them for a minute')
     .option('--json <file>', 'write all figures to a file')
+    .option(
+      '--duration <s>',
+      'seconds that count, in place of a minute: memory needs longer to tell',
+      positiveInteger,
+    )
     .option('--small', 'a form that takes the same way in about a minute and says nothing about speed')
-    .action(async ({ json, small = false }: { json?: string; small?: boolean }) => {
+    .action(async (options: { json?: string; duration?: number; small?: boolean }) => {
+      const { json: jsonPath, duration: durationS, small = false } = options;
       const { runLoad } = await import('../../bench/load/run.ts');
       const say = (text: string) => process.stderr.write(`bench: ${text}\n`);
-      await runLoad({ jsonPath: json, small, say });
+      await runLoad({ jsonPath, durationS, small, say });
     });
 
   bench
