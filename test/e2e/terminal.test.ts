@@ -7,10 +7,10 @@ import { type IPty, spawn } from 'node-pty';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
 import { buildBusyboxImage } from '../helpers/busybox-image.ts';
+import { OFFLOAD_PROGRAM } from '../helpers/offload-program.ts';
 import { suite } from '../helpers/suite.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
 
-const CLI = join(import.meta.dirname, '../../testbed/cli/main.ts');
 const run = promisify(execFile);
 
 interface World {
@@ -46,7 +46,7 @@ interface Done {
 /** The CLI over pipes. */
 async function offload(world: World, args: string[], input?: string | Buffer): Promise<Done> {
   const env = { ...process.env, OFFLOAD_SOCKET: world.testbed.planeSocket };
-  const child = run(process.execPath, [CLI, ...args], { env, maxBuffer: 64 * 1024 * 1024 });
+  const child = run(process.execPath, [OFFLOAD_PROGRAM, ...args], { env, maxBuffer: 64 * 1024 * 1024 });
   // A CLI that has failed reads nothing: its exit code says why.
   child.child.stdin?.on('error', () => undefined).end(input);
   try {
@@ -69,7 +69,7 @@ interface Screen {
 /** The CLI in a terminal of its own. */
 function terminal(world: World, args: string[], size = { cols: 100, rows: 30 }): Screen {
   const env = { ...process.env, OFFLOAD_SOCKET: world.testbed.planeSocket } as Record<string, string>;
-  const pty = spawn(process.execPath, [CLI, ...args], { ...size, env });
+  const pty = spawn(process.execPath, [OFFLOAD_PROGRAM, ...args], { ...size, env });
   ptys.push(pty);
   const timeoutMs = 10_000 * world.testbed.deadlineScale;
   let seen = 0;
@@ -193,7 +193,7 @@ test('the detach keys leave an exec running, and the terminal as it was', async 
       throw new Error(`${error.message}: ${JSON.stringify(text)}`);
     });
   };
-  const exec = `${process.execPath} ${CLI} exec -it quiet sh -c 'echo up; sleep 5000'`;
+  const exec = `${process.execPath} ${OFFLOAD_PROGRAM} exec -it quiet sh -c 'echo up; sleep 5000'`;
   const settings = (name: string) => `stty -g > ${world.directory}/${name}`;
   await see(/\$ $/);
   shell.write(`${settings('before')}; ${exec}; ${settings('after')}; echo is-$((40+2))\r`);

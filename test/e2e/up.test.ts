@@ -6,11 +6,11 @@ import { createPlaneClient } from '../../offload-plane/client/index.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { isProcessAlive, processStartTicks } from '../../platform/process-identity.ts';
 import type { UpRecord } from '../../testbed/up/record.ts';
+import { OFFLOAD_PROGRAM } from '../helpers/offload-program.ts';
 import { suite } from '../helpers/suite.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 
 /** The README's quick start, as a user types it, beside whatever else is up on this machine. */
-const PROGRAM = join(import.meta.dirname, '../../testbed/cli/main.ts');
 const TIMEOUT_MS = 300_000;
 /** 20 MiB and more, and a count of those that are right. */
 const KEY_COUNT = 50_000;
@@ -25,7 +25,7 @@ test.before((context) => {
 test.after(async ({ runs }) => void (await offload(runs, 'down')));
 
 const offload = (runs: string, ...args: string[]) =>
-  execa(process.execPath, [PROGRAM, ...args], {
+  execa(process.execPath, [OFFLOAD_PROGRAM, ...args], {
     reject: false,
     timeout: TIMEOUT_MS,
     env: { FORCE_COLOR: '0', OFFLOAD_RUN_DIRECTORY: runs },

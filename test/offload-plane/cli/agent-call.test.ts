@@ -1,13 +1,9 @@
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startFakeMachine } from '../../helpers/fake-machine.ts';
+import { offload } from '../../helpers/offload-program.ts';
 
-const CLI = join(import.meta.dirname, '../../../testbed/cli/main.ts');
-const run = promisify(execFile);
-const call = (...args: string[]) => run(process.execPath, [CLI, 'agent-call', ...args]);
+const call = (...args: string[]) => offload(['agent-call', ...args]);
 
 test('the answer of an agent is printed as it came, and its refusal is an error that says so', async () => {
   const machine = await startFakeMachine('guest-a');
@@ -15,9 +11,9 @@ test('the answer of an agent is printed as it came, and its refusal is an error 
   try {
     assert.equal(JSON.parse((await call('get', '/v1/containers', ...at)).stdout), []);
     const spec = ['--data', '{"id": "no container"}'];
-    const refused = await call('POST', '/v1/containers', ...spec, ...at).catch((error) => error);
+    const refused = await call('POST', '/v1/containers', ...spec, ...at);
     assert.match(refused.stderr, /agent-call POST \/v1\/containers: status 400: .*invalid_request/);
-    const none = await call('GET', '/v1/nonsense', ...at).catch((error) => error);
+    const none = await call('GET', '/v1/nonsense', ...at);
     assert.match(none.stderr, /status 404/);
   } finally {
     machine.close();

@@ -1,0 +1,134 @@
+import { spawn } from 'node-pty';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeFrame, STDOUT } from '../../../interconnect/stdio-frames.ts';
+import { NODE_COMPILE_CACHE, OFFLOAD_PROGRAM, offload } from '../../helpers/offload-program.ts';
+import { withPlane } from './answering-plane.ts';
+import { CHECKPOINT, CONTAINER, ENDED, OPERATION, RESTORE } from './views.ts';
+
+test('ps lists what runs, with --all the rest, with --quiet ids, and JSON where it is asked for', async () => {
+  const items = [CONTAINER, ENDED];
+  await withPlane({ 'GET /v1/containers?limit=1000': { items } }, async (socket) => {
+    const at = ['--socket', socket];
+    const [table, all, quiet, json] = await Promise.all([
+      offload([...at, 'ps']),
+      offload([...at, 'ps', '-a']),
+      offload([...at, 'ps', '-aq']),
+      offload([...at, 'ps', '--all', '--json']),
+    ]);
+    const [head, row, ...rest] = table.stdout.split('\n');
+    assert.match(head ?? '', /^CONTAINER ID +NAME +IMAGE +GUEST +CREATED +STATUS +PORTS$/);
+    assert.match(
+      row ?? '',
+      /^c0ffee00c0de +web +redis +guest-a +\d+ years ago +Up +127.0.0.1:40001->6379\/tcp$/,
+    );
+    assert.equal(rest, []);
+    assert.match(all.stdout, /^ba5eba11c0de +job .*Exited \(3\)/m);
+    assert.equal(quiet.stdout.split('\n'), ['c0ffee00c0de', 'ba5eba11c0de']);
+    assert.equal(JSON.parse(json.stdout), items);
+  });
+});
+
+test('an empty list prints nothing as a table and an empty list as JSON', async () => {
+  await withPlane({ 'GET /v1/checkpoints?limit=1000': { items: [] } }, async (socket) => {
+    assert.is((await offload(['--socket', socket, 'checkpoints'])).stdout, '');
+    assert.is((await offload(['--socket', socket, '--json', 'checkpoints'])).stdout, '[]');
+  });
+});
+
+test('pin and unpin ask for just that and show the checkpoint', async () => {
+  const answers = {
+    'PUT /v1/checkpoints/warm/pin': { ...CHECKPOINT, pinned: true },
+    'DELETE /v1/checkpoints/warm/pin': CHECKPOINT,
+  };
+  await withPlane(answers, async (socket) => {
+    const at = ['--socket', socket];
+    const [head, row] = (await offload([...at, 'pin', 'warm'])).stdout.split('\n');
+    assert.match(head ?? '', /^ID +IMAGE +CONTAINER +CREATED +MEMORY +SIZE +SHARED +PARENT +ORDER +PINNED$/);
+    assert.match(row ?? '', /^warm +redis +web +\d+ years ago +10MiB +5MiB +0B +- +recorded +yes$/);
+    const unpinned = await offload([...at, '--json', 'unpin', 'warm']);
+    assert.equal(JSON.parse(unpinned.stdout), CHECKPOINT);
+    const none = await offload([...at, 'pin', 'none']);
+    assert.is(none.exitCode, 1);
+    assert.is(none.stdout, '');
+  });
+});
+
+test('restores, checkpoints, templates and operations are tables for people, ids for scripts', async () => {
+  const answers = {
+    'GET /v1/restores?limit=1000': { items: [RESTORE] },
+    'GET /v1/checkpoints?limit=1000': { items: [CHECKPOINT] },
+    'GET /v1/operations?limit=1000': { items: [OPERATION] },
+    'GET /v1/templates?limit=1000': {
+      items: [{ name: 'web', image: 'redis', checkpoint: 'template-web', createdAt: CHECKPOINT.createdAt }],
+    },
+  };
+  const rows: [string[], RegExp][] = [
+    [
+      ['restores'],
+      /^web-1 +warm +web +guest-a +\d+ years ago +complete +ordered, as lazy +12\.3 ms +1\.23 s +3 +1MiB +2MiB +yes$/,
+    ],
+    [['checkpoint', 'ls'], /^warm +redis/],
+    [
+      ['operations'],
+      /^abcd +pull +redis +failed +pull redis: the registry is gone +\d+ years ago +5 seconds$/,
+    ],
+    [['template', 'ls'], /^web +redis +template-web +\d+ years ago +-$/],
+  ];
+  await withPlane(answers, async (socket) => {
+    const shown = await Promise.all(rows.map(([verb]) => offload(['--socket', socket, ...verb])));
+    for (const [index, [, row]] of rows.entries()) {
+      const { stdout = '', stderr = '' } = shown[index] ?? {};
+      assert.match(stdout.split('\n')[1] ?? stderr, row);
+    }
+    assert.is((await offload(['--socket', socket, 'restores', '-q'])).stdout, 'web-1');
+  });
+});
+
+test('logs prints what a container said, as it said it', async () => {
+  const answers = { 'GET /v1/containers/web/logs': encodeFrame(STDOUT, 'ready\n').toString('latin1') };
+  await withPlane(answers, async (socket) => {
+    assert.is((await offload(['--socket', socket, 'logs', 'web'])).stdout, 'ready');
+  });
+});
+
+test('events are lines for people, and JSON for programs', async () => {
+  const event = {
+    sequence: 7,
+    atMs: 0,
+    type: 'container',
+    event: 'exited',
+    guest: 'a',
+    name: 'web',
+    exitCode: 3,
+  };
+  const answers = { 'GET /v1/events?since=0&follow=false': `\n${JSON.stringify(event)}\n` };
+  await withPlane(answers, async (socket) => {
+    const flags = ['--socket', socket, 'events', '--since', '0', '--no-follow'];
+    const [lines, json] = await Promise.all([offload(flags), offload([...flags, '--json'])]);
+    assert.is(lines.stdout, '1970-01-01T00:00:00.000Z 7 container exited web (a) exitCode=3');
+    assert.equal(JSON.parse(json.stdout), event);
+  });
+});
+
+test('colours are for terminals, and not where NO_COLOR is set', async () => {
+  const answers = { 'GET /v1/containers?limit=1000': { items: [CONTAINER] } };
+  await withPlane(answers, async (socket) => {
+    const shown = async (own: Record<string, string>) => {
+      const { FORCE_COLOR: _, ...inherited } = process.env;
+      const env = { ...inherited, TERM: 'xterm', NODE_COMPILE_CACHE, ...own } as Record<string, string>;
+      const pty = spawn(process.execPath, [OFFLOAD_PROGRAM, '--socket', socket, 'ps'], { env, cols: 200 });
+      let text = '';
+      pty.onData((data) => {
+        text += data;
+      });
+      await new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+      assert.match(text, /CONTAINER ID/);
+      return text.includes('\x1b[');
+    };
+    assert.is(await shown({}), true);
+    assert.is(await shown({ NO_COLOR: '1' }), false);
+  });
+});
+
+test.run();
