@@ -6,11 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import {
-  encodeFrame,
   type FrameHeader,
   FrameType,
   HELLO_RESUME,
-  MAX_ERROR_BYTES,
   PROTOCOL_VERSION,
   TOKEN_BYTES,
 } from '../../interconnect/page-protocol.ts';
@@ -18,6 +16,7 @@ import { toOffloadError } from '../../platform/errors.ts';
 import { REAL_CLOCK } from './clock.ts';
 import type { PageServer, PageServerDeps, PageSession, SessionOptions } from './contract.ts';
 import { FrameReader, violation } from './frame-reader.ts';
+import { partFrom } from './parting.ts';
 import { Session } from './session.ts';
 import { DEFAULT_DEADLINES } from './session-timers.ts';
 
@@ -115,10 +114,7 @@ class TokenPageServer implements PageServer {
 
   #refuse(stream: Duplex, reason = REFUSED): void {
     this.#deps.metrics?.helloRefused?.();
-    const payload = Buffer.from(reason).subarray(0, MAX_ERROR_BYTES);
-    stream.end(encodeFrame({ type: FrameType.ERROR }, payload));
-    const timer = setTimeout(() => stream.destroy(), 1_000);
-    stream.once('close', () => clearTimeout(timer));
+    partFrom(stream, FrameType.ERROR, reason);
   }
 
   #silentOf(guest: string): Set<Duplex> {

@@ -23,8 +23,6 @@ const WAITS = {
 type Wait = keyof typeof WAITS;
 
 export class SessionTimers {
-  readonly #clock: Clock;
-  readonly #deadlines: SessionDeadlines;
   readonly #countdowns = new Map<Wait, Countdown>();
 
   constructor(
@@ -33,8 +31,6 @@ export class SessionTimers {
     token: string,
     expire: (error: OffloadError) => void,
   ) {
-    this.#clock = clock;
-    this.#deadlines = deadlines;
     for (const wait of Object.keys(WAITS) as Wait[]) {
       const delayMs = deadlines[`${wait}Ms`];
       const message = `page session ${token.slice(0, 8)}: ${WAITS[wait]} within ${delayMs} ms`;
@@ -58,16 +54,5 @@ export class SessionTimers {
 
   stop(): void {
     for (const countdown of this.#countdowns.values()) countdown.stop();
-  }
-
-  /** A wait of one call: `expired` says whom to tell, if anyone is still waiting. */
-  once(wait: 'status', expired: () => false | ((error: Error) => void)): { cancel(): void } {
-    const delayMs = this.#deadlines[`${wait}Ms`];
-    return this.#clock.setTimer(() => {
-      const reject = expired();
-      if (reject) {
-        reject(new OffloadError('deadline_exceeded', `page session mark: no STATUS within ${delayMs} ms`));
-      }
-    }, delayMs);
   }
 }

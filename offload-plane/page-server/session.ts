@@ -10,13 +10,10 @@ import {
   encodeFrame,
   type FrameHeader,
   FrameType,
-  MAX_ERROR_BYTES,
-  type PageRange,
   type PagerCounters,
 } from '../../interconnect/page-protocol.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { OrderEntry } from '../order-log/contract.ts';
-import { Countdown } from './clock.ts';
 import type {
   Clock,
   PageServerLogger,
@@ -30,9 +27,13 @@ import type {
   SessionResult,
   SessionState,
 } from './contract.ts';
+import { FillStart } from './fill-start.ts';
 import { violation } from './frame-reader.ts';
 import { MapState } from './map-state.ts';
+import { Marks } from './marks.ts';
+import { MissingRanges } from './missing-ranges.ts';
 import { PageSender } from './page-sender.ts';
+import { partFrom } from './parting.ts';
 import { digestOfPlan, planRestore, type RestorePlan } from './plan.ts';
 import { Recording } from './recording.ts';
 import { DEFAULT_DEADLINES, SessionTimers } from './session-timers.ts';
@@ -45,7 +46,6 @@ const DEFAULT_RECORD_GRACE_MS = 500;
 /** Faults come in a row: one that follows so soon need not wake the plane first. */
 const AWAKE_AFTER_FAULT_MS = 0.2;
 const MAX_RESUMES = 8;
-const MAX_OPEN_MARKS = 64;
 
 export interface SessionDeps {
   token: string;
@@ -54,12 +54,6 @@ export interface SessionDeps {
   metrics: PageServerMetrics;
   /** Once, when the session is over in whatever way. */
   onOver(): void;
-}
-
-interface Mark {
-  resolve(counters: PagerCounters): void;
-  reject(error: Error): void;
-  timer: { cancel(): void };
 }
 
 export class Session implements PageSession {
@@ -74,9 +68,10 @@ export class Session implements PageSession {
   readonly #map: MapState;
   readonly #recording: Recording;
   readonly #timers: SessionTimers;
-  readonly #faultsDryUp: Countdown;
+  readonly #fillStart: FillStart;
   readonly #counters: SessionCounters;
-  readonly #marks = new Map<bigint, Mark>();
+  readonly #marks: Marks;
+  readonly #missing: MissingRanges;
   readonly #settled = Promise.withResolvers<SessionResult>();
   #state: SessionState = { phase: 'waiting' };
   #stream: Duplex | undefined;
@@ -84,12 +79,10 @@ export class Session implements PageSession {
   #restored = false;
   #filling = false;
   #allSent = false;
-  #missing: PageRange[] = [];
-  #missingPageCount = 0;
   #resuming = false;
-  #markSequence = 0n;
+  /** Credit that came with a RESUME, before its MISSING ranges. */
+  #earlyCredit = 0;
   #finishing = false;
-  #recordTimer: { cancel(): void } | undefined;
 
   constructor(options: SessionOptions, deps: SessionDeps) {
     this.#options = options;
@@ -99,14 +92,21 @@ export class Session implements PageSession {
     this.policy = options.policy;
     this.#plan = planRestore(options.reader, options.policy, options.orderLog);
     this.#map = new MapState(this.#plan.map, options.reader);
+    this.#missing = new MissingRanges(this.#map, this.#plan.mappedPageCount);
     this.#recording = new Recording(options.reader, options.record);
     this.#counters = emptyCounters(this.#plan);
     this.done = this.#settled.promise;
     this.done.catch(() => {}); // whoever waits is told; nobody has to wait
     const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
     this.#timers = new SessionTimers(deps.clock, deadlines, this.token, (error) => this.#fail(error));
-    const dryUpMs = options.faultsDryUpMs ?? DEFAULT_FAULTS_DRY_UP_MS;
-    this.#faultsDryUp = new Countdown(deps.clock, dryUpMs, () => this.#driedUp());
+    this.#marks = new Marks(deps.clock, deadlines.statusMs);
+    this.#fillStart = new FillStart({
+      clock: deps.clock,
+      recording: this.#recording,
+      faultsDryUpMs: options.faultsDryUpMs ?? DEFAULT_FAULTS_DRY_UP_MS,
+      recordGraceMs: options.recordGraceMs ?? DEFAULT_RECORD_GRACE_MS,
+      startFill: () => this.startFill(),
+    });
     if (options.reopened?.result) {
       this.#state = { phase: 'done', result: options.reopened.result };
       this.#settled.resolve(options.reopened.result);
@@ -156,36 +156,14 @@ export class Session implements PageSession {
 
   markFirstResponse(): Promise<PagerCounters> {
     if (this.#state.phase === 'done') return Promise.resolve(this.#state.result);
-    this.#fillAfterResponse();
+    if (!this.#isOver) this.#fillStart.responded();
     const sender = this.#sender;
-    if (sender === undefined || this.#marks.size >= MAX_OPEN_MARKS) {
+    if (sender === undefined || this.#marks.isFull) {
       return Promise.reject(
         new OffloadError('invalid_state', `page session mark: no pager is connected (${this.#state.phase})`),
       );
     }
-    const sequence = ++this.#markSequence;
-    const answered = new Promise<PagerCounters>((resolve, reject) => {
-      const timer = this.#timers.once('status', () => this.#marks.delete(sequence) && reject);
-      this.#marks.set(sequence, { resolve, reject, timer });
-    });
-    sender.mark(sequence);
-    return answered;
-  }
-
-  /** A recording goes on for a grace time, and a page that the fill has brought would not be recorded. */
-  #fillAfterResponse(): void {
-    if (this.#isOver) return;
-    if (this.#recording.state.phase !== 'recording') {
-      this.startFill();
-      return;
-    }
-    const graceMs = this.#options.recordGraceMs ?? DEFAULT_RECORD_GRACE_MS;
-    this.#recordTimer ??= this.#deps.clock.setTimer(() => this.#endRecording(), graceMs);
-  }
-
-  #endRecording(): void {
-    void this.#recording.finish();
-    this.startFill();
+    return this.#marks.open((sequence) => sender.mark(sequence));
   }
 
   async close(reason = 'closed by the plane'): Promise<void> {
@@ -222,8 +200,7 @@ export class Session implements PageSession {
     this.#state = { phase: 'connected', restored: this.#restored, filling: this.#filling };
     this.#resuming = resume;
     this.#allSent = false;
-    this.#missing = [];
-    this.#missingPageCount = 0;
+    this.#missing.clear();
     if (resume) this.#counters.resumeCount++;
     else this.#startSending(stream, false);
     this.events.emit('connected');
@@ -256,13 +233,13 @@ export class Session implements PageSession {
         this.#onRestored();
         return;
       case FrameType.STATUS:
-        this.#status(header.value, decodeCounters(payload));
+        this.#marks.answer(header.value, decodeCounters(payload));
         return;
       case FrameType.DONE:
         this.#finish(decodeCounters(payload)).catch((error) => this.fail(error));
         return;
       case FrameType.MISSING:
-        this.#addMissing(decodeRanges(payload));
+        this.#missing.add(decodeRanges(payload));
         return;
       case FrameType.MISSING_END:
         this.#missingEnd(stream);
@@ -307,9 +284,6 @@ export class Session implements PageSession {
     this.#earlyCredit = 0;
   }
 
-  /** Credit that came with a RESUME, before its MISSING ranges. */
-  #earlyCredit = 0;
-
   #creditFor(pageCount: number): void {
     if (this.#sender === undefined) this.#earlyCredit += pageCount;
     else this.#sender.addCredit(pageCount);
@@ -332,7 +306,7 @@ export class Session implements PageSession {
     }
     this.#counters.faultCount++;
     this.#recording.add(entry);
-    if (this.#restored) this.#faultsDryUp.touch();
+    if (this.#restored) this.#fillStart.awaitFaults();
     this.events.emit('fault', entry);
   }
 
@@ -342,7 +316,7 @@ export class Session implements PageSession {
     if (this.#restored) return;
     this.#restored = true;
     this.#timers.end('restored');
-    this.#faultsDryUp.touch();
+    this.#fillStart.awaitFaults();
     if (this.#allSent) this.#timers.begin('done');
     this.events.emit('restored');
   }
@@ -354,39 +328,10 @@ export class Session implements PageSession {
     if (this.#restored) this.#timers.begin('done');
   }
 
-  #driedUp(): void {
-    if (!this.#isOver) this.#endRecording();
-  }
-
-  #status(sequence: bigint, counters: PagerCounters): void {
-    const mark = this.#marks.get(sequence);
-    if (mark === undefined) throw violation(`STATUS for mark ${sequence}, which is not open`);
-    this.#marks.delete(sequence);
-    mark.timer.cancel();
-    mark.resolve(counters);
-  }
-
-  /** After a resume: what is still to come. Before DONE: what the program dropped. */
-  #addMissing(ranges: readonly PageRange[]): void {
-    for (const range of ranges) {
-      this.#missingPageCount += range.pageCount;
-      if (range.pageCount === 0 || this.#missingPageCount > this.#plan.mappedPageCount) {
-        throw violation(`more missing pages than the ${this.#plan.mappedPageCount} pages of the map`);
-      }
-      const lastPage = range.vaddr + BigInt((range.pageCount - 1) * 4096);
-      if (this.#map.find(range.task, range.vaddr) < 0 || this.#map.find(range.task, lastPage) < 0) {
-        throw violation(`missing range of task ${range.task} outside of the map`);
-      }
-    }
-    this.#missing.push(...ranges);
-  }
-
   #missingEnd(stream: Duplex): void {
     if (!this.#resuming) return; // the dropped pages, kept for DONE
     this.#resuming = false;
-    if (!this.#map.resetTo(this.#missing)) throw violation('missing range outside of the map');
-    this.#missing = [];
-    this.#missingPageCount = 0;
+    if (!this.#map.resetTo(this.#missing.take())) throw violation('missing range outside of the map');
     this.#startSending(stream, true);
   }
 
@@ -404,7 +349,7 @@ export class Session implements PageSession {
     if (this.#finishing) return;
     this.#finishing = true;
     const { reader } = this.#options;
-    const dropped = this.#missing;
+    const dropped = this.#missing.take();
     // Whoever restores next once this one is done finds the order log.
     await Promise.all([reader.prepareMemoryDigest(), this.#recording.finish()]);
     if (this.#isOver) return;
@@ -413,7 +358,7 @@ export class Session implements PageSession {
     this.#options.onDone?.(result);
     this.#state = { phase: 'done', result };
     this.#over('done');
-    for (const mark of this.#marks.values()) mark.resolve(counters);
+    this.#marks.answerAll(counters);
     this.#stream?.end(encodeFrame({ type: FrameType.END })); // without it the pager would say DONE again
     this.#settled.resolve(result);
     this.events.emit('done', result);
@@ -429,7 +374,7 @@ export class Session implements PageSession {
     this.#state = { phase: 'failed', error };
     this.#over(outcome);
     this.#recording.abandon(error.message);
-    for (const mark of this.#marks.values()) mark.reject(error);
+    this.#marks.rejectAll(error);
     this.#settled.reject(error);
     this.events.emit('failed', error);
   }
@@ -437,9 +382,7 @@ export class Session implements PageSession {
   #over(outcome: 'done' | 'failed' | 'closed'): void {
     this.#sender?.stop();
     this.#timers.stop();
-    this.#faultsDryUp.stop();
-    if (outcome !== 'done') this.#recordTimer?.cancel();
-    for (const mark of this.#marks.values()) mark.timer.cancel();
+    this.#fillStart.stop();
     this.#deps.metrics.sessionEnded?.(outcome, this.effectivePolicy);
     this.#deps.onOver();
   }
@@ -448,10 +391,7 @@ export class Session implements PageSession {
   #abort(reason: string): void {
     const stream = this.#stream;
     if (stream === undefined || stream.destroyed) return;
-    const payload = Buffer.from(reason).subarray(0, MAX_ERROR_BYTES);
-    stream.end(encodeFrame({ type: FrameType.ABORT }, payload));
-    const timer = setTimeout(() => stream.destroy(), 1_000);
-    stream.once('close', () => clearTimeout(timer));
+    partFrom(stream, FrameType.ABORT, reason);
   }
 }
 
