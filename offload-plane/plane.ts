@@ -292,6 +292,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
   });
   const templates = createTemplates({
     database,
+    answers,
     containers,
     checkpoints,
     restores,

@@ -145,7 +145,7 @@ export function createContainerSet(deps: ContainerSetDeps) {
     rename(container: Container, name: string): void {
       const oldName = container.name;
       records.change(container, { name });
-      registry.renamed(container, oldName);
+      database.afterCommit(() => registry.renamed(container, oldName));
     },
     /** Its ports as they were on record. */
     async publishOwn(container: Container): Promise<void> {

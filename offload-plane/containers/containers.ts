@@ -269,7 +269,10 @@ export function createContainers(deps: ContainersDeps) {
     rename(reference: string, name: string): ContainerView {
       const container = get(reference);
       set.expectFree(name, `rename container ${container.name} to ${name}`);
-      set.rename(container, name);
+      database.transaction(() => {
+        set.rename(container, name);
+        deps.answers.noteResult({ path: `/v1/containers/${container.id}`, status: 200 });
+      });
       return viewOf(container);
     },
     /** Until it ends, or the time is over: then the answer has no exit code. */

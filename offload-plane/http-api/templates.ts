@@ -8,7 +8,7 @@ import { NameParams, Nothing } from './schemas/common.ts';
 import { ContainerView } from './schemas/containers.ts';
 import type { App } from './server.ts';
 
-export function templateRoutes(app: App, { templates, operations, answers }: Plane): void {
+export function templateRoutes(app: App, { templates, operations }: Plane): void {
   const params = NameParams;
   app.get(
     '/v1/templates',
@@ -31,7 +31,7 @@ export function templateRoutes(app: App, { templates, operations, answers }: Pla
         operations,
         { request, reply },
         { kind: 'template', subject: request.body.name },
-        (following) => answers.asPart(() => templates.create(request.body, following)),
+        (following) => templates.create(request.body, following),
       ),
   );
   app.get(

@@ -19,6 +19,11 @@ export interface Result {
   path: string;
 }
 
+/** What a step has made: itself, and the container by the way. */
+export interface Made extends Result {
+  containerPath?: string;
+}
+
 export type Known =
   | { phase: 'unknown' }
   | { phase: 'other_request' }
@@ -30,9 +35,11 @@ export interface KeyOfIntent {
   key?: string;
   /** It is a step of that, and not what was asked for. */
   isPart?: boolean;
+  /** What was asked for, if it is not what the step itself gives. */
+  asksFor?: 'container';
 }
 
-type Current = Required<KeyOfIntent>;
+type Current = KeyOfIntent & { key: string; isPart: boolean };
 
 const ANSWER_LIMITS = { maxCount: 10_000, maxAgeMs: 24 * 3_600_000, maxBodyCharacters: 256 * 1024 };
 
@@ -50,8 +57,17 @@ export function openAnswers(database: Database, nowMs: () => number, limits = AN
   const current = new AsyncLocalStorage<Current>();
 
   function keyOfIntent(): KeyOfIntent {
-    const { key, isPart } = current.getStore() ?? {};
-    return { ...(key === undefined ? {} : { key }), ...(isPart ? { isPart } : {}) };
+    const { key, isPart, asksFor } = current.getStore() ?? {};
+    return {
+      ...(key === undefined ? {} : { key }),
+      ...(isPart ? { isPart } : {}),
+      ...(asksFor ? { asksFor } : {}),
+    };
+  }
+
+  function withStore<T>(change: Partial<Current>, work: () => T): T {
+    const store = current.getStore();
+    return store ? current.run({ ...store, ...change }, work) : work();
   }
 
   return {
@@ -80,16 +96,18 @@ export function openAnswers(database: Database, nowMs: () => number, limits = AN
     /** What runs within belongs to the request with this key. */
     within: <T>(key: string, work: () => T): T => current.run({ key, isPart: false }, work),
     /** What runs within is a step of the request's work: its result is not the request's. */
-    asPart<T>(work: () => T): T {
-      const store = current.getStore();
-      return store ? current.run({ ...store, isPart: true }, work) : work();
-    },
+    asPart: <T>(work: () => T): T => withStore({ isPart: true }, work),
+    /** What runs within gives the request its container, whatever else it gives. */
+    forContainer: <T>(work: () => T): T => withStore({ asksFor: 'container' }, work),
     /**
      * To be called in the transaction of the effect.
      * @param request for which it was done, if it is not this one
      */
-    noteResult(result: Result, request: KeyOfIntent = keyOfIntent()): void {
-      if (request.key !== undefined && !request.isPart) setResult.run(JSON.stringify(result), request.key);
+    noteResult({ containerPath, ...made }: Made, request: KeyOfIntent = keyOfIntent()): void {
+      const { key, isPart, asksFor } = request;
+      if (key === undefined || isPart) return;
+      const result = asksFor === 'container' && containerPath ? { ...made, path: containerPath } : made;
+      setResult.run(JSON.stringify(result), key);
     },
     /** Of the request that this runs for, to be kept with an intent. */
     keyOfIntent,

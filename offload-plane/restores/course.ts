@@ -174,7 +174,8 @@ export function createCourse(deps: RestoresDeps) {
       const life: RestoreLife = { phase: 'running', ...(timings ? { timings } : {}) };
       database.transaction(() => {
         underWay.put(id, recordOf({ ...restore, life }));
-        deps.answers.noteResult({ path: `/v1/restores/${id}`, status: 201 }, request);
+        const containerPath = `/v1/containers/${container.id}`;
+        deps.answers.noteResult({ path: `/v1/restores/${id}`, containerPath, status: 201 }, request);
         // The news of its end may have come before the answer.
         if (container.phase === 'restoring') setPhase(container, restore.hold ? 'paused' : 'running');
       });

@@ -6,6 +6,7 @@ import type { Containers } from '../containers/containers.ts';
 import { type ContainerView, viewOf } from '../containers/view.ts';
 import type { Guests } from '../guests/guests.ts';
 import type { Logger } from '../logger.ts';
+import type { Answers } from '../operations/answers.ts';
 import { prepareContainer } from '../probes/prepare-container.ts';
 import { portsOf } from '../probes/probe.ts';
 import type { Restores } from '../restores/restores.ts';
@@ -15,6 +16,7 @@ import { TemplateBuild, TemplateRecord, type TemplateRequest, type TemplateRunRe
 
 export interface TemplatesDeps {
   database: Database;
+  answers: Pick<Answers, 'asPart' | 'forContainer' | 'noteResult'>;
   containers: Containers;
   checkpoints: Checkpoints;
   restores: Restores;
@@ -29,7 +31,7 @@ const checkpointOf = (name: string) => `template-${name}`;
 const builderOf = (name: string) => `template-${name}-build`;
 
 export function createTemplates(deps: TemplatesDeps) {
-  const { containers, checkpoints, restores, guests } = deps;
+  const { answers, containers, checkpoints, restores, guests } = deps;
   const records = openDocuments(deps.database, 'template', TemplateRecord);
   /** On record while one is built, so that the next plane knows what to clear away. */
   const builds = openDocuments(deps.database, 'template build', TemplateBuild);
@@ -119,10 +121,11 @@ export function createTemplates(deps: TemplatesDeps) {
       const { name } = request;
       builds.put(name, { name });
       try {
-        const template = await build(request, following);
+        const template = await answers.asPart(() => build(request, following));
         deps.database.transaction(() => {
           records.put(name, template);
           builds.delete(name);
+          answers.noteResult({ path: `/v1/templates/${name}`, status: 201 });
         });
         return template;
       } catch (error) {
@@ -142,14 +145,16 @@ export function createTemplates(deps: TemplatesDeps) {
       const { checkpoint, options } = get(template);
       const published = request.ports ?? options?.ports;
       const { name, guest } = containers.place(request);
-      await restores.create({
-        checkpoint,
-        guest,
-        name,
-        clone: true,
-        ...(request.autoRemove ? { like: { policies: { autoRemove: true }, labels: {} } } : {}),
-        ...(published === undefined ? {} : { ports: published }),
-      });
+      await answers.forContainer(() =>
+        restores.create({
+          checkpoint,
+          guest,
+          name,
+          clone: true,
+          ...(request.autoRemove ? { like: { policies: { autoRemove: true }, labels: {} } } : {}),
+          ...(published === undefined ? {} : { ports: published }),
+        }),
+      );
       return viewOf(containers.get(name));
     },
     /** What a plane that ended in the middle of a template has left. */

@@ -4,10 +4,12 @@ import { duplexPair } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { capabilitiesOf } from '../../../offload-plane/containers/capabilities.ts';
+import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest } from '../../helpers/fake-guest.ts';
-import { containersOf, FIRST_ID, RECIPE } from '../../helpers/plane-parts.ts';
+import { containersOf, containersOver, FIRST_ID, RECIPE } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
+import { openState } from '../../helpers/state.ts';
 
 const REQUEST = { name: 'web', guest: 'guest-a', image: 'redis' };
 const exitOf = (container: string, exitCode: number) =>
@@ -106,6 +108,19 @@ test('a renamed container keeps its id, and its old name is free', async () => {
   assert.is((await containers.start('site')).name, 'site');
   assert.is(guest.calls.at(-1), `startContainer ${FIRST_ID}`);
   await containers.create(REQUEST);
+  containers.close();
+});
+
+test('a rename that was cut off before its answer is not refused when it is repeated', async () => {
+  const state = openState();
+  const answers = openAnswers(state.database, () => 0);
+  const containers = containersOver({ ...state, answers }, fakeGuest());
+  await containers.create(REQUEST);
+  answers.begin('key-1', 'print');
+  answers.within('key-1', () => containers.rename('web', 'site'));
+  const result = { path: `/v1/containers/${FIRST_ID}`, status: 200 };
+  assert.equal(answers.look('key-1', 'print'), { phase: 'cut_off', result });
+  assert.is(containers.get('site').id, FIRST_ID);
   containers.close();
 });
 

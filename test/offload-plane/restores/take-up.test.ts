@@ -331,7 +331,12 @@ test("a pager's last word that came before the agent's is not forgotten", async 
 });
 
 /** A plane is killed while the agent works on the restore; then the agent says what `inspect` says. */
-async function cutOff(world: World, inspect: () => object, restore: () => unknown = () => TIMINGS) {
+async function cutOff(
+  world: World,
+  inspect: () => object,
+  restore: () => unknown = () => TIMINGS,
+  within: <T>(work: () => T) => T = (work) => work(),
+) {
   const { startPlane, create, kill, guest, asked } = world;
   const first = await startPlane();
   const never = Promise.withResolvers<typeof TIMINGS>();
@@ -342,7 +347,7 @@ async function cutOff(world: World, inspect: () => object, restore: () => unknow
     return never.promise;
   });
   const { operation } = world.answers.within(key, () =>
-    first.operations.start({ kind: 'restore', subject: 'warm' }, () => create(first)),
+    first.operations.start({ kind: 'restore', subject: 'warm' }, () => within(() => create(first))),
   );
   await until('the call', () => asked.length === 1);
   await kill(first);
@@ -372,6 +377,15 @@ test('a restore whose agent had not answered is finished when the container runs
     assert.equal(restores.get(id).timings, TIMINGS);
     assert.is(containers.get('web').phase, 'running');
     assert.equal(known, { phase: 'cut_off', result: { path: `/v1/restores/${id}`, status: 201 } });
+  });
+});
+
+test('one whose request had asked for its container is answered with that', async () => {
+  await withWorld(async (world) => {
+    const there = () => ({ ...THERE, pagesMissing: true });
+    const { known } = await cutOff(world, there, undefined, world.answers.forContainer);
+    const result = { path: `/v1/containers/${FIRST_ID}`, status: 201 };
+    assert.equal(known, { phase: 'cut_off', result });
   });
 });
 

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Checkpoints } from '../../../offload-plane/checkpoints/checkpoints.ts';
 import type { Containers } from '../../../offload-plane/containers/containers.ts';
 import type { Guests } from '../../../offload-plane/guests/guests.ts';
+import { type Answers, openAnswers } from '../../../offload-plane/operations/answers.ts';
 import type { Restores } from '../../../offload-plane/restores/restores.ts';
 import type { Database } from '../../../offload-plane/state/database.ts';
 import { createTemplates, type Templates } from '../../../offload-plane/templates/templates.ts';
@@ -14,6 +15,7 @@ import { openState } from '../../helpers/state.ts';
 
 interface World {
   database: Database;
+  answers: Answers;
   /** What the parts of the plane were asked for, in order. */
   asked: string[];
   /** The first call that begins so is refused. */
@@ -25,7 +27,9 @@ const test = suite<World>('templates');
 const REQUEST = { name: 'cache', image: 'redis', guest: 'guest-a' };
 
 test.before.each((context) => {
-  Object.assign(context, { asked: [], failing: undefined, database: openState().database });
+  const { database } = openState();
+  const answers = openAnswers(database, () => 0);
+  Object.assign(context, { asked: [], failing: undefined, database, answers });
   context.again = () => createTemplates({ ...partsOf(context), database: context.database });
   context.templates = context.again();
 });
@@ -40,6 +44,7 @@ function partsOf(world: World) {
     throw new OffloadError('runtime_failed', `${call} failed`);
   };
   return {
+    answers: world.answers,
     guests: guestsOf(fakeGuest()) as Guests,
     logger: silentLogger,
     wallMs: () => 0,
@@ -47,7 +52,8 @@ function partsOf(world: World) {
       create: ({ name }: { name: string }) => note(`create ${name}`),
       start: (name: string) => note(`start ${name}`),
       remove: (name: string) => note(`remove ${name}`),
-      get: (name: string) => ({ name, id: name, forwards: [] }),
+      get: (name: string) => ({ name, id: `id-of-${name}`, forwards: [] }),
+      place: ({ name = 'made-up' }) => ({ name, guest: 'guest-a' }),
     } as unknown as Containers,
     checkpoints: {
       list: async () => [{ id: 'others' }],
@@ -61,6 +67,8 @@ function partsOf(world: World) {
     restores: {
       create: async ({ checkpoint, name, clone }: Record<string, unknown>) => {
         await note(`restore ${checkpoint} as ${name}${clone ? ' cloned' : ''}`);
+        const containerPath = `/v1/containers/id-of-${name}`;
+        world.answers.noteResult({ path: '/v1/restores/r1', containerPath, status: 201 });
         return { id: 'r1' };
       },
       completion: (id: string) => note(`complete ${id}`),
@@ -130,6 +138,26 @@ test('what a plane left that ended while it built one goes at the next start, an
       .map(({ name }) => name),
     ['cache'],
   );
+});
+
+test('a request that was cut off before its answer gets what it had asked for: the template, or the container', async ({
+  templates,
+  answers,
+}) => {
+  const resultOf = async (key: string, work: () => Promise<unknown>) => {
+    answers.begin(key, 'print');
+    // The fakes have no view of a container: as if the plane ended right after the effect.
+    await answers.within(key, work).catch(() => undefined);
+    return answers.look(key, 'print');
+  };
+  assert.equal(await resultOf('build', () => templates.create(REQUEST)), {
+    phase: 'cut_off',
+    result: { path: '/v1/templates/cache', status: 201 },
+  });
+  assert.equal(await resultOf('run', () => templates.run('cache', { name: 'web' })), {
+    phase: 'cut_off',
+    result: { path: '/v1/containers/id-of-web', status: 201 },
+  });
 });
 
 test('a name that is too long, or whose checkpoint is there already, is refused before anything is made', async ({
