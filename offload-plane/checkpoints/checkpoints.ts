@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import { type ContainerRecipe, DEFAULT_TENANT } from '../containers/container.ts';
+import { type ContainerRecipe, DEFAULT_TENANT, expectPhase } from '../containers/container.ts';
 import type { Containers } from '../containers/containers.ts';
 import { expectAlive } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
@@ -186,11 +186,11 @@ export function createCheckpoints(deps: CheckpointsDeps) {
       following: Following = {},
     ): Promise<CheckpointView> {
       const container = containers.get(request.container);
-      containers.expectPhase(container, 'checkpoint', 'running');
+      expectPhase(container, 'checkpoint', 'running');
       const guest = guests.get(container.guest);
       expectAlive(guest, `checkpoint container ${container.name}`);
       await prepareContainer({ container, guest }, { ready, readyTimeoutMs, warmUp }, following);
-      containers.expectPhase(container, 'checkpoint', 'running');
+      expectPhase(container, 'checkpoint', 'running');
       const about = { 'offload.checkpoint': request.id, 'offload.container': container.name };
       const { id, after } = request;
       const intent = { verb: 'checkpoint', checkpoint: id, after, sinceMs: deps.wallMs() } as const;

@@ -1,5 +1,6 @@
 /** A container as the plane knows it. */
 import { ContainerPhase, type ContainerSpec } from '../../interconnect/agent-api.ts';
+import { OffloadError } from '../../platform/errors.ts';
 import type { Policies } from './policies.ts';
 import type { PortForward } from './port-forward.ts';
 
@@ -107,4 +108,13 @@ export interface Recorder {
 
 export function setPhase(container: Container, phase: PlanePhase, patch: Partial<ContainerState> = {}): void {
   container.recorder.change(container, { ...patch, phase });
+}
+
+/** @throws {OffloadError} invalid_state */
+export function expectPhase(container: Container, operation: string, ...phases: PlanePhase[]): void {
+  if (phases.includes(container.phase)) return;
+  throw new OffloadError(
+    'invalid_state',
+    `${operation} container ${container.name}: it is ${container.phase}, not ${phases.join(' or ')}`,
+  );
 }

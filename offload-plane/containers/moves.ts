@@ -1,6 +1,6 @@
 /**
- * Names and ports that were on their way from one container to the one in its place when a plane ended. They go
- * on with the new one if that runs, and back to the old one if it does not. No guest is needed for that.
+ * A container's name and ports go to the one in its place. Those that were on their way when a plane ended go on
+ * with the new one if that runs, and back to the old one if it does not. No guest is needed for that.
  */
 import { toOffloadError } from '../../platform/errors.ts';
 import type { Logger } from '../logger.ts';
@@ -10,8 +10,8 @@ import type { IntentOf } from './intents.ts';
 import type { Undertakings } from './undertakings.ts';
 
 export interface MovesDeps {
-  set: Pick<ContainerSet, 'list' | 'byId' | 'rename' | 'publishOwn'>;
-  undertakings: Pick<Undertakings, 'leftover' | 'settle'>;
+  set: Pick<ContainerSet, 'list' | 'byId' | 'rename' | 'closePorts' | 'publishOwn'>;
+  undertakings: Pick<Undertakings, 'during' | 'leftover' | 'settle'>;
   remove: (container: Container) => Promise<void>;
   logger: Logger;
 }
@@ -36,6 +36,25 @@ export function createMoves({ set, undertakings, remove, logger }: MovesDeps) {
   }
 
   return {
+    /**
+     * Its name and ports go to what `make` makes; then it is gone, in its guest as soon as that is reached. When
+     * that fails it has them back.
+     */
+    async replace(container: Container, make: () => Promise<unknown>): Promise<void> {
+      const { name, id } = container;
+      await undertakings.during(container, { verb: 'move', name }, async () => {
+        set.rename(container, `${name.slice(0, 50)}.${id}`.slice(0, 63));
+        set.closePorts(container);
+        try {
+          await make();
+        } catch (error) {
+          set.rename(container, name);
+          await set.publishOwn(container);
+          throw error;
+        }
+        await remove(container);
+      });
+    },
     /** Ports of its container may be those of the new one. */
     isLeft: (id: string): boolean => left().some(({ container }) => container === id),
     /** At a start, and whenever more is known. */

@@ -4,7 +4,7 @@ import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
 import type { ExecSpec, ExecState, PathStat, TerminalSize } from '../../interconnect/exec-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { Guests } from '../guests/guests.ts';
-import type { Container } from './container.ts';
+import { type Container, expectPhase } from './container.ts';
 import type { Containers } from './containers.ts';
 
 export interface StdioDeps {
@@ -81,7 +81,7 @@ export function createStdio({ containers, guests }: StdioDeps) {
     },
     async createExec(name: string, spec: ExecSpec): Promise<ExecView> {
       const container = containers.get(name);
-      containers.expectPhase(container, 'exec in', 'running');
+      expectPhase(container, 'exec in', 'running');
       const { agent, timeoutMs } = agentOf(container);
       return viewOf(
         container,
