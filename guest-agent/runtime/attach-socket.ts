@@ -37,6 +37,14 @@ export const connectAttachSocket: ConnectAttach = async (path) => {
   const closed = new Promise<void>((resolve) => output.once('close', () => resolve()));
   output.on('end', () => output.destroy());
   let input: Promise<Socket> | undefined;
+  const closeInput = () => {
+    void input?.then(
+      (socket) => socket.destroy(),
+      () => undefined,
+    );
+  };
+  // Nobody takes input any more, and nothing would tell.
+  output.once('close', closeInput);
   let written: Promise<unknown> = Promise.resolve();
 
   /** Queued writes would be joined into one packet, so there is only ever one. */
@@ -71,10 +79,7 @@ export const connectAttachSocket: ConnectAttach = async (path) => {
     closed,
     destroy() {
       output.destroy();
-      void input?.then(
-        (socket) => socket.destroy(),
-        () => undefined,
-      );
+      closeInput();
     },
   };
 };

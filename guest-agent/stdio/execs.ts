@@ -15,6 +15,7 @@ import type { ConnectAttach } from '../runtime/attach-socket.ts';
 import { killMonitor } from '../runtime/conmon.ts';
 import { execPaths, runConmonExec } from '../runtime/conmon-exec.ts';
 import type { OciUser } from '../users.ts';
+import type { OutputChunk } from './backlog.ts';
 import { type ExecRecord, endOf, pidOf, readExit } from './exec-files.ts';
 import { execProcess, type OciProcess } from './exec-process.ts';
 import { createHub, type Hub, type HubOptions } from './hub.ts';
@@ -30,26 +31,32 @@ export interface ExecsDeps {
   randomId: () => string;
   createTimeoutMs: number;
   conmonProgram?: string | undefined;
+  /** How many ended ones of all containers are known; default: 512. */
+  keptEnded?: number;
 }
 
 interface Exec extends ExecRecord {
   readonly id: string;
   readonly container: string;
   readonly pid?: number | undefined;
-  hub?: Hub;
+  /** Until its output has ended. */
+  hub?: Hub | undefined;
   end?: StdioEnd;
+  /** What it wrote last, once the hub is gone: a hub for each would be most of an agent's memory. */
+  past?: OutputChunk[];
 }
 
 const MAX_RUNNING = 64;
 /** Of one container; the exit codes of earlier ones are forgotten. */
 const MAX_ENDED = 32;
+const KEPT_ENDED = 512;
 /** How long output waits for the first who attaches. */
 const HOLD_MS = 30_000;
 /** How long a checkpoint waits for execs to end. */
 const QUIET_TIMEOUT_MS = 5_000;
 
 export function createExecs(deps: ExecsDeps) {
-  const { containers } = deps;
+  const { containers, keptEnded = KEPT_ENDED } = deps;
   const execs = new Map<string, Exec>();
   const ofContainer = (id: string) => [...execs.values()].filter((exec) => exec.container === id);
   const directoryOf = (container: string, id: string) =>
@@ -66,8 +73,14 @@ export function createExecs(deps: ExecsDeps) {
     if (own.filter((exec) => !exec.end).length >= MAX_RUNNING) {
       throw new OffloadError('no_space', `exec in container ${container}: ${MAX_RUNNING} are running`);
     }
-    const ended = own.filter((exec) => exec.end);
-    for (const exec of ended.slice(0, Math.max(0, ended.length - MAX_ENDED + 1))) await forget(exec);
+    await forgetSurplus(own, MAX_ENDED);
+    await forgetSurplus([...execs.values()], keptEnded);
+  }
+
+  /** The oldest first; one is about to come. */
+  async function forgetSurplus(among: readonly Exec[], kept: number): Promise<void> {
+    const ended = among.filter((exec) => exec.end);
+    for (const exec of ended.slice(0, Math.max(0, ended.length - kept + 1))) await forget(exec);
   }
 
   async function forget(exec: Exec): Promise<void> {
@@ -79,7 +92,7 @@ export function createExecs(deps: ExecsDeps) {
   /** Joins the exec's output; from here on its end is noticed. */
   async function connectHub(exec: Exec, options: Pick<HubOptions, 'holdForFirstMs' | 'past'>): Promise<void> {
     const own = execPaths(directoryOf(exec.container, exec.id), exec.container);
-    exec.hub = createHub({
+    const hub = createHub({
       subject: `exec ${exec.id}`,
       socket: exec.end ? NOBODY : await deps.connectAttach(own.attachSocket),
       ...options,
@@ -89,6 +102,19 @@ export function createExecs(deps: ExecsDeps) {
         return exec.end;
       },
     });
+    exec.hub = hub;
+    void hub.ended.then(() => {
+      exec.past = hub.output();
+      exec.hub = undefined;
+    });
+  }
+
+  /** Of one that has ended it tells whoever attaches what it wrote, and how it ended. */
+  function hubOf({ id, hub, past, end }: Exec): Hub {
+    if (hub) return hub;
+    if (!past || !end) throw new OffloadError('invalid_state', `attach to exec ${id}: it is being started`);
+    const [pastOf, endOf] = [async () => past, async () => end];
+    return createHub({ subject: `exec ${id}`, socket: NOBODY, past: pastOf, end: endOf });
   }
 
   async function start(exec: Exec, spec: ExecSpec): Promise<number> {
@@ -130,20 +156,21 @@ export function createExecs(deps: ExecsDeps) {
         exec.pid = await start(exec, spec);
       } catch (error) {
         const exitCode = exitCodeOf(error);
-        if (exitCode === undefined || !exec.hub) {
+        const { hub, past } = exec;
+        if (exitCode === undefined || !(hub ?? past)) {
           await forget(exec);
           throw error;
         }
-        exec.hub.say(STDERR, Buffer.from(`${(error as Error).message}\n`));
+        const bytes = Buffer.from(`${(error as Error).message}\n`);
+        if (hub) hub.say(STDERR, bytes);
+        else past?.push({ stream: STDERR, bytes });
         exec.end = { exitCode };
       }
       return stateOf(exec);
     },
     inspect: (container: string, id: string): ExecState => stateOf(get(container, id)),
     attach(container: string, id: string, client: () => Duplex, backlogBytes: number): void {
-      const { hub } = get(container, id);
-      if (!hub) throw new OffloadError('invalid_state', `attach to exec ${id}: it is being started`);
-      hub.attach(client, backlogBytes);
+      hubOf(get(container, id)).attach(client, backlogBytes);
     },
     async resize(container: string, id: string, size: TerminalSize): Promise<void> {
       const exec = get(container, id);

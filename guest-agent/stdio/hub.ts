@@ -122,6 +122,8 @@ export function createHub(options: HubOptions) {
     get clientCount() {
       return clients.size + joining.size;
     },
+    /** The last of it, as whoever attaches is given. */
+    output: () => backlog.last(BACKLOG_BYTES),
     /** Output of our own, e.g. why a program did not start. */
     say: deliver,
     /**
