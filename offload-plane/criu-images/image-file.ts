@@ -3,7 +3,7 @@
  * u32 length before it, little-endian.
  */
 import { OffloadError } from '../../platform/errors.ts';
-import { decodeMessage, type Message, type Shape } from './wire.ts';
+import { allowMessages, decodeMessage, type Message, type Shape } from './wire.ts';
 
 const COMMON_MAGIC = 0x54564319;
 const MAX_ENTRIES = 1 << 20;
@@ -43,16 +43,17 @@ export function imageEntries(name: string, kind: ImageKind, image: Buffer): Buff
   return entries;
 }
 
-/** @throws {OffloadError} invalid_checkpoint */
+/** @param allowance shared by images that are read together. @throws {OffloadError} invalid_checkpoint */
 export function readImageFile<S extends Shape>(
   name: string,
   kind: ImageKind,
   shape: S,
   image: Buffer,
+  allowance = allowMessages(),
 ): Message<S>[] {
   return imageEntries(name, kind, image).map((entry, i) => {
     try {
-      return decodeMessage(shape, entry);
+      return decodeMessage(shape, entry, allowance);
     } catch (error) {
       throw invalidImage(name, `its message ${i}: ${(error as Error).message}`);
     }
@@ -65,10 +66,11 @@ export function readOnly<S extends Shape>(
   kind: ImageKind,
   shape: S,
   image: Buffer,
+  allowance = allowMessages(),
 ): Message<S> {
-  const [first, ...more] = readImageFile(name, kind, shape, image);
-  if (first !== undefined && more.length === 0) return first;
-  throw invalidImage(name, `it has ${more.length + (first ? 1 : 0)} messages, not one`);
+  const messages = readImageFile(name, kind, shape, image, allowance);
+  if (messages.length === 1) return messages[0]!;
+  throw invalidImage(name, `it has ${messages.length} messages, not one`);
 }
 
 /** An image of these messages. */

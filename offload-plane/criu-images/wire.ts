@@ -7,6 +7,15 @@ import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 
 /** More elements than this has no field that CRIU writes. */
 const MAX_ELEMENTS = 1 << 20;
+/** The shortest message is two bytes long and costs as much as many: what is decoded together has a limit. */
+const MAX_MESSAGES = 1 << 19;
+
+/** Counts down how many more messages may be decoded. */
+export interface MessageAllowance {
+  left: number;
+}
+
+export const allowMessages = (): MessageAllowance => ({ left: MAX_MESSAGES });
 
 export interface Field<T> {
   readonly number: number;
@@ -14,7 +23,7 @@ export interface Field<T> {
   /** Of a list also how a run of them packed into one field is read. */
   readonly packed: boolean;
   empty(): T;
-  read(reader: BinaryReader, before: T): T;
+  read(reader: BinaryReader, before: T, allowance: MessageAllowance): T;
 }
 
 export type Shape = Readonly<Record<string, Field<unknown>>>;
@@ -39,14 +48,14 @@ export function uint32List(number: number): Field<number[]> {
 }
 
 export function message<S extends Shape>(number: number, shape: S): Field<Message<S> | undefined> {
-  return scalar(number, WireType.LengthDelimited, undefined as Message<S> | undefined, (reader) =>
-    decodeMessage(shape, reader.bytes()),
-  );
+  const read = (reader: BinaryReader, _before: Message<S> | undefined, allowance: MessageAllowance) =>
+    decodeMessage(shape, reader.bytes(), allowance);
+  return { number, wireType: WireType.LengthDelimited, packed: false, empty: () => undefined, read };
 }
 
 export function messageList<S extends Shape>(number: number, shape: S): Field<Message<S>[]> {
-  const read = (reader: BinaryReader, before: Message<S>[]) =>
-    grow(before, decodeMessage(shape, reader.bytes()));
+  const read = (reader: BinaryReader, before: Message<S>[], allowance: MessageAllowance) =>
+    grow(before, decodeMessage(shape, reader.bytes(), allowance));
   return { number, wireType: WireType.LengthDelimited, packed: false, empty: () => [], read };
 }
 
@@ -57,7 +66,13 @@ function grow<T>(list: T[], element: T): T[] {
 }
 
 /** Shapes nest as deep as they are written, so does what is read. @throws {Error} what is wrong with the bytes */
-export function decodeMessage<S extends Shape>(shape: S, encoded: Uint8Array): Message<S> {
+export function decodeMessage<S extends Shape>(
+  shape: S,
+  encoded: Uint8Array,
+  allowance = allowMessages(),
+): Message<S> {
+  allowance.left -= 1;
+  if (allowance.left < 0) throw new RangeError(`more than ${MAX_MESSAGES} messages to decode`);
   const reader = new BinaryReader(encoded);
   const fields = Object.entries(shape);
   const values: Record<string, unknown> = {};
@@ -70,19 +85,26 @@ export function decodeMessage<S extends Shape>(shape: S, encoded: Uint8Array): M
       continue;
     }
     const [name, field] = found;
-    values[name] = readField(reader, field, wireType, values[name]);
+    values[name] = readField(reader, { field, wireType, before: values[name], allowance });
     if (reader.pos > reader.len) throw new RangeError('premature end');
   }
   return values as Message<S>;
 }
 
-function readField(reader: BinaryReader, field: Field<unknown>, wireType: WireType, before: unknown) {
-  if (wireType === field.wireType) return field.read(reader, before);
+interface Found {
+  field: Field<unknown>;
+  wireType: WireType;
+  before: unknown;
+  allowance: MessageAllowance;
+}
+
+function readField(reader: BinaryReader, { field, wireType, before, allowance }: Found) {
+  if (wireType === field.wireType) return field.read(reader, before, allowance);
   if (!field.packed || wireType !== WireType.LengthDelimited) {
     throw new TypeError(`field ${field.number} has wire type ${wireType}, not ${field.wireType}`);
   }
   const inner = new BinaryReader(reader.bytes());
   let value = before;
-  while (inner.pos < inner.len) value = field.read(inner, value);
+  while (inner.pos < inner.len) value = field.read(inner, value, allowance);
   return value;
 }

@@ -7,7 +7,7 @@ import { addressBytes } from '../checkpoints/contents/sockets.ts';
 import { withBytes, withUint32List } from '../criu-images/edit.ts';
 import { imageEntries, invalidImage, readOnly, writeImageFile } from '../criu-images/image-file.ts';
 import { FileEntry, UtsEntry } from '../criu-images/messages.ts';
-import { bytes, decodeMessage } from '../criu-images/wire.ts';
+import { allowMessages, bytes, decodeMessage } from '../criu-images/wire.ts';
 
 export interface NewIdentity {
   hostname: string;
@@ -48,13 +48,14 @@ function withHostname(name: string, image: Buffer, hostname: string): Buffer {
 
 function withAddress(name: string, image: Buffer, identity: NewIdentity): Buffer {
   const rename = addressChange(identity);
+  const allowance = allowMessages();
   const entries = imageEntries(name, 'files', image).map((entry) => {
-    const { inet } = decodeMessage({ inet: FileEntry.inet }, entry);
+    const { inet } = decodeMessage({ inet: FileEntry.inet }, entry, allowance);
     if (inet === undefined) return entry;
     const { family } = inet;
     const [source, destination] = [rename(family, inet.source), rename(family, inet.destination)];
     if (source === undefined && destination === undefined) return entry;
-    let { socket } = decodeMessage({ socket: bytes(INET_FIELD) }, entry);
+    let { socket } = decodeMessage({ socket: bytes(INET_FIELD) }, entry, allowance);
     if (source !== undefined) socket = withUint32List(socket, SOURCE, source);
     if (destination !== undefined) socket = withUint32List(socket, DESTINATION, destination);
     return withBytes(entry, INET_FIELD, socket);

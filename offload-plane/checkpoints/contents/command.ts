@@ -23,6 +23,7 @@ export async function readCommand(
   }
   const pages = await reader.readPages(target, first, pageCount);
   const start = Number(argumentsStart - first);
-  const text = pages.toString('utf8', start, start + Number(byteCount));
-  return text.replace(/\0+$/, '').split('\0');
+  let end = start + Number(byteCount);
+  while (end > start && pages[end - 1] === 0) end -= 1;
+  return pages.toString('utf8', start, end).split('\0');
 }

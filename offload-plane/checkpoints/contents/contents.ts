@@ -47,6 +47,7 @@ async function countPages(
   byPid: ReadonlyMap<number, Process>,
 ): Promise<SharedMemoryView[]> {
   const shared = new Map<number, SharedMemoryView>();
+  const usersOf = sharedMemoryUsers(byPid);
   for (const [i, segment] of reader.segments().entries()) {
     if (i % RUNS_PER_TURN === 0) await nextTurn();
     const add = (counts: PageCounts | undefined, pageCount: number) => {
@@ -58,7 +59,7 @@ async function countPages(
       const mappings = byPid.get(segment.id)?.mappings ?? [];
       spread(mappings, segment, (mapping, _vaddr, count) => add(mapping?.view, count));
     } else {
-      const known = shared.get(segment.id) ?? newSharedMemory(segment.id, byPid);
+      const known = shared.get(segment.id) ?? newSharedMemory(segment.id, usersOf);
       shared.set(segment.id, known);
       add(known, segment.pageCount);
     }
@@ -66,11 +67,21 @@ async function countPages(
   return [...shared.values()];
 }
 
-function newSharedMemory(id: number, byPid: ReadonlyMap<number, Process>): SharedMemoryView {
-  const users = [...byPid.values()].filter(({ view }) =>
-    view.mappings.some(({ sharedMemory }) => sharedMemory === id),
-  );
-  return { id, pids: users.map(({ view }) => view.pid), storedPageCount: 0, zeroPageCount: 0 };
+/** By the id of shared memory: who maps it. */
+function sharedMemoryUsers(byPid: ReadonlyMap<number, Process>): ReadonlyMap<number, ReadonlySet<number>> {
+  const users = new Map<number, Set<number>>();
+  for (const [pid, { view }] of byPid) {
+    for (const { sharedMemory } of view.mappings) {
+      if (sharedMemory === undefined) continue;
+      const pids = users.get(sharedMemory) ?? new Set();
+      users.set(sharedMemory, pids.add(pid));
+    }
+  }
+  return users;
+}
+
+function newSharedMemory(id: number, usersOf: ReadonlyMap<number, ReadonlySet<number>>): SharedMemoryView {
+  return { id, pids: [...(usersOf.get(id) ?? [])], storedPageCount: 0, zeroPageCount: 0 };
 }
 
 async function countWorkingSet(

@@ -85,13 +85,21 @@ async function describe(process: Process, sources: Sources): Promise<void> {
   }
   const descriptors = await images.descriptors(view.pid);
   budget.spend(descriptors.length);
-  view.handles = descriptors.map((entry) => handleOf(entry, files)).sort((a, b) => a.fd - b.fd);
+  for (const entry of descriptors) {
+    const handle = handleOf(entry, files);
+    budget.spend(handle.watches?.length ?? 0);
+    budget.spendTextsOf(handle);
+    view.handles.push(handle);
+  }
+  view.handles.sort((a, b) => a.fd - b.fd);
   const mm = await images.mm(view.pid);
   budget.spend(mm.mappings.length);
   process.mappings = mappingsOf(view.pid, mm, files);
   view.mappings = process.mappings.map((mapping) => mapping.view);
+  budget.spendTextsOf(view.mappings);
   const { path: executable } = pathOf(mm.executableId, files);
   const command = await readCommand(reader, view.pid, mm);
+  budget.spend(command?.length ?? 0);
   Object.assign(
     view,
     executable === undefined ? {} : { executable },
