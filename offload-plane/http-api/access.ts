@@ -11,15 +11,16 @@ import type { App } from './server.ts';
 /** As Kubernetes has it: browsers can give a WebSocket no header, but a protocol. */
 export const TOKEN_PROTOCOL_PREFIX = 'base64url.bearer.authorization.k8s.io.';
 
-/** Below these nothing is answered without the token. */
-const GUARDED = /^\/(v1|metrics)(\/|\?|$)/;
+/** The dashboard's routes: every other one, and what is none, is answered with the token only. */
+const OPEN_ROUTES: ReadonlySet<string | undefined> = new Set(['/', '/assets/:file']);
 
 export async function requireToken(app: App, token: string): Promise<void> {
   await app.register(bearerAuth, { keys: new Set([token]), addHook: false, verifyErrorLogLevel: 'debug' });
   const verify = app.verifyBearerAuth;
   if (!verify) throw new OffloadError('internal', 'guard the API: @fastify/bearer-auth has no verifier');
   app.addHook('onRequest', (request, reply, done) => {
-    if (!GUARDED.test(request.url)) return done();
+    // By the route that was found: a path can be spelt in many ways.
+    if (OPEN_ROUTES.has(request.routeOptions.url)) return done();
     takeTokenOfProtocol(request);
     verify(request, reply, (error?: Error) => {
       if (!error) return done();
@@ -27,6 +28,19 @@ export async function requireToken(app: App, token: string): Promise<void> {
       const operation = `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
       sendProblem(reply, new OffloadError('unauthorized', `${operation}: ${error.message}`));
     });
+  });
+}
+
+/**
+ * A browser shows its certificate whoever's page asks: a WebSocket or a POST that another site's page makes
+ * would be let in. (A token is different: only a page of the plane's has it.)
+ */
+export function refuseForeignPages(app: App): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { origin, host } = request.headers;
+    if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) return done();
+    const operation = `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
+    sendProblem(reply, new OffloadError('unauthorized', `${operation}: asked by a page of another origin`));
   });
 }
 

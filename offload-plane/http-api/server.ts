@@ -6,7 +6,7 @@ import fastify, { LogController } from 'fastify';
 import { dashboardRoutes } from '../dashboard/routes.ts';
 import type { Logger } from '../logger.ts';
 import type { Plane } from '../plane.ts';
-import { requireToken } from './access.ts';
+import { refuseForeignPages, requireToken } from './access.ts';
 import { asCheckedJson, asJson } from './answers.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { containerRoutes } from './containers.ts';
@@ -86,6 +86,7 @@ export async function createHttpApi(
   options: HttpApiOptions = {},
 ): Promise<App> {
   const app = createApp(logger, options);
+  if (options.tls?.clientCa !== undefined) refuseForeignPages(app);
   if (options.token !== undefined) await requireToken(app, options.token);
   // What comes as a tar is read by whoever takes it, within limits of its own.
   app.addContentTypeParser('application/x-tar', (_request, body, done) => done(null, body));

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -86,6 +88,26 @@ test('without the token nothing below /v1 is told, not even what there is', asyn
   });
 });
 
+/** The status line's number for a request target as it is, however odd. */
+async function statusOf(port: number, target: string, headers: string[] = []): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  const lines = [`GET ${target} HTTP/1.1`, 'Host: plane', 'Connection: close', ...headers];
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+  return Number((await text(socket)).split(' ')[1]);
+}
+
+test('however its path is spelt, nothing is answered without the token but the dashboard’s page', async () => {
+  await withListeners({ token: TOKEN }, async ({ port }) => {
+    const spellings = ['/%761/guests', '/v%31/guests', 'http://plane/v1/guests', '/%6detrics', '//v1/guests'];
+    for (const target of [...spellings, '/v1/guests', '/V1/guests', '/nothing']) {
+      assert.is(await statusOf(port, target), 401, target);
+    }
+    assert.is(await statusOf(port, '/'), 200);
+    assert.is(await statusOf(port, '/assets/nothing.js'), 404);
+    assert.is(await statusOf(port, '/%761/guests', [`Authorization: Bearer ${TOKEN}`]), 200);
+  });
+});
+
 test('a WebSocket of a browser brings the token as a protocol, which nobody hears of again', async () => {
   await withPlane(async (plane) => {
     const app = await createHttpApi(plane, silentLogger, { token: TOKEN });
@@ -121,6 +143,21 @@ async function makeCertificates() {
   const pair = (name: string) => ({ cert: read(`${name}.pem`), key: read(`${name}.key`) });
   return { ca: read('ca.pem'), server: pair('server'), client: pair('client'), stranger: pair('stranger') };
 }
+
+test('what a browser with a certificate asks for another site’s page is refused', async () => {
+  const { ca, server } = await makeCertificates();
+  await withPlane(async (plane) => {
+    const app = await createHttpApi(plane, silentLogger, { tls: { ...server, clientCa: ca } });
+    const statusWith = async (headers: Record<string, string>) =>
+      (await app.inject({ method: 'POST', url: '/v1/guests/none/cordon', headers })).statusCode;
+    assert.is(await statusWith({ host: 'plane:8600' }), 404);
+    assert.is(await statusWith({ host: 'plane:8600', origin: 'https://plane:8600' }), 404);
+    for (const origin of ['https://elsewhere.example', 'https://plane:8601', 'null']) {
+      assert.is(await statusWith({ host: 'plane:8600', origin }), 401, origin);
+    }
+    await app.close();
+  });
+});
 
 test('with mutual TLS only a certificate of the right authority comes in', async () => {
   const { ca, server, client, stranger } = await makeCertificates();
