@@ -61,8 +61,8 @@ export function createBundles(deps: BundleDeps) {
       await rm(join(exitDirectory(paths), id), { force: true });
       if (spec.address !== before.address) {
         await networks.detach(own.networkNamespace, before.address);
-        await networks.attach(own.networkNamespace, spec.address);
       }
+      await networks.ensure(own.networkNamespace, spec.address);
       if (spec.rootfsLun !== before.rootfsLun) {
         await rootfs.unmount(id, before.rootfsLun, own);
         await rootfs.mount(id, spec.rootfsLun, own);

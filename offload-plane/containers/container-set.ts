@@ -30,6 +30,8 @@ export interface Admission {
   policies?: Policies;
   labels?: Record<string, string>;
   restoredFrom?: RestoreOrigin;
+  /** It has ended, and this one takes its place: they may have one address. */
+  instead?: Container;
 }
 
 /** An address that another process had taken while the plane was away may become free. */
@@ -47,18 +49,20 @@ export function createContainerSet(deps: ContainerSetDeps) {
   }
 
   /** A checkpoint keeps its container's address, and a guest can have it once only. */
-  const addressHolder = (guest: Guest, address: string): Container | undefined =>
+  const addressHolder = (guest: Guest, address: string, except?: Container): Container | undefined =>
     registry
       .list()
       .find(
         (other) =>
+          other !== except &&
           other.guest === guest.registration.name &&
           other.recipe.spec.address === address &&
           other.phase !== 'lost',
       );
 
-  function expectFreeAddress(name: string, guest: Guest, { spec: { address } }: ContainerRecipe): void {
-    const holder = addressHolder(guest, address);
+  function expectFreeAddress({ name, guest, recipe, instead }: Admission): void {
+    const { address } = recipe.spec;
+    const holder = addressHolder(guest, address, instead);
     if (holder === undefined) return;
     throw new OffloadError(
       'invalid_state',
@@ -108,7 +112,7 @@ export function createContainerSet(deps: ContainerSetDeps) {
     async admit(admission: Admission): Promise<Container> {
       const { name, guest, recipe, phase, policies = {}, labels = {}, restoredFrom } = admission;
       registry.expectFree(name, `create container ${name}`);
-      expectFreeAddress(name, guest, recipe);
+      expectFreeAddress(admission);
       const container: Container = {
         ...{ id: registry.newId(), name, guest: guest.registration.name, recipe, phase, policies, labels },
         ...{ ports: [], restartCount: 0, createdAtMs: deps.wallMs() },

@@ -83,8 +83,8 @@ export function createContainers(deps: ContainersDeps) {
     startAgain,
     note: records.note,
     /** Whether a container with this recipe has its address to itself in this guest. */
-    canKeepAddress: (guest: Guest, recipe: ContainerRecipe): boolean =>
-      set.addressHolder(guest, recipe.spec.address) === undefined,
+    canKeepAddress: (guest: Guest, recipe: ContainerRecipe, instead?: Container): boolean =>
+      set.addressHolder(guest, recipe.spec.address, instead) === undefined,
     /** The recipe of another container like it: with a hostname and an address of its own. */
     recipeOfClone: (recipe: ContainerRecipe, name: string): ContainerRecipe => ({
       ...recipe,

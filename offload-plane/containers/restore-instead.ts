@@ -16,6 +16,6 @@ export function restoreInstead(
 ): Promise<void> {
   const { name, ports, policies, labels } = container;
   return containers.replace(container, () =>
-    restores.create({ checkpoint, guest, name, ports, like: { policies, labels } }),
+    restores.create({ checkpoint, guest, name, ports, like: { policies, labels }, instead: container }),
   );
 }

@@ -4,7 +4,7 @@ import { agentPath, agentStreams, MemoryComparison } from '../../interconnect/ag
 import { OffloadError } from '../../platform/errors.ts';
 import { cancelled, expectGoingOn, type Following } from '../checkpoints/cancellation.ts';
 import { containerOfManifest, recipeOfManifest } from '../checkpoints/checkpoints.ts';
-import type { PortRequest } from '../containers/container.ts';
+import type { Container, PortRequest } from '../containers/container.ts';
 import type { Policies } from '../containers/policies.ts';
 import { expectAlive, type Guest } from '../guests/guest.ts';
 import { askForOrderLog } from '../order-log/load.ts';
@@ -42,6 +42,8 @@ export interface RestoreRequest {
   clone?: boolean;
   /** What else the container shall have of another. */
   like?: { policies: Policies; labels: Record<string, string> };
+  /** It takes the place of this container, which has ended and goes: of the two it is the one that has the address. */
+  instead?: Container;
 }
 
 export function createRestores(deps: RestoresDeps) {
@@ -66,7 +68,8 @@ export function createRestores(deps: RestoresDeps) {
     const policy = request.policy ?? DEFAULT_POLICY;
     const ports = request.ports ?? recipe.containerPorts.map((containerPort) => ({ containerPort }));
     const orderLog = await askForOrderLog(reader, deps);
-    const cloned = request.clone ?? !containers.canKeepAddress(guest, recipe);
+    const { instead } = request;
+    const cloned = request.clone ?? !containers.canKeepAddress(guest, recipe, instead);
     const own = cloned ? containers.recipeOfClone(recipe, request.name) : recipe;
     const container = await containers
       .admit({
@@ -77,6 +80,7 @@ export function createRestores(deps: RestoresDeps) {
         phase: 'restoring',
         restoredFrom: { checkpoint: request.checkpoint, container: containerOfManifest(reader.manifest) },
         ...request.like,
+        ...(instead ? { instead } : {}),
       })
       .catch((error: unknown) => {
         if (cloned) containers.giveBack(own);

@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { buildBusyboxImage } from '../helpers/busybox-image.ts';
@@ -19,10 +20,11 @@ import {
   killAfter,
   leftovers,
   SHELL_PORT,
+  shell,
   TICKING,
   watchGuest,
 } from '../helpers/killed-agent.ts';
-import { KINDS } from '../helpers/killed-agent-kinds.ts';
+import { end, KINDS, specOf } from '../helpers/killed-agent-kinds.ts';
 import {
   assertCheckpointable,
   assertWholeOrGone,
@@ -165,6 +167,32 @@ test('with the plane gone as well, the agent alone', async ({ watched }) => {
   // From here on nobody else tells the agent what to do.
   watched.testbed.planeProcess.kill('SIGKILL');
   await assertUnharmed(watched);
+});
+
+test('one that takes the place of one that has ended has its address, and no other harms that', async ({
+  watched,
+}) => {
+  const addressOf = (id: string) => shell(watched, `ip -netns op-${id} -4 -o addr show eth0`);
+  const specs = ['place-1', 'place-2'].map((id) => specOf(watched, id, 'sleep 1000'));
+  const [ended, next] = specs as [ContainerSpec, ContainerSpec];
+  await call(watched, 'createContainer', ended, ended.id);
+  await call(watched, 'startContainer', {}, ended.id);
+  await end(watched, ended.id);
+  await call(watched, 'createContainer', next, next.id);
+  await call(watched, 'startContainer', {}, next.id);
+  const error = await outcomeOf(call(watched, 'recreateContainer', ended, ended.id));
+  assert.match((error as Error).message, /op-place-2 has address 10\.88\.200\.9/);
+  await call(watched, 'deleteContainer', undefined, ended.id);
+  assert.match(await addressOf(next.id), /10\.88\.200\.9\/16/);
+
+  // The other way round: the one that was to take its place is undone, and it begins again.
+  await end(watched, next.id);
+  await call(watched, 'createContainer', ended, ended.id);
+  await call(watched, 'deleteContainer', undefined, ended.id);
+  await call(watched, 'recreateContainer', next, next.id);
+  assert.match(await addressOf(next.id), /10\.88\.200\.9\/16/);
+  await call(watched, 'deleteContainer', undefined, next.id);
+  assert.is(await leftovers(watched), '');
 });
 
 for (const [index, { what, before, act, spanMs, after }] of KINDS.entries()) {

@@ -154,6 +154,7 @@ function fakeParts(
   return {
     networks: {
       attach: async (namespace) => void attached.add(namespace),
+      ensure: async (namespace) => void attached.add(namespace),
       detach: async (namespace) => void attached.delete(namespace),
     },
     rootfs: {

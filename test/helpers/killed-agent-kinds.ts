@@ -3,7 +3,7 @@ import type { ContainerSpec } from '../../interconnect/agent-api.ts';
 import { pollUntil } from '../../platform/deadline.ts';
 import { call, type KilledAgent } from './killed-agent.ts';
 
-const specOf = ({ steady }: KilledAgent, id: string, command: string): ContainerSpec => ({
+export const specOf = ({ steady }: KilledAgent, id: string, command: string): ContainerSpec => ({
   ...steady,
   id,
   hostname: id,
@@ -33,6 +33,14 @@ const started = async (watched: KilledAgent, id: string) => {
   await start(watched, id);
 };
 
+export async function end(watched: KilledAgent, id: string): Promise<void> {
+  await call(watched, 'killContainer', { signal: 'KILL' }, id);
+  await pollUntil(
+    async () => (await call(watched, 'inspectContainer', undefined, id)).phase === 'stopped' || undefined,
+    { timeoutMs: 10_000 * watched.testbed.deadlineScale, intervalMs: 50, what: 'its end' },
+  );
+}
+
 export const KINDS: Kind[] = [
   { what: 'creates a container', act: create(), spanMs: 150, after: ['gone', 'created'] },
   { what: 'starts one', before: create(), act: start, spanMs: 40, after: ['created', 'running'] },
@@ -61,11 +69,7 @@ export const KINDS: Kind[] = [
     what: 'creates a stopped one again',
     before: async (watched, id) => {
       await started(watched, id);
-      await call(watched, 'killContainer', { signal: 'KILL' }, id);
-      await pollUntil(
-        async () => (await call(watched, 'inspectContainer', undefined, id)).phase === 'stopped' || undefined,
-        { timeoutMs: 10_000 * watched.testbed.deadlineScale, intervalMs: 50, what: 'its end' },
-      );
+      await end(watched, id);
     },
     act: (watched, id) => call(watched, 'recreateContainer', specOf(watched, id, 'sleep 1000'), id),
     spanMs: 150,

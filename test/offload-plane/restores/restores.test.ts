@@ -10,6 +10,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent-api.ts';
 import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
+import { restoreInstead } from '../../../offload-plane/containers/restore-instead.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { createOperations } from '../../../offload-plane/operations/operations.ts';
@@ -310,6 +311,22 @@ test('a lost guest, a taken name and a taken address are refused before anything
     assert.equal(guest.calls, []);
     assert.equal(restores.list(), []);
     await store.remove('warm');
+  });
+});
+
+test('one that takes the place of another in its own guest is no clone: it has its address, hostname and name', async () => {
+  await withRestores(async ({ asked, containers, restores, guest }) => {
+    const old = await containers.admit({ name: 'web', guest, recipe: RECIPE, ports: [], phase: 'created' });
+    await containers.recorded(old, { verb: 'create' }, async () => {});
+    await restoreInstead({ containers, restores }, old, { guest: 'guest-a', checkpoint: 'warm' });
+    const [moved, ...others] = containers.records();
+    assert.equal(others, []);
+    assert.is.not(moved!.id, old.id);
+    assert.equal([moved!.name, moved!.recipe.spec.address], ['web', '10.88.0.2/16']);
+    assert.is(restores.list()[0]!.clone, false);
+    assert.equal([asked[0]!.spec.hostname, asked[0]!.machineId], ['web', undefined]);
+    const next = await containers.create({ name: 'next', guest: 'guest-a', image: 'redis' });
+    assert.is.not(next.address, '10.88.0.2', 'still the moved one’s');
   });
 });
 
