@@ -3,10 +3,7 @@
  * metadata, and stand still until the plane has committed. A plane that falls silent is outlived: the
  * lease ends and the container runs on. Pre-dumps go the same way while the container runs.
  */
-
-import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { writeFile } from 'node:fs/promises';
 import type {
   CheckpointFinish,
   CheckpointRequest,
@@ -15,45 +12,22 @@ import type {
   PreDumpResult,
 } from '../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../platform/errors.ts';
-import type { Containers } from './containers.ts';
-import { openDumpRelay } from './dump-relay.ts';
+import { createDumps, type Dump, type DumpsDeps } from './dump.ts';
 import type { EventLog } from './events.ts';
 import type { Container } from './life.ts';
-import { type Programs, readPrograms, runTheSame } from './programs.ts';
-import type { RunProgram } from './run-program.ts';
-import { dumpConfig } from './runtime/criu-config.ts';
-import { criuFailure } from './runtime/criu-log.ts';
 import { readDumpTimes } from './runtime/criu-stats.ts';
-import type { Crun } from './runtime/crun.ts';
-import { expectTracked, forgetTracked, keepTracked } from './tracked-dumps.ts';
+import { expectTracked, forgetTracked } from './tracked-dumps.ts';
 
-export interface CheckpointDeps {
-  containers: Containers;
-  crun: Crun;
-  run: RunProgram;
+export interface CheckpointDeps extends DumpsDeps {
   events: EventLog;
-  /** Dials a port of the plane. */
-  dialPlane: (port: number) => Promise<Duplex>;
   nowMs: () => number;
 }
 
-/** A dump under way. */
-interface Dump {
-  cancelled: boolean;
-  /** Takes its page server away from CRIU, which then gives up. */
-  cutOff(): void;
-  /** Resolves when the container runs on, or stands still for the files to be fetched. */
-  ended: Promise<void>;
-}
-
-interface Lease {
-  timer: NodeJS.Timeout;
-}
-
 export function createCheckpoints(deps: CheckpointDeps) {
-  const { containers, crun, run, events, nowMs } = deps;
-  const leases = new Map<string, Lease>();
-  const dumps = new Map<string, Dump>();
+  const { containers, crun, events, nowMs } = deps;
+  const leases = new Map<string, NodeJS.Timeout>();
+  const underWay = new Map<string, Dump>();
+  const dumps = createDumps(deps);
 
   /** Thaws; what is left of the container's dump goes, but for what a later one may build on. */
   async function resume(container: Container): Promise<number> {
@@ -74,7 +48,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
     const frozenMs = nowMs() - frozenAtMs;
     containers.enter(container, { phase: 'running', pid });
     events.emit({ container: id, event: 'resumed' });
-    await removeDump(id);
+    await dumps.remove(id);
     return frozenMs;
   }
 
@@ -88,7 +62,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
   }
 
   async function letRun(container: Container, committed: boolean): Promise<number> {
-    const current = dumps.get(container.spec.id);
+    const current = underWay.get(container.spec.id);
     if (current === undefined) return committed ? await resume(container) : await abandon(container);
     const frozenAtMs = container.life.phase === 'checkpointing' ? container.life.frozenAtMs : undefined;
     current.cancelled = true;
@@ -98,14 +72,8 @@ export function createCheckpoints(deps: CheckpointDeps) {
     return frozenAtMs === undefined ? 0 : nowMs() - frozenAtMs;
   }
 
-  async function removeDump(id: string): Promise<void> {
-    const own = containers.paths(id);
-    await rm(own.dumpImages, { recursive: true, force: true });
-    await rm(own.dumpRootfsDiff, { force: true });
-  }
-
   function endLease(id: string): void {
-    clearTimeout(leases.get(id)?.timer);
+    clearTimeout(leases.get(id));
     leases.delete(id);
   }
 
@@ -137,84 +105,13 @@ export function createCheckpoints(deps: CheckpointDeps) {
       containers.enter(container, { phase: 'checkpointing', pid, ...frozen });
       const over = Promise.withResolvers<void>();
       const current: Dump = { cancelled: false, cutOff: () => undefined, ended: over.promise };
-      dumps.set(id, current);
+      underWay.set(id, current);
       const leave = () => {
-        dumps.delete(id);
+        underWay.delete(id);
         over.resolve();
       };
       return { pid, current, leave };
     });
-  }
-
-  /** What CRIU is told to build on: nothing, so that everything is sent, when a task has begun another program. */
-  async function parentFor(
-    container: Container,
-    request: CheckpointRequest,
-    programs: Programs,
-  ): Promise<string | undefined> {
-    const { trackedDump } = container;
-    if (request.parent === undefined || trackedDump === undefined) return undefined;
-    const own = containers.paths(container.spec.id);
-    const path = relative(own.dumpImages, own.parentImages);
-    // The plane says that it has an earlier dump: CRIU wants to see its inventory, whatever it sends.
-    await symlink(path, join(own.dumpImages, 'parent'));
-    return runTheSame(trackedDump.programs, programs) ? path : undefined;
-  }
-
-  async function dump(
-    verb: 'checkpoint' | 'preDump',
-    container: Container,
-    request: CheckpointRequest,
-    current: Dump,
-  ): Promise<void> {
-    const { token, deadlineMs, track } = request;
-    const { id } = container.spec;
-    const own = containers.paths(id);
-    await rm(own.dumpImages, { recursive: true, force: true });
-    await mkdir(own.dumpImages, { recursive: true });
-    const relay = await openDumpRelay({ token, deadlineMs, dialPlane: deps.dialPlane });
-    current.cutOff = relay.close;
-    try {
-      if (current.cancelled) throw new OffloadError('invalid_state', `checkpoint container ${id}: cancelled`);
-      const programs = await readPrograms(own.cgroup);
-      const parent = await parentFor(container, request, programs);
-      await writeFile(own.criuConfig, dumpConfig({ ...relay, track, parent }));
-      // The kernel begins to track anew at some moment of this dump, whether or not it comes to its end.
-      if (track || parent !== undefined) {
-        container.trackedDump = undefined;
-        containers.save(container);
-      }
-      await crun[verb](id, {
-        images: own.dumpImages,
-        work: own.dumpImages,
-        timeoutMs: deadlineMs,
-      }).catch(async (error: unknown) => {
-        const operation = verb === 'preDump' ? 'pre-dump' : 'checkpoint';
-        throw await criuFailure(`${operation} container ${id}`, `${own.dumpImages}/dump.log`, error);
-      });
-      await relay.finished();
-      if (track) await keepTracked(containers, container, { token, programs });
-    } finally {
-      relay.close();
-    }
-  }
-
-  /** Counts what the container changed in its root filesystem and, if anything, packs it. */
-  async function packRootfsDiff(id: string): Promise<number> {
-    const own = containers.paths(id);
-    const entries = await readdir(own.upper);
-    if (entries.length === 0) return 0;
-    await run('tar', [
-      '--xattrs',
-      '--xattrs-include=*',
-      '--numeric-owner',
-      '-cf',
-      own.dumpRootfsDiff,
-      '-C',
-      own.upper,
-      '.',
-    ]);
-    return entries.length;
   }
 
   return {
@@ -224,7 +121,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const { pid, current, leave } = await enter(container, 'pre-dump', request.parent);
       const startedAtMs = nowMs();
       try {
-        await dump('preDump', container, { ...request, track: true }, current);
+        await dumps.write('preDump', container, { ...request, track: true }, current);
         const times = await readDumpTimes(containers.paths(id).dumpImages);
         const dumpMs = nowMs() - startedAtMs;
         return times === undefined ? { dumpMs } : { dumpMs, frozenMs: times.freezingMs + times.frozenMs };
@@ -232,7 +129,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
         await forgetTracked(containers, container);
         throw toOffloadError(error, `pre-dump container ${id}`);
       } finally {
-        await removeDump(id);
+        await dumps.remove(id);
         if (container.life.phase === 'checkpointing') containers.enter(container, { phase: 'running', pid });
         leave();
       }
@@ -243,15 +140,15 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const { pid, current, leave } = await enter(container, 'checkpoint', request.parent, nowMs);
       const { frozenAtMs } = container.life as { frozenAtMs: number };
       const outlive = () => void abandon(container).catch(() => undefined);
-      leases.set(id, { timer: setTimeout(outlive, request.deadlineMs) });
+      leases.set(id, setTimeout(outlive, request.deadlineMs));
       let frozen = false;
       try {
         await crun.pause(id);
         frozen = true;
-        await dump('checkpoint', container, request, current);
+        await dumps.write('checkpoint', container, request, current);
         const dumpMs = nowMs() - frozenAtMs;
-        const rootfsDiffFileCount = await packRootfsDiff(id);
-        const imageFiles = (await readdir(containers.paths(id).dumpImages)).filter((name) => isImage(name));
+        const rootfsDiffFileCount = await dumps.packRootfsDiff(id);
+        const imageFiles = await dumps.imageFiles(id);
         // What was packed after the lease ended is of a container that runs again.
         containers.expectPhase(container, 'keep frozen', 'checkpointing');
         return { dumpMs, imageFiles, rootfsDiffFileCount };
@@ -289,14 +186,9 @@ export function createCheckpoints(deps: CheckpointDeps) {
       await writeFile(`${containers.paths(id).cgroup}/cgroup.kill`, '1');
       await containers.waitStopped(id);
       events.emit({ container: id, event: 'checkpointed' });
-      await removeDump(id);
+      await dumps.remove(id);
       return nowMs() - frozenAtMs;
     },
   };
 }
 export type Checkpoints = ReturnType<typeof createCheckpoints>;
-
-/** CRIU's logs and statistics are no part of a checkpoint. */
-export function isImage(name: string): boolean {
-  return name.endsWith('.img') || name === 'descriptors.json';
-}

@@ -1,7 +1,7 @@
 /** Calls about checkpoints and restores. */
 import { agentCalls, agentStreams } from '../../interconnect/agent-api.ts';
 import type { Agent } from '../agent.ts';
-import { isImage } from '../checkpoint.ts';
+import { isImage } from '../dump.ts';
 import { packImages } from '../image-tar.ts';
 import { ById, expectOwnSpec } from './container-routes.ts';
 import { incoming, sendBytes } from './exchange.ts';

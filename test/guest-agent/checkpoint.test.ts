@@ -2,7 +2,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isImage } from '../../guest-agent/checkpoint.ts';
+import { isImage } from '../../guest-agent/dump.ts';
 import { containerPaths } from '../../guest-agent/paths.ts';
 import { acceptDump } from '../../interconnect/dump-stream.ts';
 import type { DumpSummary } from '../../offload-plane/page-server/dump-contract.ts';

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import tar from 'tar-stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isImage } from '../../guest-agent/checkpoint.ts';
+import { isImage } from '../../guest-agent/dump.ts';
 import { packImages, unpackImages } from '../../guest-agent/image-tar.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
