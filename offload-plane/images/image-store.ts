@@ -4,35 +4,29 @@
  * built beside the others under a hidden name and renamed when it is whole, so a killed import leaves only
  * what the next open removes. One process opens a directory at a time; whoever opens the store sees to that.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { OffloadError } from '../../platform/errors.ts';
 import { namesInIndex } from './archive-names.ts';
 import { openImageCatalog } from './image-catalog.ts';
 import { checkName } from './image-names.ts';
 import type { ImageRecord } from './image-record.ts';
-import { importError } from './import-error.ts';
-import { buildImage, type ImportContext, type ImportProgress } from './import-image.ts';
+import { buildImage, type ImportContext } from './import-image.ts';
 import { DEFAULT_IMAGE_LIMITS, type ImageLimits } from './limits.ts';
-import { type ImageStoreLogger, STAGING_PREFIX } from './load-images.ts';
+import type { ImageStoreLogger } from './load-images.ts';
 import { type OpenedLayout, openLayout } from './open-layout.ts';
 import { checkAuthFile, download, lookUp, type PullRequest, registryOptions } from './pull-image.ts';
 import { receiveArchive } from './receive-archive.ts';
 import { digestName, parseReference, tagName } from './reference.ts';
 import { type RunTool, runTool } from './run-tool.ts';
 import { selectManifest } from './select-manifest.ts';
+import { type ChangeControl, createStaging } from './staging.ts';
 
 export type { ImageRecord } from './image-record.ts';
 export type { ImportProgress } from './import-image.ts';
 export type { ImageStoreLogger } from './load-images.ts';
 export type { PullRequest } from './pull-image.ts';
-
-/** How a change that takes long is followed and ended. */
-export interface ChangeControl {
-  signal?: AbortSignal | undefined;
-  onProgress?: ((progress: ImportProgress) => void) | undefined;
-}
+export type { ChangeControl } from './staging.ts';
 
 export interface ImportRequest {
   /** An OCI image layout, a directory or a plain tar of one, or an archive of `docker save`. */
@@ -70,19 +64,24 @@ export interface ImageStore {
   close(): Promise<void>;
 }
 
+type NamesOf = (layout: OpenedLayout, digest: string) => Promise<string[]> | string[];
+
+/** What an archive itself calls its image. */
+const givenNames: NamesOf = (layout, digest) =>
+  layout.names.length > 0 ? layout.names : namesInIndex(layout, digest);
+
 export async function openImageStore(options: {
   directory: string;
   logger?: ImageStoreLogger;
   run?: RunTool;
   limits?: Partial<ImageLimits>;
 }): Promise<ImageStore> {
-  const directory = resolve(options.directory);
+  const root = resolve(options.directory);
   const limits = { ...DEFAULT_IMAGE_LIMITS, ...options.limits };
   const { logger, run = runTool } = options;
-  await mkdir(directory, { recursive: true });
-  const catalog = await openImageCatalog(directory, limits, logger);
-  const closing = new AbortController();
-  const underWay = new Set<Promise<unknown>>();
+  await mkdir(root, { recursive: true });
+  const catalog = await openImageCatalog(root, limits, logger);
+  const staging = createStaging(root, limits, run);
   /** The last change of the catalog under way; they are made one after the other. */
   let tail: Promise<unknown> = Promise.resolve();
 
@@ -92,62 +91,23 @@ export async function openImageStore(options: {
     return result;
   }
 
-  /** A directory of its own, a deadline and a place among the limited number, for one import. */
-  async function inStaging(
-    subject: string,
-    { signal: cancel, onProgress = () => {} }: ChangeControl,
-    work: (staging: string, context: ImportContext) => Promise<ImageRecord>,
-  ): Promise<ImageRecord> {
-    if (underWay.size >= limits.importCountMax) {
-      throw new OffloadError(
-        'invalid_state',
-        `${subject}: ${underWay.size} imports are waiting, the limit is ${limits.importCountMax} imports`,
-      );
-    }
-    const deadline = new AbortController();
-    const timeout = `${subject}: no end within ${limits.importTimeoutMs} ms`;
-    const timer = setTimeout(
-      () => deadline.abort(new OffloadError('deadline_exceeded', timeout)),
-      limits.importTimeoutMs,
-    );
-    const signal = AbortSignal.any([closing.signal, deadline.signal, ...(cancel ? [cancel] : [])]);
-    const done = perform();
-    underWay.add(done);
-    try {
-      return await done;
-    } catch (error) {
-      throw importError(error, subject, signal);
-    } finally {
-      clearTimeout(timer);
-      underWay.delete(done);
-    }
-
-    async function perform(): Promise<ImageRecord> {
-      signal.throwIfAborted();
-      const staging = await mkdtemp(join(directory, STAGING_PREFIX));
-      try {
-        return await work(staging, { subject, limits, run, signal, onProgress });
-      } finally {
-        await rm(staging, { recursive: true, force: true, maxRetries: 3 });
-      }
-    }
-  }
-
-  /** @param namesOf told the digest, what the image shall be called */
+  /** @param namesOf what the image of this digest shall be called */
   async function adopt(
-    layout: OpenedLayout,
-    staging: string,
+    path: string,
+    directory: string,
     context: ImportContext,
-    { tag, namesOf }: { tag?: string | undefined; namesOf: (digest: string) => Promise<string[]> | string[] },
+    { tag, namesOf }: { tag?: string | undefined; namesOf: NamesOf },
   ): Promise<ImageRecord> {
     const { signal, subject } = context;
+    signal.throwIfAborted();
+    const layout = await openLayout(path, directory, context);
     const manifest = await selectManifest(layout, tag);
     if (!catalog.has(manifest.digest)) {
-      const built = await buildImage(layout, manifest, staging, context);
+      const built = await buildImage(layout, manifest, directory, context);
       signal.throwIfAborted();
       await catalog.add(built.directory, built.record);
     }
-    await catalog.assign(await namesOf(manifest.digest), manifest.digest);
+    await catalog.assign(await namesOf(layout, manifest.digest), manifest.digest);
     const image = catalog.get(manifest.digest, subject);
     logger?.info(
       { image: image.name, digest: image.digest, rootfsBytes: image.rootfsBytes },
@@ -160,28 +120,18 @@ export async function openImageStore(options: {
     async import({ path, tag, name = basename(path).replace(/\.tar$/, '') }, control = {}) {
       const subject = `import image ${path}`;
       checkName(name, subject);
-      return await inStaging(subject, control, (staging, context) =>
-        enqueue(async () => {
-          context.signal.throwIfAborted();
-          const layout = await openLayout(path, staging, context);
-          return await adopt(layout, staging, context, { tag, namesOf: () => [name] });
-        }),
+      return await staging.within(subject, control, (directory, context) =>
+        enqueue(() => adopt(path, directory, context, { tag, namesOf: () => [name] })),
       );
     },
     async load(body, { name, tag }, control = {}) {
       const subject = name === undefined ? 'load image' : `load image ${name}`;
       if (name !== undefined) checkName(name, subject);
-      return await inStaging(subject, control, async (staging, context) => {
-        const path = join(staging, 'upload.tar');
+      return await staging.within(subject, control, async (directory, context) => {
+        const path = join(directory, 'upload.tar');
         await receiveArchive(body, path, context);
-        return await enqueue(async () => {
-          context.signal.throwIfAborted();
-          const layout = await openLayout(path, staging, context);
-          const given = async (digest: string) =>
-            layout.names.length > 0 ? layout.names : await namesInIndex(layout, digest);
-          const namesOf = name === undefined ? given : () => [name];
-          return await adopt(layout, staging, context, { tag, namesOf });
-        });
+        const namesOf = name === undefined ? givenNames : () => [name];
+        return await enqueue(() => adopt(path, directory, context, { tag, namesOf }));
       });
     },
     async pull(request, control = {}) {
@@ -189,7 +139,7 @@ export async function openImageStore(options: {
       const reference = parseReference(request.reference);
       checkAuthFile(request);
       const registry = registryOptions(request);
-      return await inStaging(subject, control, async (staging, context) => {
+      return await staging.within(subject, control, async (directory, context) => {
         const found = await lookUp(reference, registry, context);
         const repoDigests = found.digests.map((digest) => digestName(reference.repository, digest));
         const names = [tagName(reference) ?? [], repoDigests].flat();
@@ -199,12 +149,8 @@ export async function openImageStore(options: {
           return image && catalog.get(image.digest, subject);
         });
         if (present) return present;
-        const path = await download(found, staging, registry, context);
-        return await enqueue(async () => {
-          context.signal.throwIfAborted();
-          const layout = await openLayout(path, staging, context);
-          return await adopt(layout, staging, context, { namesOf: () => names });
-        });
+        const path = await download(found, directory, registry, context);
+        return await enqueue(() => adopt(path, directory, context, { namesOf: () => names }));
       });
     },
     list: catalog.list,
@@ -212,8 +158,8 @@ export async function openImageStore(options: {
     remove: (reference, expectUnused = async () => {}) =>
       enqueue(() => catalog.remove(reference, expectUnused)),
     async close() {
-      closing.abort(new OffloadError('invalid_state', 'import image: the image store is closing'));
-      await Promise.allSettled([...underWay, tail]);
+      await staging.close();
+      await tail;
     },
   };
 
