@@ -60,6 +60,11 @@ export function openPastRestores(
     get: (id: string): RestoreView | undefined => views.get(id),
     list: (): RestoreView[] => [...views.values()],
     keep: (view: RestoreView): void => rows.put(view.id, view),
+    /** More is known of one that is over. */
+    replace(view: RestoreView): void {
+      rows.put(view.id, view);
+      views.set(view.id, view);
+    },
     /** @param timeline of one that is over */
     keepEnded(view: RestoreView, timeline: TimelineView): void {
       database.transaction(() => {

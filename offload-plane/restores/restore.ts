@@ -54,6 +54,8 @@ export interface RestoreView {
   createdAt: string;
   checkpoint: string;
   container: string;
+  /** Its id, whatever it is called by now. */
+  containerId: string;
   guest: string;
   /** It has a hostname and an address of its own. */
   clone: boolean;
@@ -88,6 +90,7 @@ export function viewOf(restore: Restore): RestoreView {
     createdAt: restore.createdAt,
     checkpoint: restore.checkpoint,
     container: restore.container.name,
+    containerId: restore.container.id,
     guest: restore.container.guest,
     clone: restore.clonedFrom !== undefined,
     policy: restore.policy,

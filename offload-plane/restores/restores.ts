@@ -1,6 +1,5 @@
 /** Restores: a checkpoint back into any guest, its pages brought by a policy, its ports open from the start. */
-import { Value } from 'typebox/value';
-import { agentPath, agentStreams, MemoryComparison } from '../../interconnect/agent-api.ts';
+import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { cancelled, expectGoingOn, type Following } from '../checkpoints/cancellation.ts';
 import { containerOfManifest, recipeOfManifest } from '../checkpoints/checkpoints.ts';
@@ -11,9 +10,9 @@ import { askForOrderLog } from '../order-log/load.ts';
 import type { Policy } from '../page-server/contract.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 import { agentRequestOf } from './agent-request.ts';
+import { createMemoryComparison } from './compare-memory.ts';
 import { createCourse, type RestoresDeps } from './course.ts';
 import { imagesTar } from './images-tar.ts';
-import { memoryIndex } from './memory-index.ts';
 import type { NewIdentity } from './new-identity.ts';
 import { type Restore, type RestoreView, viewOf } from './restore.ts';
 import { createTakeUp } from './take-up.ts';
@@ -50,12 +49,18 @@ export function createRestores(deps: RestoresDeps) {
   const { store, pageServer, containers, guests, metrics, nowMs } = deps;
   const course = createCourse(deps);
   const { restores, past, underWay, deadlineFor } = course;
+  const compareMemory = createMemoryComparison(course, deps);
   let sequence = past.lastNumber;
 
   function get(id: string): Restore {
     const restore = restores.get(id);
     if (!restore) throw new OffloadError('not_found', `restore ${id}: there is none of this id`);
     return restore;
+  }
+
+  function view(id: string): RestoreView {
+    const known = restores.has(id) ? undefined : past.get(id);
+    return known ?? viewOf(get(id));
   }
 
   async function open(
@@ -157,10 +162,7 @@ export function createRestores(deps: RestoresDeps) {
 
   return {
     ...createTakeUp(course, deps),
-    get(id: string): RestoreView {
-      const known = restores.has(id) ? undefined : past.get(id);
-      return known ?? viewOf(get(id));
-    },
+    get: view,
     timeline(id: string): Pick<Timeline, 'view'> {
       const known = restores.has(id) ? undefined : past.timeline(id);
       return known ? { view: () => known } : get(id).timeline;
@@ -206,27 +208,7 @@ export function createRestores(deps: RestoresDeps) {
     /** Resolves when every page is in place and what was recorded is written. @throws {OffloadError} */
     completion: (id: string): Promise<void> => get(id).session.done.then(() => undefined),
     /** Compares the container's memory with the checkpoint, page by page; it stands still meanwhile. */
-    async compareMemory(id: string): Promise<RestoreView> {
-      const restore = get(id);
-      if (restore.life.phase !== 'complete') {
-        throw new OffloadError(
-          'invalid_state',
-          `compare memory of restore ${id}: it is ${restore.life.phase}, not complete`,
-        );
-      }
-      const guest = guests.get(restore.container.guest);
-      const { method, path } = agentStreams.compareMemory;
-      const answer = await guest.agent.upload(
-        { method, path: agentPath(path, { id: restore.container.id }), timeoutMs: deadlineFor(guest) },
-        memoryIndex(restore.reader),
-      );
-      if (!Value.Check(MemoryComparison, answer)) {
-        throw new OffloadError('guest_lost', `compare memory of restore ${id}: an answer outside the schema`);
-      }
-      restore.memory = answer;
-      course.keepEnded(restore);
-      return viewOf(restore);
-    },
+    compareMemory: async (id: string): Promise<RestoreView> => compareMemory(view(id)),
     /** What is under way there fails; of a complete restore the container is lost. */
     onGuestLost(guest: string): void {
       for (const restore of restores.values()) {

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent-api.ts';
 import { FrameType, PageFlag } from '../../../interconnect/page-protocol.ts';
+import { setPhase } from '../../../offload-plane/containers/container.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { createOperations } from '../../../offload-plane/operations/operations.ts';
@@ -15,6 +16,7 @@ import { createRestores, type Restores } from '../../../offload-plane/restores/r
 import { OffloadError } from '../../../platform/errors.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
 import { containersOver, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { rejection } from '../../helpers/rejection.ts';
 import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
@@ -197,6 +199,51 @@ test('a restore outlives its plane, and the one after it: every page comes once,
     assert.equal(fourth.restores.get(id), view);
     assert.is(fourth.pageServer.sessionCount, 0);
     await store.remove('warm').catch(() => {});
+  });
+});
+
+test('memory of a restore that was complete before its plane ended is compared; where it cannot be, the answer says why', async () => {
+  await withWorld(async ({ startPlane, create, answerRestores, kill, guest, agentSays, ...world }) => {
+    const first = await startPlane();
+    const pagers = answerRestores(first);
+    const { id } = await create(first);
+    first.containers.get('web').onFirstResponse!();
+    await pagers[0]!.frame(FrameType.END);
+    pagers[0]!.done();
+    await untilPhase(first.restores, id, 'complete');
+    await kill(first);
+    // The end of its process would have let go of the checkpoint.
+    await first.restores.onContainerGone(FIRST_ID, 'guest-a');
+    agentSays(() => THERE);
+    const memory = {
+      ...{ pages: 306, equal: 300, changed: 6, softDirtyChanged: 6, unmapped: 0, zeroed: 0 },
+      firstChanged: null,
+    };
+    let comparedBytes = 0;
+    guest.onUpload(async (_call, body) => {
+      for await (const chunk of body) comparedBytes += chunk.length;
+      return memory;
+    });
+    const second = await startPlane();
+    await second.containers.adopt(guest);
+    second.containers.rename('web', 'site');
+    assert.equal((await second.restores.compareMemory(id)).memory, memory);
+    assert.ok(comparedBytes > 0, 'the digests of its pages');
+    assert.equal(second.restores.get(id).memory, memory);
+
+    const why = async () => (await rejection(second.restores.compareMemory(id))).message;
+    await world.store.remove('warm');
+    assert.is(await why(), `compare memory of restore ${id}: checkpoint warm is gone`);
+    await writeCheckpoint(world.store, 'warm', {}, { guest: 'guest-b', recipe: RECIPE });
+    assert.is(await why(), `compare memory of restore ${id}: checkpoint warm has been made anew since`);
+    setPhase(second.containers.get('site'), 'stopped', { exitCode: 0 });
+    assert.match(await why(), /container site has ended since, and with it the memory that was restored$/);
+    await second.containers.remove('site', { force: false });
+    assert.is(await why(), `compare memory of restore ${id}: its container web is gone`);
+    await kill(second);
+    const third = await startPlane();
+    assert.equal(third.restores.get(id).memory, memory);
+    await kill(third);
   });
 });
 
