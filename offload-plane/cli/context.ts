@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { OffloadError } from '../../platform/errors.ts';
 import { defaultPlaneSocket } from '../../platform/places.ts';
 import type { PlaneAddress, PlaneClient } from '../client/index.ts';
+import { printableLines } from './printable.ts';
 import { openProgressLine } from './progress-line.ts';
 import { printRows } from './rows.ts';
 
@@ -90,7 +91,7 @@ export function createContext(program: Command): CliContext {
       );
       const [first, ...others] = failures;
       if (!first) return;
-      for (const { message } of others) process.stderr.write(`offload: ${message}\n`);
+      for (const { message } of others) process.stderr.write(`offload: ${printableLines(message)}\n`);
       throw first;
     },
     print(answer, present = (value) => value as ForPeople) {

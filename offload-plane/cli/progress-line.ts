@@ -1,5 +1,6 @@
 /** One line on a terminal that says how far a long call is; Ctrl-C asks the plane to undo it. */
 import type { Watcher } from '../client/index.ts';
+import { printable } from './printable.ts';
 
 const CLEAR_LINE = '\r\x1b[K';
 const BAR_WIDTH = 24;
@@ -24,7 +25,7 @@ export function openProgressLine(stream: NodeJS.WriteStream): ProgressLine | und
         isShown = true;
         const what = abort.signal.aborted ? 'cancelling' : progress.text;
         const text = `${kind} ${subject}: ${bar(progress.fraction)}${what}`;
-        stream.write(`${CLEAR_LINE}${text.slice(0, stream.columns - 1)}`);
+        stream.write(`${CLEAR_LINE}${printable(text).slice(0, stream.columns - 1)}`);
       },
     },
     close() {

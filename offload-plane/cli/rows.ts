@@ -1,5 +1,6 @@
 /** Answers of the plane as an aligned table. */
 import { styleText } from 'node:util';
+import { printable } from './printable.ts';
 
 function cellOf(value: unknown): string {
   if (value === undefined || value === null) return '-';
@@ -9,7 +10,7 @@ function cellOf(value: unknown): string {
     return hostPort === undefined ? JSON.stringify(value) : `${hostAddress}:${hostPort}->${containerPort}`;
   }
   if (typeof value === 'number' && !Number.isInteger(value)) return value.toFixed(1);
-  return String(value);
+  return printable(String(value));
 }
 
 /** Columns are the keys in the order they first appear; nested values that have no short form are left out. */

@@ -199,10 +199,13 @@ export function createAgentClient(
       const code = await status.catch((error: Error) => {
         throw asGuestLost(error, guest, `${method} ${path}`);
       });
-      stopTimer();
-      if (code === 200) return stream;
+      if (code === 200) {
+        stopTimer();
+        return stream;
+      }
+      // Still within the deadline: a refusal may have no end either.
       const answer = await readAnswer(stream, `${method} ${path}`).catch(() => undefined);
-      stream.destroy();
+      opened.destroy();
       throw agentError(guest, `${method} ${path}`, code, answer);
     },
     upload: ({ method, path, contentType, timeoutMs }, body) =>

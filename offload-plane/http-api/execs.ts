@@ -31,11 +31,15 @@ const UPGRADED = { 101: Type.Unsafe<undefined>(Type.Null({ description: 'The Web
 export function execRoutes(app: App, { stdio }: Plane): void {
   /** Opened before the upgrade, so that what goes wrong is answered as any problem is. */
   const opened = new WeakMap<FastifyRequest, Duplex>();
-  const keep = (request: FastifyRequest, stream: Duplex) => {
+  async function keep(request: FastifyRequest, open: () => Promise<Duplex>): Promise<void> {
+    // Without an upgrade there is nothing to attach to it.
+    if (!request.ws) return;
+    const stream = await open();
+    const { socket } = request.raw;
     opened.set(request, stream);
-    request.raw.socket.setKeepAlive(true, 30_000);
-    request.raw.socket.once('close', () => stream.destroy());
-  };
+    socket.setKeepAlive(true, 30_000);
+    socket.once('close', () => stream.destroy());
+  }
   const streamOf = (request: FastifyRequest) => opened.get(request) as Duplex;
 
   app.post(
@@ -103,7 +107,7 @@ export function execRoutes(app: App, { stdio }: Plane): void {
       async preHandler(request) {
         const { name } = request.params as { name: string };
         const { backlogBytes } = request.query as { backlogBytes: number };
-        keep(request, await stdio.attach(name, backlogBytes));
+        await keep(request, () => stdio.attach(name, backlogBytes));
       },
     },
     (socket, request) => {
@@ -128,7 +132,7 @@ export function execRoutes(app: App, { stdio }: Plane): void {
       async preHandler(request) {
         const { id } = request.params as { id: string };
         const { backlogBytes } = request.query as { backlogBytes: number };
-        keep(request, await stdio.attachExec(id, backlogBytes));
+        await keep(request, () => stdio.attachExec(id, backlogBytes));
       },
     },
     (socket, request) => {

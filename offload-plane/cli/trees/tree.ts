@@ -1,11 +1,11 @@
 /** Nested lines, drawn as tree(1) draws them. */
+import { printable } from '../printable.ts';
 
 export interface Tree {
   text: string;
   children?: readonly Tree[];
 }
 
-/** Names and paths come from a guest: what would move a terminal's cursor is shown as an escape. */
 export function formatTree(root: Tree): string {
   return `${lines(root, '', '').join('\n')}\n`;
 }
@@ -20,6 +20,3 @@ function lines({ text, children = [] }: Tree, first: string, rest: string): stri
     ),
   ];
 }
-
-const printable = (text: string): string =>
-  text.replace(/\p{C}/gu, (letter) => JSON.stringify(letter).slice(1, -1));

@@ -27,4 +27,9 @@ test('whole numbers stay whole, others get one digit, and nothing is shown as a 
   ]);
 });
 
+test('what would command a terminal is shown as an escape, whoever chose the name', () => {
+  const [, row] = formatRows([{ command: 'a\u001b]0;x\u0007\nb', name: ['\u009b2J', '\u202etxt'] }]);
+  assert.is(row, 'a\\u001b]0;x\\u0007\\nb  \\u{9b}2J, \\u{202e}txt');
+});
+
 test.run();

@@ -7,9 +7,12 @@ import * as assert from 'uvu/assert';
 import { type AgentCall, AgentEvent, agentCalls } from '../../../interconnect/agent-api.ts';
 import { createAgentClient } from '../../../offload-plane/guests/agent-client.ts';
 import { followEvents } from '../../../offload-plane/guests/agent-events.ts';
+import { withDeadline } from '../../../platform/deadline.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { rejection } from '../../helpers/rejection.ts';
 import { allowedBy, nearMissOf } from '../../helpers/schema-arbitrary.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
+import { until } from '../../helpers/until.ts';
 
 const TIMEOUT_MS = 10_000;
 const PARAMS = { id: 'web', exec: 'e', port: 1 };
@@ -78,6 +81,31 @@ test('an error of the agent is one of ours or the guest’s fault, and its messa
     },
   );
   await fc.assert(property, { numRuns: numRuns * 5 });
+});
+
+test('a refusal of a stream without an end is one within the deadline of the call', async () => {
+  const server = http2.createServer();
+  let isOpen = false;
+  server.on('stream', (stream) => {
+    isOpen = true;
+    stream
+      .on('error', () => {})
+      .on('close', () => {
+        isOpen = false;
+      });
+    stream.respond({ ':status': 500 });
+    stream.write('{');
+  });
+  const [near, far] = await socketPair();
+  server.emit('connection', far);
+  const endless = createAgentClient('endless', near, TIMEOUT_MS);
+  for (const method of ['GET', 'POST']) {
+    const refused = endless.stream({ method, path: '/v1/events', timeoutMs: 200 });
+    const error = await rejection(withDeadline(refused, TIMEOUT_MS / 2, 'the refusal'));
+    assert.is(error.code, 'guest_lost', error.message);
+    await until('the stream is closed', () => !isOpen);
+  }
+  endless.close();
 });
 
 test('an event outside the schema, or a line that is none, ends the connection and is seen by nobody', async () => {

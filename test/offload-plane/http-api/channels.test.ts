@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -32,6 +33,8 @@ interface World {
   socketPath: string;
   /** The agent's side of the stream that was attached to last. */
   agent(): Duplex;
+  /** The plane's side of each that was attached to. */
+  attached: Duplex[];
   frames: StdioFrame[];
   sizes: object[];
 }
@@ -41,6 +44,7 @@ async function withRoutes(body: (world: World) => Promise<void>): Promise<void> 
   const app = fastify().withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
   const frames: StdioFrame[] = [];
   const sizes: object[] = [];
+  const attached: Duplex[] = [];
   let agent: Duplex | undefined;
   const stdio = {
     async attachExec(id: string) {
@@ -50,6 +54,7 @@ async function withRoutes(body: (world: World) => Promise<void>): Promise<void> 
       far.on('error', () => undefined);
       far.on('data', (chunk: Buffer) => frames.push(...decoder.push(chunk)));
       agent = far;
+      attached.push(near);
       return near;
     },
     resizeExec: async (_id: string, size: object) => void sizes.push(size),
@@ -60,7 +65,7 @@ async function withRoutes(body: (world: World) => Promise<void>): Promise<void> 
   const socketPath = join(tempDirectory('channels'), 'plane.sock');
   await app.listen({ path: socketPath });
   try {
-    await body({ socketPath, frames, sizes, agent: () => agent as Duplex });
+    await body({ socketPath, attached, frames, sizes, agent: () => agent as Duplex });
   } finally {
     await app.close();
   }
@@ -141,6 +146,18 @@ test('a client that goes away lets go of the agent', () =>
       agent().write(encodeFrame(STDOUT, 'x'));
       return agent().destroyed || agent().readableEnded || agent().writableNeedDrain;
     });
+  }));
+
+test('a request that is no WebSocket attaches to nothing', () =>
+  withRoutes(async ({ socketPath, attached }) => {
+    for (const method of ['GET', 'HEAD']) {
+      const call = request({ socketPath, path: PATH, method });
+      call.end();
+      const [response] = (await once(call, 'response')) as [IncomingMessage];
+      response.resume();
+      assert.is(response.statusCode, 404);
+    }
+    assert.is(attached.length, 0);
   }));
 
 test('an agent that hangs up without an end is an error, not an exit', () =>
