@@ -13,7 +13,7 @@ export const psRows = (containers: readonly ContainerView[], nowMs: number): obj
     guest: container.guest,
     created: age(container.createdAt, nowMs),
     status: statusOf(container, nowMs),
-    ports: portsOf(container),
+    ports: container.ports.map(portText).join(', '),
   }));
 
 /** `Up 3 minutes (healthy)`, `Exited (1) 2 hours ago`. */
@@ -32,10 +32,9 @@ export function statusOf(container: ContainerView, nowMs: number): string {
   }
 }
 
-export const portsOf = ({ ports }: ContainerView): string =>
-  ports
-    .map(({ hostAddress, hostPort, containerPort }) => `${hostAddress}:${hostPort}->${containerPort}/tcp`)
-    .join(', ');
+type Port = ContainerView['ports'][number];
+export const hostText = ({ hostAddress, hostPort }: Port): string => `${hostAddress}:${hostPort}`;
+export const portText = (port: Port): string => `${hostText(port)}->${port.containerPort}/tcp`;
 
 export interface StatsSample {
   container: ContainerView;

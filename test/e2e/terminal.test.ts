@@ -113,8 +113,9 @@ test('exec exits with 127 for no such program, 126 for one that cannot run, 125 
 
 test('run --rm and start -a pass output and exit code on; nothing stays of --rm and of what is pruned', async (world) => {
   const runIn = (...args: string[]) => offload(world, ['run', '--rm', ...args]);
-  const shell = ['busybox', '-c', 'echo out; echo err >&2; exit 42'];
+  const shell = ['--name', 'once', 'busybox', '-c', 'echo out; echo err >&2; exit 42'];
   assert.equal(await runIn(...shell), { stdout: 'out\n', stderr: 'err\n', exitCode: 42 });
+  assert.is((await runIn('--name', 'once', 'busybox', '-c', 'exit 4')).exitCode, 4);
   assert.is((await runIn('--entrypoint', 'no-such-program', 'busybox')).exitCode, 127);
   assert.is((await runIn('--entrypoint', '/etc/passwd', 'busybox')).exitCode, 126);
   const made = await offload(world, ['create', 'busybox', '-c', 'echo started; exit 3']);

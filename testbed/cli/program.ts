@@ -10,19 +10,25 @@ export function createProgram(): Command {
   const program = new Command('offload')
     .description('A container control plane that runs off the host')
     .version(API_VERSION)
-    .enablePositionalOptions()
-    .configureOutput({
-      outputError: (text, write) =>
-        write(
-          `offload: ${text
-            .trim()
-            .replace(/^error: |\.$/g, '')
-            .replaceAll(/\s*\n\s*/g, ' ')}; see offload --help\n`,
-        ),
-    });
+    .enablePositionalOptions();
   addUpCommands(program);
   addTestbedCommands(program);
   addPlaneCommands(program);
   addStoreCommands(program);
+  tellErrorsInOneLine(program);
   return program;
+}
+
+/** And where the flags of just that verb are. */
+function tellErrorsInOneLine(command: Command, path = command.name()): void {
+  command.configureOutput({
+    outputError: (text, write) =>
+      write(
+        `offload: ${text
+          .trim()
+          .replace(/^error: |\.$/g, '')
+          .replaceAll(/\s*\n\s*/g, ' ')}; see ${path} --help\n`,
+      ),
+  });
+  for (const verb of command.commands) tellErrorsInOneLine(verb, `${path} ${verb.name()}`);
 }

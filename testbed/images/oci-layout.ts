@@ -45,7 +45,8 @@ function tarArgv(root: string, archive: string): string[] {
 
 export function configArgv(recipe: ImageRecipe): string[] {
   return [
-    ...recipe.entrypoint.flatMap((argument) => ['--config.entrypoint', argument]),
+    ...(recipe.entrypoint ?? []).flatMap((argument) => ['--config.entrypoint', argument]),
+    ...(recipe.command ?? []).flatMap((argument) => ['--config.cmd', argument]),
     ...recipe.env.flatMap((variable) => ['--config.env', variable]),
     ...['--config.workingdir', recipe.workingDir, '--config.exposedports', `${recipe.port}/tcp`],
     ...['--os', 'linux', '--architecture', 'amd64', '--created', CREATED],

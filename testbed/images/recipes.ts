@@ -10,13 +10,14 @@ export interface ImageRecipe {
   /** Symbolic links, by their place in the image. */
   links: Record<string, string>;
   directories: { path: string; mode: number }[];
-  entrypoint: string[];
+  entrypoint?: string[];
+  command?: string[];
   env: string[];
   workingDir: string;
   port: number;
 }
 
-/** busybox is there for a shell to look around with. */
+/** busybox is the shell and what one looks around with. */
 export const DEBIAN_PACKAGES = [
   'base-files',
   'libc6',
@@ -28,13 +29,19 @@ export const DEBIAN_PACKAGES = [
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What one looks around with. busybox's shell has the others by itself. */
+const APPLETS = (
+  'cat cp date dd df du echo env false find free grep head hostname id ip kill less ls mkdir mount mv nc ping ' +
+  'ps pwd rm sed sh sha256sum sleep sort stat stty sync tail tar test top touch true tty uname vi wc wget'
+).split(' ');
+
 /** Debian's layout of the root (everything in /usr) and what a container expects to be mounted over. */
 const BASE_LINKS = {
   bin: 'usr/bin',
   sbin: 'usr/sbin',
   lib: 'usr/lib',
   lib64: 'usr/lib64',
-  'usr/bin/sh': 'busybox',
+  ...Object.fromEntries(APPLETS.map((applet) => [`usr/bin/${applet}`, 'busybox'])),
 };
 const BASE_DIRECTORIES = [
   ...['dev', 'proc', 'sys', 'run', 'etc', 'usr/bin', 'usr/sbin', 'var/lib'].map((path) => ({
@@ -77,7 +84,8 @@ export function redisRecipe(): ImageRecipe {
     texts: [...BASE_TEXTS, { target: 'etc/redis/redis.conf', text: REDIS_CONF }],
     links: BASE_LINKS,
     directories: [...BASE_DIRECTORIES, { path: 'var/lib/redis', mode: 0o755 }],
-    entrypoint: ['/usr/bin/redis-server', '/etc/redis/redis.conf'],
+    // No entrypoint: `run redis sh` is a shell.
+    command: ['/usr/bin/redis-server', '/etc/redis/redis.conf'],
     env: [PATH],
     workingDir: '/var/lib/redis',
     port: 6379,
@@ -103,7 +111,7 @@ export function nodeRecipe(sources: { nodeBinary: string; serverDirectory: strin
     links: BASE_LINKS,
     directories: [...BASE_DIRECTORIES, { path: 'app', mode: 0o755 }],
     // The limit leaves room for the largest heap that the server takes on.
-    entrypoint: ['/usr/bin/node', '--max-old-space-size=1024', '/app/server.mjs'],
+    command: ['/usr/bin/node', '--max-old-space-size=1024', '/app/server.mjs'],
     // CRIU cannot dump an io_uring. libuv 1.50 and newer heeds this for file I/O only and opens a ring for
     // epoll all the same, so the guest's kernel has to refuse io_uring_setup (sysctl kernel.io_uring_disabled=2).
     env: [PATH, 'NODE_ENV=production', 'UV_USE_IO_URING=0', 'HEAP_MIB=160', 'PORT=8080'],

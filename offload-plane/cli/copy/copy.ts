@@ -43,8 +43,9 @@ async function copyIn(
   { container, path }: ContainerEnd,
 ): Promise<void> {
   if (source.kind === 'tar') return client.stdio.putArchive(container, path, process.stdin);
-  const found = await stat(source.path).catch((error: Error) => {
-    throw new OffloadError('not_found', `copy ${source.path}: ${error.message}`, { cause: error });
+  const found = await stat(source.path).catch((error: NodeJS.ErrnoException) => {
+    const reason = error.code === 'ENOENT' ? 'there is no such file' : error.message;
+    throw new OffloadError('not_found', `copy ${source.path}: ${reason}`, { cause: error });
   });
   const placed = place(
     { path: source.path, isDirectory: found.isDirectory() },

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { OffloadError } from '../../../platform/errors.ts';
 import type { PlaneClient } from '../../client/index.ts';
 import type { ContainerFilter, ContainerView } from '../../http-api/schemas/containers.ts';
-import { portsOf, processRows, psRows } from '../container-rows.ts';
+import { hostText, portText, processRows, psRows } from '../container-rows.ts';
 import type { CliContext } from '../context.ts';
 import { parseCount } from '../options.ts';
 import { signalOf } from '../run-options.ts';
@@ -180,15 +180,25 @@ function addLooks(parent: Command, context: CliContext): void {
     .command('port')
     .description('where the ports of a container are published')
     .argument('<container>')
-    .action((name: string) =>
+    .argument('[port]', 'only where this one is', parsePortNumber)
+    .action((name: string, port?: number) =>
       context.withPlane(
-        (client) => client.containers.inspect(name),
-        (container: ContainerView) =>
-          portsOf(container)
-            .split(', ')
-            .filter(Boolean)
-            .map((line) => `${line}\n`)
-            .join(''),
+        async (client) => publishedPorts(await client.containers.inspect(name), port),
+        (ports) => ports.map((one) => `${port === undefined ? portText(one) : hostText(one)}\n`).join(''),
       ),
     );
+}
+
+/** As docker's `port`: `6379` or `6379/tcp`. */
+function parsePortNumber(value: string): number {
+  const port = /^(\d{1,5})(?:\/tcp)?$/.exec(value)?.[1];
+  if (port === undefined) throw new InvalidArgumentError('expected a port of the container, such as 6379');
+  return Number(port);
+}
+
+function publishedPorts({ name, ports }: ContainerView, port?: number): ContainerView['ports'] {
+  const wanted = ports.filter(({ containerPort }) => port === undefined || containerPort === port);
+  if (port !== undefined && wanted.length === 0)
+    throw new OffloadError('not_found', `port of container ${name}: ${port} is not published`);
+  return wanted;
 }

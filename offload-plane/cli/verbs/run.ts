@@ -1,14 +1,21 @@
 /** `run` and `create`. */
 import type { Command } from 'commander';
+import { pollUntil } from '../../../platform/deadline.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import type { Channels } from '../../client/channels.ts';
 import type { PlaneClient } from '../../client/index.ts';
 import type { ContainerView } from '../../http-api/schemas/containers.ts';
 import type { CliContext } from '../context.ts';
 import { exitsAsContainer } from '../exit-codes.ts';
 import { addRunOptions, bodyOf, type RunFlags, templateRunOf } from '../run-options.ts';
 import { DEFAULT_DETACH_KEYS } from '../terminal/detach-keys.ts';
+import { undoneBySignal } from '../terminal/hold-signals.ts';
 import { signalsTo } from '../terminal/pass-signals.ts';
-import { exitCodeOf, runTerminal } from '../terminal/run-terminal.ts';
+import { exitCodeOf } from '../terminal/run-terminal.ts';
+import { runSession } from '../terminal/session.ts';
+
+const REMOVAL_TIMEOUT_MS = 30_000;
+const REMOVAL_INTERVAL_MS = 50;
 
 interface ForegroundFlags extends RunFlags {
   detach?: boolean;
@@ -70,14 +77,22 @@ const requestOf = (image: string, command: string[], flags: RunFlags & { rm?: bo
 async function runContainer(client: PlaneClient, wanted: Wanted): Promise<ContainerView | undefined> {
   const { image = '', command, flags } = wanted;
   if (flags.template !== undefined) return runTemplate(client, flags.template, wanted);
-  const { id } = await client.containers.create(requestOf(image, command, flags));
+  const remove = (id: string) => client.containers.remove(id, { force: true });
+  const id = await undoneBySignal(
+    async () => (await client.containers.create(requestOf(image, command, flags))).id,
+    remove,
+  );
   const start = () => client.containers.start(id);
   try {
     if (flags.detach) return await start();
-    return await join(client, id, flags, start);
+    const channels = await undoneBySignal(
+      () => client.stdio.attach(id),
+      () => remove(id),
+    );
+    return await join(client, id, channels, flags, start);
   } catch (error) {
     // One that did not start is of no use to who asked for it to go at its end.
-    if (flags.rm) await client.containers.remove(id, { force: true }).catch(() => undefined);
+    if (flags.rm) await remove(id).catch(() => undefined);
     throw error;
   }
 }
@@ -94,21 +109,39 @@ async function runTemplate(
     );
   }
   const request = { ...templateRunOf(flags), ...(flags.rm ? { autoRemove: true } : {}) };
-  const container = await client.templates.run(template, request);
-  return flags.detach ? container : join(client, container.id, { ...flags, tty: container.terminal });
+  const container = await undoneBySignal(
+    () => client.templates.run(template, request),
+    ({ id }) => client.containers.remove(id, { force: true }),
+  );
+  if (flags.detach) return container;
+  const { id, terminal } = container;
+  return join(client, id, await client.stdio.attach(id), { ...flags, tty: terminal });
 }
 
 async function join(
   client: PlaneClient,
   id: string,
+  channels: Channels,
   flags: ForegroundFlags,
   start?: () => Promise<unknown>,
 ): Promise<undefined> {
-  const { tty: terminal = false, interactive: openStdin = false, detachKeys, sigProxy } = flags;
-  const end = await runTerminal(client, id, {
+  const { tty: terminal = false, interactive: openStdin = false, detachKeys, sigProxy, rm } = flags;
+  const end = await runSession(channels, {
     ...{ terminal, openStdin, detachKeys },
     ...(start ? { onJoined: start } : {}),
     ...(sigProxy && !terminal ? { onSignal: signalsTo(client, id) } : {}),
   });
+  if (rm && 'exitCode' in end) await untilRemoved(client, id);
   process.exitCode = exitCodeOf(end);
+}
+
+/** The plane deletes it; who has seen its end may use its name again. That is not worth waiting for ever. */
+function untilRemoved(client: PlaneClient, id: string): Promise<unknown> {
+  const isGone = () =>
+    client.containers.inspect(id).then(
+      () => undefined,
+      () => true,
+    );
+  const bounds = { timeoutMs: REMOVAL_TIMEOUT_MS, intervalMs: REMOVAL_INTERVAL_MS };
+  return pollUntil(isGone, { ...bounds, what: `removal of container ${id}` }).catch(() => undefined);
 }

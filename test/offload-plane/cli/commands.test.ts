@@ -31,16 +31,16 @@ test('--help lists every verb with what it does', async () => {
 test('an unknown command, flag or value is named on stderr, with exit code 1', async () => {
   const cases = [
     [['fly'], /^offload: unknown command 'fly'; see offload --help$/],
-    [['ps', '--every'], /^offload: unknown option '--every'; see offload --help$/],
+    [['ps', '--every'], /^offload: unknown option '--every'; see offload ps --help$/],
     [
       ['restore', 'warm', '--name', 'a', '--guest', 'b', '--policy', 'fast'],
-      /^offload: .*'fast' is invalid.*; see offload --help$/,
+      /^offload: .*'fast' is invalid.*; see offload restore --help$/,
     ],
     [
       ['create', '--name', 'a', '--guest', 'b', '-p', '80:http', 'redis'],
-      /^offload: .*\[hostPort:\]containerPort.*; see offload --help$/,
+      /^offload: .*\[hostPort:\]containerPort.*; see offload create --help$/,
     ],
-    [['demo', '--vcpus', '0'], /^offload: .*expected a positive whole number; see offload --help$/],
+    [['demo', '--vcpus', '0'], /^offload: .*expected a positive whole number; see offload demo --help$/],
   ] as const;
   const results = await Promise.all(cases.map(([args]) => offload([...args])));
   for (const [index, [, message]] of cases.entries()) {

@@ -1,5 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { hintOf } from '../../../offload-plane/cli/hints.ts';
+import { OffloadError } from '../../../platform/errors.ts';
 import { offload } from '../../helpers/offload-program.ts';
 import { Refusal, withPlane } from './answering-plane.ts';
 import { CONTAINER, ENDED } from './views.ts';
@@ -14,6 +16,22 @@ test("the plane's refusal is one line with exit code 1", async () => {
       'offload: container none: there is none of this name\n         `offload ps -a` lists them',
     );
   });
+});
+
+test('what can be done about a refusal is told in a second line, where there is something', async () => {
+  const refused = [
+    ['invalid_state', 'exec in container web: it is paused, not running', /`offload unpause`/],
+    ['invalid_state', 'exec in container web: it is stopped, not running', /`offload start`/],
+    ['invalid_state', 'delete container web: it is paused, not created or stopped', /`offload rm -f`/],
+    ['invalid_state', 'resume container web: it is running, not paused', undefined],
+    ['invalid_state', 'page store remove: checkpoint warm is being read', /`offload restores`/],
+    ['not_found', 'get image: no image "none"', /`offload pull`/],
+  ] as const;
+  for (const [code, message, hint] of refused) {
+    const shown = hintOf(new OffloadError(code, message));
+    if (hint) assert.match(shown ?? '', hint, message);
+    else assert.is(shown, undefined, message);
+  }
 });
 
 test('what is done to several containers is done to each, and one failure is told at the end', async () => {
@@ -42,7 +60,7 @@ test('a failure of the plane in run is exit code 125, as Docker has it', async (
 
 test('what is wrong with the flags of run and exec is exit code 125: it is no exit code of a program', async () => {
   const cases = [
-    [['run', '--guest', 'a'], /^offload: missing required argument 'image'; see offload --help$/],
+    [['run', '--guest', 'a'], /^offload: missing required argument 'image'; see offload run --help$/],
     [['run', '-p', '80:http', 'redis'], /\[hostPort:\]containerPort/],
     [['exec', 'web'], /missing required argument 'command'/],
     [['run', '--template', 'web', '--memory', '1g'], /a template has its own memory/],

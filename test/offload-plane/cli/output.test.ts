@@ -1,8 +1,14 @@
+import { execa } from 'execa';
 import { spawn } from 'node-pty';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeFrame, STDOUT } from '../../../interconnect/stdio-frames.ts';
-import { NODE_COMPILE_CACHE, OFFLOAD_PROGRAM, offload } from '../../helpers/offload-program.ts';
+import {
+  NODE_COMPILE_CACHE,
+  OFFLOAD_PROGRAM,
+  OFFLOAD_TIMEOUT_MS,
+  offload,
+} from '../../helpers/offload-program.ts';
 import { withPlane } from './answering-plane.ts';
 import { CHECKPOINT, CONTAINER, ENDED, OPERATION, RESTORE } from './views.ts';
 
@@ -89,6 +95,35 @@ test('logs prints what a container said, as it said it', async () => {
   const answers = { 'GET /v1/containers/web/logs': encodeFrame(STDOUT, 'ready\n').toString('latin1') };
   await withPlane(answers, async (socket) => {
     assert.is((await offload(['--socket', socket, 'logs', 'web'])).stdout, 'ready');
+  });
+});
+
+test('who closes the pipe early, as head does, hears nothing more; what cannot be written is told', async () => {
+  const frame = encodeFrame(STDOUT, 'a line\n'.repeat(4_000)).toString('latin1');
+  const answers = { 'GET /v1/containers/web/logs': frame.repeat(100) };
+  await withPlane(answers, async (socket) => {
+    const logs = [process.execPath, OFFLOAD_PROGRAM, '--socket', socket, 'logs', 'web'];
+    const into = (redirection: string) =>
+      execa('bash', ['-c', `"$@" ${redirection}; exit \${PIPESTATUS[0]}`, 'bash', ...logs], {
+        ...{ reject: false, timeout: OFFLOAD_TIMEOUT_MS },
+        env: { FORCE_COLOR: '0', NODE_COMPILE_CACHE },
+      });
+    const early = await into('| head -n 1');
+    assert.equal([early.stdout, early.stderr, early.exitCode], ['a line', '', 141]);
+    const full = await into('> /dev/full');
+    assert.match(full.stderr, /^offload: write to standard output: ENOSPC/);
+    assert.is(full.exitCode, 1);
+  });
+});
+
+test('port tells where all ports are, or one', async () => {
+  await withPlane({ 'GET /v1/containers/web': CONTAINER }, async (socket) => {
+    const port = (...args: string[]) => offload(['--socket', socket, 'port', 'web', ...args]);
+    const [all, one, none] = await Promise.all([port(), port('6379/tcp'), port('80')]);
+    assert.is(all.stdout, '127.0.0.1:40001->6379/tcp');
+    assert.is(one.stdout, '127.0.0.1:40001');
+    assert.is(none.exitCode, 1);
+    assert.match(none.stderr, /^offload: port of container web: 80 is not published/);
   });
 });
 

@@ -64,4 +64,10 @@ test('no argument of a container is empty, for umoci would drop it', () => {
   assert.not(recipes.flatMap(configArgv).includes(''));
 });
 
+test('a command in the place of the image’s own is all that runs, so that `run redis sh` is a shell', () => {
+  const recipes = [redisRecipe(), nodeRecipe({ nodeBinary: '/n', serverDirectory: '/s' })];
+  assert.not(recipes.flatMap(configArgv).includes('--config.entrypoint'));
+  for (const { links } of recipes) assert.is(links['usr/bin/ls'], 'busybox');
+});
+
 test.run();
