@@ -23,7 +23,9 @@ export async function askAgent({ guest, container, timeoutMs, unanswered }: Ques
   try {
     let timings: RestoreResult | undefined;
     // Only of one that it knows: what it never began is not begun now.
-    let state = await guest.agent.call('inspectContainer', undefined, { params, timeoutMs });
+    let state = await guest.agent
+      .call('inspectContainer', undefined, { params, timeoutMs })
+      .catch((error: unknown) => sayUnknown(error, operation));
     if (unanswered) {
       const { body, requestId } = unanswered;
       timings = await guest.agent
@@ -41,6 +43,12 @@ export async function askAgent({ guest, container, timeoutMs, unanswered }: Ques
     if (reason.code === 'guest_lost') throw reason;
     return { is: 'gone', reason };
   }
+}
+
+function sayUnknown(error: unknown, operation: string): never {
+  if (!(error instanceof OffloadError && error.code === 'not_found')) throw error;
+  const reason = `${operation}: the plane ended, and its guest has nothing of it`;
+  throw new OffloadError('interrupted', reason, { cause: error });
 }
 
 /** An agent that was started again has forgotten what it had answered, and not which containers it has. */

@@ -37,10 +37,16 @@ async function answerOf(runs: string, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-const until = (what: string, condition: () => Promise<boolean>) =>
-  pollUntil(async () => (await condition()) || undefined, { timeoutMs: 120_000, intervalMs: 250, what });
+const until = (what: string, condition: () => Promise<boolean>, intervalMs = 250) =>
+  pollUntil(async () => (await condition()) || undefined, { timeoutMs: 120_000, intervalMs, what });
 
 const recordOf = async (runs: string) => JSON.parse(await answerOf(runs, 'status', '--json')) as UpRecord;
+
+const untilNextPlane = (runs: string, killedPid: number) =>
+  until('another plane', async () => {
+    const { phase, planePid } = await recordOf(runs);
+    return phase === 'ready' && planePid !== killedPid;
+  });
 
 test('up brings up guests, a plane and images, and a second one says that it is up', async ({
   runs,
@@ -92,10 +98,7 @@ test('a plane that is killed while pages of a restore are on their way is starte
   // Most pages wait until no fault has come for a while.
   process.kill(planePid, 'SIGKILL');
   await plane.close();
-  await until('another plane', async () => {
-    const { phase, planePid: pid } = await recordOf(runs);
-    return phase === 'ready' && pid !== planePid;
-  });
+  await untilNextPlane(runs, planePid);
   assert.match(await answerOf(runs, 'ps'), /again .* Up /);
   assert.is(await answerOf(runs, 'exec', 'again', 'redis-cli', 'get', 'greeting'), 'hello');
   const next = createPlaneClient({ socketPath });
@@ -107,6 +110,51 @@ test('a plane that is killed while pages of a restore are on their way is starte
   const { memory } = await next.restores.compareMemory(id);
   // What the program has not written to since is the checkpoint's, byte for byte.
   assert.is(memory?.changed, memory?.softDirtyChanged);
+  await next.close();
+});
+
+test('a plane that is killed while it drains a guest and takes a checkpoint leaves each container running, once', async ({
+  runs,
+}) => {
+  const { planePid = -1, socketPath } = await recordOf(runs);
+  const plane = createPlaneClient({ socketPath });
+  for (const [name, guest] of Object.entries({ beside: 'guest-b', other: 'guest-a' })) {
+    await plane.containers.create({ name, guest, image: 'redis' });
+    await plane.containers.start(name);
+  }
+  const draining = plane.guests.drain('guest-b').catch((error: Error) => error);
+  const isMoving = async () =>
+    (await plane.containers.list()).some(({ guest, phase }) => guest === 'guest-a' && phase === 'restoring');
+  await until('a container on its way', isMoving, 10);
+  const request = { container: 'other', id: 'cut', after: 'resume', preDumpRounds: 2 } as const;
+  const taking = plane.checkpoints.create(request).catch((error: Error) => error);
+  const isUnderWay = async () => (await plane.operations.list()).some(({ subject }) => subject === 'other');
+  await until('a checkpoint under way', isUnderWay, 10);
+  process.kill(planePid, 'SIGKILL');
+  for (const call of [draining, taking]) assert.instance(await call, Error);
+  await plane.close();
+  await untilNextPlane(runs, planePid);
+
+  const next = createPlaneClient({ socketPath });
+  const state = async () =>
+    (await next.containers.list()).map(({ name, phase }) => `${name} ${phase}`).sort();
+  await until(
+    'each of them',
+    async () => `${await state()}` === 'again running,beside running,other running',
+  );
+  const ended = async () => (await next.operations.list()).filter(({ phase }) => phase !== 'running');
+  const endOf = async (wanted: string) => (await ended()).find(({ subject }) => subject === wanted);
+  await until('the end of what was under way', async () => (await endOf('other')) !== undefined);
+  assert.is((await endOf('guest-b'))?.error?.code, 'interrupted');
+  const isStored = (await next.checkpoints.list()).some(({ id }) => id === 'cut');
+  assert.is((await endOf('other'))?.phase, isStored ? 'succeeded' : 'failed');
+
+  // What was left of it is done when it is asked for again.
+  const { stopped, left } = await next.guests.drain('guest-b');
+  assert.equal([stopped, left], [[], []]);
+  const homes = (await next.containers.list()).map(({ name, guest }) => `${name} in ${guest}`);
+  assert.equal(homes.sort(), ['again in guest-a', 'beside in guest-a', 'other in guest-a']);
+  assert.is(await answerOf(runs, 'exec', 'again', 'redis-cli', 'eval', COUNT_KEYS, '0'), String(KEY_COUNT));
   await next.close();
 });
 

@@ -455,7 +455,7 @@ test('a restore of which the agent knows nothing, or that failed there, is rolle
     throw new OffloadError('runtime_failed', 'restore container: CRIU: no');
   };
   for (const [inspect, restore, reason] of [
-    [gone, undefined, /there is none/],
+    [gone, undefined, /the plane ended, and its guest has nothing of it/],
     [() => THERE, failed, /CRIU: no/],
     [() => ({ ...THERE, phase: 'stopped', exitCode: 1 }), undefined, /it is stopped/],
   ] as const) {
