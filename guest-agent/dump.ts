@@ -118,7 +118,6 @@ export function createDumps({ containers, crun, run, dialPlane }: DumpsDeps) {
     },
   };
 }
-export type Dumps = ReturnType<typeof createDumps>;
 
 export function isImage(name: string): boolean {
   return name.endsWith('.img') || name === 'descriptors.json';

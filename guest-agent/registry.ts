@@ -194,4 +194,3 @@ export function createRegistry(deps: RegistryDeps) {
     },
   };
 }
-export type Registry = ReturnType<typeof createRegistry>;

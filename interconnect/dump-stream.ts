@@ -7,6 +7,5 @@
  * little-endian: ACK (so many more bytes were consumed) and DATA (so many bytes of answer follow). The
  * token is not acknowledged. The guest ends the stream once everything it sent is.
  */
-export { type AcceptDumpOptions, acceptDump } from './dump-accept.ts';
-export { DEFAULT_WINDOW_BYTES, DUMP_TOKEN_BYTES, DumpFrame, MAX_WINDOW_BYTES } from './dump-frames.ts';
-export { type RelayDumpOptions, relayDump } from './dump-relay.ts';
+export { acceptDump } from './dump-accept.ts';
+export { relayDump } from './dump-relay.ts';

@@ -19,7 +19,7 @@ export interface StdioFrame {
 /** Why a stream of frames ends. */
 export type StdioEnd = { exitCode: number } | { detached: true } | { error: string };
 
-export const HEADER_BYTES = 8;
+const HEADER_BYTES = 8;
 /** Nobody has to hold more than this for one frame. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024;
 

@@ -1,9 +1,8 @@
 /** Containers as people read them: docker's columns, and the guest. */
 import type { ContainerStats, ProcessList } from '../../interconnect/agent-api.ts';
+import { US_PER_MS } from '../../platform/units.ts';
 import type { ContainerView } from '../http-api/schemas/containers.ts';
 import { age, duration, percent, shortBytes } from './format.ts';
-
-const US_PER_MS = 1_000;
 
 export const psRows = (containers: readonly ContainerView[], nowMs: number): object[] =>
   containers.map((container) => ({

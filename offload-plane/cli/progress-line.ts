@@ -37,7 +37,7 @@ export function openProgressLine(stream: NodeJS.WriteStream): ProgressLine | und
 }
 
 /** `[######------------------]  25% ` */
-export function bar(fraction: number | undefined): string {
+function bar(fraction: number | undefined): string {
   if (fraction === undefined) return '';
   const filled = Math.round(fraction * BAR_WIDTH);
   const share = `${Math.round(fraction * 100)}%`.padStart(4);

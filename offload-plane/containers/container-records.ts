@@ -99,7 +99,7 @@ function rowOf(state: ContainerState): ContainerRow {
 }
 
 /** What a change of phase is called in the journal. */
-export function eventOf(before: PlanePhase, after: PlanePhase | undefined): string | undefined {
+function eventOf(before: PlanePhase, after: PlanePhase | undefined): string | undefined {
   if (after === undefined || after === before) return undefined;
   if (after === 'stopped') return 'exited';
   if (after === 'lost' || after === 'paused' || after === 'checkpointing') return after;

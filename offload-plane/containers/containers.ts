@@ -23,8 +23,6 @@ import { createUndertakings } from './undertakings.ts';
 import { createVerbs } from './verbs.ts';
 import { type ContainerView, viewOf } from './view.ts';
 
-export type { CreateRequest } from './recipe.ts';
-
 export interface ContainersDeps {
   database: Database;
   journal: Journal;

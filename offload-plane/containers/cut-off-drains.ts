@@ -116,6 +116,5 @@ export function createCutOffDrains(deps: CutOffDrainsDeps) {
     close: (): void => closing.abort(),
   };
 }
-export type CutOffDrains = ReturnType<typeof createCutOffDrains>;
 
 const isAway = ({ phase }: Container): boolean => phase === 'stopped' || phase === 'lost';

@@ -95,7 +95,6 @@ export function createMaking(deps: MakingDeps) {
 
   return { place, create, recorded, remove };
 }
-export type Making = ReturnType<typeof createMaking>;
 
 /** Whether the agent may have done it all the same. */
 const isUnsure = (error: unknown): boolean =>

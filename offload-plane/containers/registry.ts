@@ -62,4 +62,3 @@ export function createRegistry(randomBytes: (byteCount: number) => Buffer) {
     },
   };
 }
-export type Registry = ReturnType<typeof createRegistry>;

@@ -95,4 +95,3 @@ export function createRescuer(deps: RescuerDeps) {
     },
   };
 }
-export type Rescuer = ReturnType<typeof createRescuer>;

@@ -23,8 +23,6 @@ import { selectManifest } from './select-manifest.ts';
 import { type ChangeControl, createStaging } from './staging.ts';
 
 export type { ImageRecord } from './image-record.ts';
-export type { ImportProgress } from './import-image.ts';
-export type { ImageStoreLogger } from './load-images.ts';
 export type { PullRequest } from './pull-image.ts';
 export type { ChangeControl } from './staging.ts';
 

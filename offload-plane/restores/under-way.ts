@@ -53,7 +53,6 @@ export function openUnderWay(database: Database) {
       })),
   };
 }
-export type RestoresUnderWay = ReturnType<typeof openUnderWay>;
 
 export function recordOf(restore: Restore): UnderWay {
   const { container, checkpoint, policy, session, plan, hold, life, takeoverCount, deadlineScale } = restore;

@@ -11,7 +11,7 @@ import { DATA_FILE, RECORD_FILE, type StoredVolume } from './volume-record.ts';
  * mke2fs would give back what was reserved. No blocks are kept for root: every user of the guest's kernel
  * that gets there is root.
  */
-export function mke2fsArgv(path: string): string[] {
+function mke2fsArgv(path: string): string[] {
   return [
     ...['-q', '-F', '-t', 'ext4'],
     ...['-b', String(VOLUME_BLOCK_BYTES), '-m', '0'],

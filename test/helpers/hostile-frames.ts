@@ -22,12 +22,7 @@ const FIRST_STREAM = 1;
 
 type Attack = () => Generator<Buffer>;
 
-export function frame(
-  type: number,
-  flags: number,
-  stream: number,
-  payload: Buffer = Buffer.alloc(0),
-): Buffer {
+function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
   const header = Buffer.alloc(9);
   header.writeUIntBE(payload.length, 0, 3);
   header.writeUInt8(type, 3);

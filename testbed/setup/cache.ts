@@ -11,5 +11,3 @@ export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
 
 /** One line of progress for whoever waits. */
 export type Progress = (line: string) => void;
-
-export const silent: Progress = () => {};

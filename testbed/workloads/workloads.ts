@@ -5,10 +5,7 @@ import type { WarmUpFacts, Workload } from './workload.ts';
 
 export type {
   Endpoint,
-  RequestOptions,
-  VerifiedResponse,
   WarmUpFacts,
-  WarmUpOptions,
   Workload,
   WorkloadSize,
 } from './workload.ts';

@@ -93,7 +93,7 @@ function sumOf(mappings: readonly MappingView[]) {
 
 const setText = (pageCount: number): string => (pageCount === 0 ? '' : `, working set ${pageCount}`);
 
-export function pagesText({ storedPageCount, zeroPageCount }: PageCounts): string {
+function pagesText({ storedPageCount, zeroPageCount }: PageCounts): string {
   const size = ((storedPageCount * PAGE_BYTES) / MEBIBYTE).toFixed(1);
   const zero = zeroPageCount === 0 ? '' : `, ${zeroPageCount} zero`;
   return `${storedPageCount} pages (${size} MiB)${zero}`;

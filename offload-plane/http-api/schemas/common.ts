@@ -13,7 +13,7 @@ export const Name = ContainerId;
 export const NameParams = Type.Object({ name: Name }, strict);
 export const IdParams = Type.Object({ id: Type.String({ maxLength: 128 }) }, strict);
 
-export const Port = Type.Object(
+const Port = Type.Object(
   {
     containerPort: Type.Integer({ minimum: 1, maximum: 65_535 }),
     hostPort: Type.Optional(

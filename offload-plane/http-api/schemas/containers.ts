@@ -6,7 +6,7 @@ import { Policies } from '../../containers/policies.ts';
 import { Name, Ports, strict, Timestamp } from './common.ts';
 import { VolumeMounts } from './volumes.ts';
 
-export const Labels = Type.Record(
+const Labels = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$' }),
   Type.String({ maxLength: 4_096 }),
   { maxProperties: 64 },
@@ -57,7 +57,7 @@ export const WaitQuery = Type.Object(
 
 export const RenameBody = Type.Object({ name: Name }, strict);
 
-export const PlanePhase = Type.Union([...ContainerPhase.anyOf, Type.Literal('lost')]);
+const PlanePhase = Type.Union([...ContainerPhase.anyOf, Type.Literal('lost')]);
 
 export const WaitAnswer = Type.Object({ phase: PlanePhase, exitCode: Type.Optional(Type.Integer()) }, strict);
 export type WaitAnswer = Static<typeof WaitAnswer>;

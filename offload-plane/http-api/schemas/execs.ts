@@ -22,7 +22,7 @@ export const ExecBody = Type.Object(
 );
 export type ExecBody = Static<typeof ExecBody>;
 
-export const ExecId = Type.String({ pattern: '^[0-9a-f]{12}-[0-9a-f]{12}$' });
+const ExecId = Type.String({ pattern: '^[0-9a-f]{12}-[0-9a-f]{12}$' });
 export const ExecParams = Type.Object({ id: ExecId }, strict);
 export const ExecView = Type.Object(
   {

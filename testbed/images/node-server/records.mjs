@@ -4,7 +4,7 @@
  */
 
 /** One-byte characters of one record, and so bytes: a quarter of a page. */
-export const RECORD_BYTES = 1024;
+const RECORD_BYTES = 1024;
 const WORD_COUNT = RECORD_BYTES / 4;
 /** Prime, so that a walk leaves the neighbourhood at once and meets every record before any twice. */
 const STRIDE = 7919;
