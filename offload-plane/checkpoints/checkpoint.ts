@@ -6,9 +6,9 @@
  */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import tar from 'tar-stream';
 import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import { readTar } from '../../platform/read-tar.ts';
 import type { Container } from '../containers/container.ts';
 import { setPhase } from '../containers/container.ts';
 import type { Guest } from '../guests/guest.ts';
@@ -169,7 +169,7 @@ async function fetchFiles(job: CheckpointJob, writer: CheckpointWriter): Promise
       new OffloadError('deadline_exceeded', `checkpoint files: not all within ${job.deadlineMs} ms`),
     );
   }, job.deadlineMs);
-  const extract = tar.extract();
+  const extract = readTar();
   const fed = pipeline(stream, extract);
   fed.catch(() => undefined);
   try {

@@ -2,8 +2,8 @@
 import { createReadStream } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { extract } from 'tar-stream';
 import { Value } from 'typebox/value';
+import { readTar } from '../../platform/read-tar.ts';
 import { DockerManifest, usableNames } from './archive-names.ts';
 import { entrySegments } from './entry-path.ts';
 import type { ImageLimits } from './limits.ts';
@@ -16,7 +16,7 @@ export async function archiveKind(
   tarPath: string,
   { limits, signal }: { limits: ImageLimits; signal: AbortSignal },
 ): Promise<ArchiveKind> {
-  const entries = extract();
+  const entries = readTar();
   const feeding = pipeline(createReadStream(tarPath), entries, { signal }).catch(() => undefined);
   let docker: Buffer | undefined;
   let entryCount = 0;

@@ -9,8 +9,9 @@ import { stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 import { OffloadError } from '../../platform/errors.ts';
+import { readTar } from '../../platform/read-tar.ts';
 import { entrySegments, printable } from './entry-path.ts';
 import type { ImageLimits } from './limits.ts';
 
@@ -73,7 +74,7 @@ export async function checkLayer(options: LayerCheckOptions, totals: LayerTotals
       done(tooLarge(options, totals) ?? null, chunk);
     },
   });
-  const entries = extract();
+  const entries = readTar();
   entries.on('entry', (header, stream, next) => {
     stream.on('end', next);
     stream.on('error', () => {});

@@ -3,8 +3,9 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 import { OffloadError } from '../../platform/errors.ts';
+import { readTar } from '../../platform/read-tar.ts';
 import { entrySegments, printable } from './entry-path.ts';
 import type { ImageLimits } from './limits.ts';
 
@@ -27,7 +28,7 @@ export interface ExpandTarOptions {
 export async function expandLayoutTar(options: ExpandTarOptions): Promise<void> {
   await checkTarFile(options);
   await mkdir(join(options.destination, 'blobs', 'sha256'), { recursive: true });
-  const entries = extract();
+  const entries = readTar();
   const feeding = pipeline(createReadStream(options.tarPath), entries, { signal: options.signal });
   // The error is thrown by the await below; until then nobody listens.
   feeding.catch(() => {});

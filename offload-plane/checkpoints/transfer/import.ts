@@ -6,9 +6,10 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { extract, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 import { Value } from 'typebox/value';
 import { OffloadError } from '../../../platform/errors.ts';
+import { readTar } from '../../../platform/read-tar.ts';
 import { MIB } from '../../../platform/units.ts';
 import { isContainerAddress } from '../../containers/addresses.ts';
 import { entrySegments } from '../../images/entry-path.ts';
@@ -45,7 +46,7 @@ export async function importTar(
 ): Promise<CheckpointManifest> {
   const { signal } = following;
   const what = `import checkpoint${request.id === undefined ? '' : ` ${request.id}`}`;
-  const entries = extract();
+  const entries = readTar();
   /** Ends the reading and leaves the connection, so that whoever sends it can be told why. */
   const stop = new AbortController();
   const idle = setTimeout(() => {

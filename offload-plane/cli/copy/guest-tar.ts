@@ -3,8 +3,9 @@
  * which may be another than it was; links lead where they lead, and GNU tar makes those that lead out last.
  */
 import { Readable } from 'node:stream';
-import { extract, type Header, pack } from 'tar-stream';
+import { type Header, pack } from 'tar-stream';
 import { OffloadError } from '../../../platform/errors.ts';
+import { readTar } from '../../../platform/read-tar.ts';
 
 const TYPES = new Set(['file', 'directory', 'symlink', 'link', 'contiguous-file']);
 const PERMISSIONS = 0o777;
@@ -20,7 +21,7 @@ export function fromGuest(tar: Readable, name: string): Readable {
 }
 
 async function carry(tar: Readable, name: string, out: ReturnType<typeof pack>): Promise<void> {
-  const entries = extract();
+  const entries = readTar();
   tar.on('error', (error) => entries.destroy(error));
   tar.pipe(entries);
   let top: string | undefined;
