@@ -3,7 +3,7 @@ import { OffloadError } from '../../platform/errors.ts';
 import type { ImageRecord } from '../images/image-store.ts';
 import { type ContainerRecipe, DEFAULT_TENANT, type PortRequest, type VolumeMount } from './container.ts';
 import { type RunOptions, specOptionsOf } from './options.ts';
-import type { Policies } from './policies.ts';
+import { type Policies, withinLimits } from './policies.ts';
 
 export interface CreateRequest extends Policies, RunOptions {
   /** One is made up for a container without. */
@@ -70,7 +70,7 @@ export function policiesOf(request: CreateRequest, { config }: ImageRecord): Pol
 function healthCheckOf({ healthcheck }: ImageRecord['config']): Policies['healthCheck'] {
   if (healthcheck === undefined) return undefined;
   const { command, ...timing } = healthcheck;
-  return { exec: { command }, ...timing };
+  return { exec: { command }, ...withinLimits(timing) };
 }
 
 /** A container's name may have what a host's name may not. */

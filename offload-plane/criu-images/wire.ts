@@ -74,12 +74,12 @@ export function decodeMessage<S extends Shape>(
   allowance.left -= 1;
   if (allowance.left < 0) throw new RangeError(`more than ${MAX_MESSAGES} messages to decode`);
   const reader = new BinaryReader(encoded);
-  const fields = Object.entries(shape);
+  const { fields, byNumber } = tableOf(shape);
   const values: Record<string, unknown> = {};
   for (const [name, field] of fields) values[name] = field.empty();
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
-    const found = fields.find(([, field]) => field.number === number);
+    const found = byNumber.get(number);
     if (found === undefined) {
       reader.skip(wireType, number);
       continue;
@@ -89,6 +89,23 @@ export function decodeMessage<S extends Shape>(
     if (reader.pos > reader.len) throw new RangeError('premature end');
   }
   return values as Message<S>;
+}
+
+interface Table {
+  fields: readonly [string, Field<unknown>][];
+  byNumber: ReadonlyMap<number, [string, Field<unknown>]>;
+}
+
+/** Made once a shape: it has few messages to be read by, and very many to read. */
+const tables = new WeakMap<Shape, Table>();
+
+function tableOf(shape: Shape): Table {
+  const known = tables.get(shape);
+  if (known) return known;
+  const fields = Object.entries(shape);
+  const table = { fields, byNumber: new Map(fields.map((field) => [field[1].number, field])) };
+  tables.set(shape, table);
+  return table;
 }
 
 interface Found {

@@ -4,7 +4,8 @@ import { type Static, type TProperties, Type } from 'typebox';
 const strict = { additionalProperties: false } as const;
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 const HttpPath = Type.String({ pattern: '^/[\\x21-\\x7e]*$', maxLength: 2_048 });
-const Command = Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 64 });
+/** As many words as an image's health check may have. */
+const Command = Type.Array(Type.String({ maxLength: 4_096 }), { minItems: 1, maxItems: 128 });
 
 const HttpProbe = Type.Object(
   {
