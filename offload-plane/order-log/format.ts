@@ -11,6 +11,8 @@ const ORDER_VERSION = 1;
 const HEADER_BYTES = 48;
 const ENTRY_BYTES = 24;
 const CHECKSUM_BYTES = 8;
+/** Later than any container runs, and exact as a number. */
+const MAX_TIME_US = BigInt(Number.MAX_SAFE_INTEGER);
 
 export interface DecodedOrder {
   digest: string;
@@ -45,10 +47,11 @@ export function decodeOrder(bytes: OrderLogBytes): DecodedOrder | OrderLogIgnore
   if (bytes.readBigUInt64LE(endOfEntries) !== xxh64(bytes.subarray(0, endOfEntries))) return 'corrupt';
   const entries: OrderEntry[] = [];
   for (let offset = HEADER_BYTES; offset < endOfEntries; offset += ENTRY_BYTES) {
+    const timeUs = bytes.readBigUInt64LE(offset + 16);
     entries.push({
       task: bytes.readUInt32LE(offset),
       vaddr: bytes.readBigUInt64LE(offset + 8),
-      timeUs: Number(bytes.readBigUInt64LE(offset + 16)),
+      timeUs: Number(timeUs < MAX_TIME_US ? timeUs : MAX_TIME_US),
     });
   }
   return { digest: bytes.toString('hex', 16, 48), entries };

@@ -28,6 +28,7 @@ export class Inheritance {
   readonly #named: TargetRange[] = [];
   readonly #removed: TargetRange[] = [];
   readonly #targets: Set<string>;
+  #namedPageCount = 0;
 
   constructor(options: InheritanceOptions) {
     this.#options = options;
@@ -39,9 +40,17 @@ export class Inheritance {
     return this.#targets.has(targetKey(target));
   }
 
-  /** @throws {OffloadError} page_protocol_violation when the parent lacks one of them */
+  /** @throws {OffloadError} page_protocol_violation when the parent lacks one of them, or has not so many */
   inherit(range: TargetRange): void {
     this.#assertBounded(this.#named);
+    const { pageCount } = this.#options.parent.manifest;
+    this.#namedPageCount += range.pageCount;
+    if (this.#namedPageCount > pageCount) {
+      throw new OffloadError(
+        'page_protocol_violation',
+        `inherit pages: more than the ${pageCount} pages of the parent`,
+      );
+    }
     try {
       this.#options.parent.lookup.pieces(range.target, range.vaddr, range.pageCount);
     } catch (error) {

@@ -14,7 +14,7 @@ import { MIB } from '../../../platform/units.ts';
 import { isContainerAddress } from '../../containers/addresses.ts';
 import { entrySegments } from '../../images/entry-path.ts';
 import { decodeOrder } from '../../order-log/format.ts';
-import { saveOrderLog } from '../../order-log/load.ts';
+import { saveOrderLog, toOrderLog } from '../../order-log/load.ts';
 import type { CheckpointManifest, CheckpointWriter, PageStore } from '../../page-store/contract.ts';
 import { byteProgress, cancelled, type Following } from '../cancellation.ts';
 import { MAX_MANIFEST_BYTES, MAX_ORDER_BYTES, TransferManifest, TransferName } from './contract.ts';
@@ -165,7 +165,9 @@ async function settle(
     const decoded = order === undefined ? undefined : decodeOrder(order);
     // The log names the digest of the memory's layout in its first store, which may have been another.
     if (difference === undefined && typeof decoded === 'object' && decoded.digest === promised.digest) {
-      await saveOrderLog(reader, decoded.entries);
+      // Each page once, and only those that are there.
+      const log = toOrderLog(reader, decoded.entries);
+      if (log) await saveOrderLog(reader, log.entries);
     }
   } finally {
     await reader.close();

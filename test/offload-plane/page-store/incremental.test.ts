@@ -157,6 +157,10 @@ test('pages that the parent lacks cannot be inherited, and none without a parent
     child.inheritPages(TASK, 0x1000n, 1),
   );
   child.inheritPages(TASK, HEAP, 4);
+  const { pageCount } = (await store.list()).find(({ id }) => id === 'base')!;
+  await fails('page_protocol_violation', new RegExp(`more than the ${pageCount} pages of the parent`), () => {
+    for (let times = 1; times < pageCount; times += 1) child.inheritPages(TASK, HEAP, 4);
+  });
   await child.addPages(TASK, HEAP, true, pages(1));
   await fails('page_protocol_violation', /has page 0x7f0000000000 twice/, () => child.commit({}));
   const orphan = await store.begin('orphan');

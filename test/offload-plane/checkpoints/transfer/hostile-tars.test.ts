@@ -6,9 +6,13 @@ import tar from 'tar-stream';
 import * as assert from 'uvu/assert';
 import { exportTar } from '../../../../offload-plane/checkpoints/transfer/export.ts';
 import { importTar } from '../../../../offload-plane/checkpoints/transfer/import.ts';
+import type { OrderEntry } from '../../../../offload-plane/order-log/contract.ts';
+import { encodeOrder } from '../../../../offload-plane/order-log/format.ts';
+import { loadOrderLog } from '../../../../offload-plane/order-log/load.ts';
 import { encodePagemapImage } from '../../../../offload-plane/page-server/pagemap-image.ts';
 import type { PageStore } from '../../../../offload-plane/page-store/contract.ts';
 import { OffloadError } from '../../../../platform/errors.ts';
+import { xxh64 } from '../../../../platform/xxhash.ts';
 import { PAGE, writeCriuCheckpoint } from '../../../helpers/criu-checkpoint.ts';
 import { RECIPE } from '../../../helpers/plane-parts.ts';
 import { rejection } from '../../../helpers/rejection.ts';
@@ -147,6 +151,42 @@ test('pages come after a pagemap that wants as many of them, once', async ({ sto
   await assertRefused(store, pagemap([{ ...one, vaddr: at + 1n, pageCount: count }]), /page|align/);
   const half = { ...one, pageCount: count - 1 };
   await assertRefused(store, pagemap([half, one]), /twice/);
+});
+
+test('an order log that names a page again and again, one that is not there, or times that never were, adds nothing', async ({
+  store,
+  entries,
+}) => {
+  const digest = JSON.parse(entries[0]!.body.toString()).digest as string;
+  const withOrder = (log: Buffer) => [...without(entries, 'offload/order'), file('offload/order', log)];
+  const imported = async (list: readonly OrderEntry[], change = (log: Buffer) => log) => {
+    const tar = await pack(withOrder(change(encodeOrder(digest, list))));
+    const { id } = await importTar(store, Readable.from([tar]), {});
+    const reader = await store.open(id);
+    const loaded = await loadOrderLog(reader);
+    const { storedBytes } = reader.manifest;
+    await reader.close();
+    const usedBytes = store.usedBytes;
+    await store.remove(id);
+    return { count: 'log' in loaded ? loaded.log.entries.length : 0, extraBytes: usedBytes - storedBytes };
+  };
+  const entry = { task: 1, vaddr: at, timeUs: 1 };
+  const once = await imported([entry]);
+  assert.is(once.count, 1);
+  const often = await imported(Array.from({ length: 20_000 }, () => entry));
+  assert.is(often.count, 1);
+  assert.ok(
+    often.extraBytes <= once.extraBytes,
+    `${often.extraBytes} bytes, ${once.extraBytes} without repeats`,
+  );
+  assert.is((await imported([entry, { ...entry, vaddr: 0x1000n }])).count, 0);
+  const latest = await imported([entry], (log) => {
+    log.writeBigUInt64LE(2n ** 64n - 1n, 64);
+    log.writeBigUInt64LE(xxh64(log.subarray(0, log.length - 8)), log.length - 8);
+    return log;
+  });
+  assert.is(latest.count, 1);
+  assert.equal(await store.list(), []);
 });
 
 test('a tar with anything changed in it is imported as it was, or refused by a named error', async ({
