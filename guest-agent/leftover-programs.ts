@@ -27,10 +27,11 @@ export async function listPrograms(proc = '/proc'): Promise<LeftoverProgram[]> {
 
 async function readProgram(proc: string, pid: number): Promise<LeftoverProgram | undefined> {
   const read = (file: string) => readFile(join(proc, String(pid), file), 'utf8').catch(() => '');
-  const [cmdline, cgroup] = await Promise.all([read('cmdline'), read('cgroup')]);
+  // First: those of a container may have as many arguments as they like.
+  if (inContainerCgroup(await read('cgroup'))) return undefined;
   const process_ = processNamed(pid, proc);
-  const [path, ...args] = cmdline.split('\0').slice(0, -1);
-  if (path === undefined || process_ === undefined || inContainerCgroup(cgroup)) return undefined;
+  const [path, ...args] = (await read('cmdline')).split('\0').slice(0, -1);
+  if (path === undefined || process_ === undefined) return undefined;
   return { process: process_, name: basename(path), args };
 }
 

@@ -91,7 +91,8 @@ async function startOfTail(file: FileHandle, lineCount: number): Promise<number>
     // Lines that are whole in what was read, from the last on.
     let lineEnd = rest.length;
     for (;;) {
-      const before = rest.lastIndexOf(NEWLINE, lineEnd - 2);
+      // To lastIndexOf an index below zero is one from the end.
+      const before = lineEnd < 2 ? -1 : rest.lastIndexOf(NEWLINE, lineEnd - 2);
       if (before < 0 && begin > 0) break;
       const isWhole = IS_WHOLE_LINE.test(rest.toString('latin1', before + 1, Math.min(before + 64, lineEnd)));
       if (isWhole) {

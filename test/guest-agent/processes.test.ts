@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from 'typebox/value';
 import { test } from 'uvu';
@@ -45,6 +45,19 @@ test('a process that has ended meanwhile is left out', async () => {
   await once(child, 'exit');
   const { processes, total } = await listProcesses(cgroupOf([child.pid]));
   assert.equal([processes, total], [[], 1]);
+});
+
+test('of arguments without end only the beginning is read', async () => {
+  const proc = tempDirectory('proc');
+  writeFileSync(join(proc, 'uptime'), '100.00 5.00\n');
+  mkdirSync(join(proc, '7'));
+  writeFileSync(join(proc, '7', 'stat'), `7 (big) S ${Array(19).fill('7').join(' ')} 5000 0 3 0\n`);
+  writeFileSync(join(proc, '7', 'status'), 'Uid:\t33\t33\nNSpid:\t7\t1\n');
+  writeFileSync(join(proc, '7', 'cmdline'), 'big\0argument\0');
+  // Longer than any text can be, and nowhere on the disk.
+  truncateSync(join(proc, '7', 'cmdline'), 2 ** 30);
+  const { processes } = await listProcesses(cgroupOf([7]), proc);
+  assert.is(processes[0]!.command, 'big argument');
 });
 
 test('the list is bounded and says how many there are', async () => {

@@ -44,6 +44,21 @@ test('a tail is found in a log of many blocks', async () => {
   }
 });
 
+test('a tail is found wherever a block of the log ends, also in output without a newline', async () => {
+  // A block of 64 KiB holds 257 lines of 255 bytes, and the newline of one more.
+  const text = (number: number) => String(number).padStart(255 - line(1, '').length, '.');
+  const lines = Array.from({ length: 1_000 }, (_, number) => line(1, text(number)));
+  for (const tailLines of [256, 257, 258, 300, 999]) {
+    assert.is(
+      await read(log(...lines), { tailLines }),
+      lines.slice(-tailLines).join(''),
+      `${tailLines} lines`,
+    );
+  }
+  const partial = Array.from({ length: 1_000 }, (_, number) => line(1, text(number), 'P'));
+  assert.is(await read(log(...partial), { tailLines: 10 }), partial.join(''));
+});
+
 test('what was written before a time is left out', async () => {
   const path = log(line(1, 'one'), line(2, 'two'), line(3, 'three'));
   const sinceMs = Date.parse('2026-01-01T00:00:02Z');
