@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { PHONE, untilLive, type Visit, visit } from '../helpers/browser.ts';
+import { onLivePage, PHONE, untilLive, type Visit, visit } from '../helpers/browser.ts';
 import { type Scene, startScene } from '../helpers/dashboard-scene.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { suite } from '../helpers/suite.ts';
@@ -20,17 +20,8 @@ test.after(async ({ scene, receiver }) => {
   receiver?.close();
 });
 
-/** A page that is live, and that must not complain. */
-async function onPage({ browser, url }: Scene, body: (visited: Visit) => Promise<void>): Promise<void> {
-  const visited = await visit(browser, url);
-  try {
-    await untilLive(visited.page);
-    await body(visited);
-    assert.equal(visited.complaints, []);
-  } finally {
-    await visited.close();
-  }
-}
+const onPage = ({ browser, url }: Scene, body: (visited: Visit) => Promise<void>) =>
+  onLivePage(browser, url, {}, body);
 
 test('guests show their load, and what waits for processors, memory and disks', async ({ scene }) => {
   await onPage(scene, async ({ page }) => {

@@ -1,19 +1,13 @@
-import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runProgram } from '../../guest-agent/run-program.ts';
 import { rejection } from '../helpers/rejection.ts';
-import { tempDirectory } from '../helpers/temp-directory.ts';
+import { tempDirectory, writeScript } from '../helpers/temp-directory.ts';
 
 const directory = tempDirectory('run-program');
 
-function program(name: string, script: string): string {
-  const path = join(directory, name);
-  writeFileSync(path, `#!/bin/sh\n${script}\n`);
-  chmodSync(path, 0o755);
-  return path;
-}
+const program = (name: string, script: string) => writeScript(directory, name, script);
 
 test('what a program prints comes back', async () => {
   assert.is(await runProgram(program('echo', 'echo "$1 $2"; echo noise >&2'), ['a', 'b c']), 'a b c');

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import * as assert from 'uvu/assert';
 
 const PROGRAM = '/usr/bin/chromium';
 const ARGS = [
@@ -56,5 +57,22 @@ export async function visit(
 /** A script, no module: the page's own policy would refuse one. */
 const auditScript = () =>
   stripTypeScriptTypes(readFileSync(AUDIT, 'utf8')).replace('export function', 'function');
+
+/** A page that is live, and that must not complain. */
+export async function onLivePage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions,
+  body: (visited: Visit) => Promise<void>,
+): Promise<void> {
+  const visited = await visit(browser, url, options);
+  try {
+    await untilLive(visited.page);
+    await body(visited);
+    assert.equal(visited.complaints, []);
+  } finally {
+    await visited.close();
+  }
+}
 
 export const untilLive = (page: Page): Promise<unknown> => page.waitForSelector('[data-connection=live]');

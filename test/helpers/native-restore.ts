@@ -17,7 +17,9 @@ import { memoryIndex } from '../../offload-plane/restores/memory-index.ts';
 import { withDeadline } from '../../platform/deadline.ts';
 import { prepareDirectory } from '../../testbed/native/criu-world.ts';
 import { askHeap, dumpHeap, heapPid, type RestoredHeap, restoreHeap, STEP_MS } from './criu-heap.ts';
-import { HEAP, MEMCHECK, type RunningPager, startPager } from './pager-program.ts';
+import { criuMissing } from './criu-test.ts';
+import { buildPrograms, HEAP, MEMCHECK, type RunningPager, startPager } from './pager-program.ts';
+import { test } from './suite.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 const GUEST = 'g';
@@ -74,6 +76,18 @@ export async function checkpointIntoStore(
     rmSync(directory, { recursive: true, force: true });
   };
   return { directory, program, store, reader: await store.open('heap'), remove };
+}
+
+/** One for all tests of a file; where there is no CRIU there is none. */
+export function sharedCheckpoint(mib: number, threadCount: number): () => HeapCheckpoint {
+  let checkpoint: HeapCheckpoint | undefined;
+  test.before(async () => {
+    if (criuMissing !== '') return;
+    await buildPrograms();
+    checkpoint = await checkpointIntoStore(mib, threadCount);
+  });
+  test.after(() => checkpoint?.remove());
+  return () => checkpoint!;
 }
 
 /** The images CRIU needs, without its pages files. */

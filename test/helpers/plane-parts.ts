@@ -1,14 +1,20 @@
 /** The plane's containers over fake guests, and what they need beside them. */
 import { randomBytes } from 'node:crypto';
+import { type CheckpointsDeps, createCheckpoints } from '../../offload-plane/checkpoints/checkpoints.ts';
+import { createDumpInbox } from '../../offload-plane/checkpoints/dump-inbox.ts';
 import type { ContainerRecipe } from '../../offload-plane/containers/container.ts';
-import { type ContainersDeps, createContainers } from '../../offload-plane/containers/containers.ts';
+import {
+  type Containers,
+  type ContainersDeps,
+  createContainers,
+} from '../../offload-plane/containers/containers.ts';
 import type { Images } from '../../offload-plane/images/images.ts';
 import { createLogger } from '../../offload-plane/logger.ts';
-
+import { createMetrics } from '../../offload-plane/metrics.ts';
 import { type Answers, openAnswers } from '../../offload-plane/operations/answers.ts';
 import { createOperations, type Operations } from '../../offload-plane/operations/operations.ts';
+import type { PageStore } from '../../offload-plane/page-store/contract.ts';
 import type { Volumes } from '../../offload-plane/volumes/volumes.ts';
-
 import { OffloadError } from '../../platform/errors.ts';
 import { type FakeGuest, guestsOf } from './fake-guest.ts';
 import { openState, type State } from './state.ts';
@@ -84,6 +90,24 @@ export function containersOver({ database, journal, ...parts }: StateOfContainer
       return Buffer.from(containerId(made), 'hex');
     },
     callTimeoutMs: 10_000,
+  });
+}
+
+/** The plane's checkpoints in a store, of the containers of one guest. */
+export function checkpointsOver(
+  { database }: State,
+  store: PageStore,
+  containers: Containers,
+  guest: FakeGuest,
+  options: Partial<CheckpointsDeps> = {},
+) {
+  return createCheckpoints({
+    ...{ database, store, containers, guests: guestsOf(guest), logger: silentLogger },
+    ...{ inbox: createDumpInbox(silentLogger), metrics: createMetrics() },
+    wallMs: () => Date.now(),
+    randomBytes: (byteCount) => Buffer.alloc(byteCount, 7),
+    deadlineMs: 5_000,
+    ...options,
   });
 }
 

@@ -10,3 +10,13 @@ export async function rejection(promise: Promise<unknown>): Promise<OffloadError
   }
   throw new Error('expected a rejection');
 }
+
+/** The same of any error: its message. */
+export async function failure(promise: Promise<unknown>): Promise<string> {
+  return await promise.then(
+    () => {
+      throw new Error('expected a rejection');
+    },
+    (error: Error) => error.message,
+  );
+}

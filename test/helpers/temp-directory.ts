@@ -14,6 +14,13 @@ export function tempDirectory(name: string): string {
   return directory;
 }
 
+/** A program of the shell's. Answers its path. */
+export function writeScript(directory: string, name: string, script: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return path;
+}
+
 /** Answers the path. */
 export function writeInto(directory: string, name: string, content: string | Buffer): string {
   const path = join(directory, name);

@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,14 +11,12 @@ import {
   HEADER_BYTES,
 } from '../../interconnect/page-protocol.ts';
 import { FrameReader } from '../../offload-plane/page-server/frame-reader.ts';
-
-const DIRECTORY = join(import.meta.dirname, '../../interconnect/golden');
-const golden = (name: string) => readFileSync(join(DIRECTORY, `${name}.bin`));
+import { GOLDEN_DIRECTORY, golden } from '../helpers/golden.ts';
 
 test('every frame is encoded as its golden file has it, and there is a file for each', () => {
   const frames = goldenFrames();
   for (const [name, bytes] of Object.entries(frames)) assert.ok(bytes.equals(golden(name)), name);
-  const files = readdirSync(DIRECTORY).filter((file) => file.endsWith('.bin'));
+  const files = readdirSync(GOLDEN_DIRECTORY).filter((file) => file.endsWith('.bin'));
   assert.equal(
     files.sort(),
     Object.keys(frames)

@@ -9,15 +9,10 @@ import {
   runProcess,
   startProcess,
 } from '../../platform/processes.ts';
+import { failure } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 
 const directory = tempDirectory('processes');
-
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'succeeded',
-    (error: Error) => error.message,
-  );
 
 test('standard output of a run comes back, and every line is told', async () => {
   const lines: string[] = [];

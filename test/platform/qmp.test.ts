@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { QmpClient } from '../../platform/qmp.ts';
+import { failure } from '../helpers/rejection.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 
 const directory = tempDirectory('qmp');
@@ -42,12 +43,6 @@ async function withQemu(
     server.close();
   }
 }
-
-const failure = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'succeeded',
-    (error: Error) => error.message,
-  );
 
 test('answers find their commands, whatever their order and however they are cut', async () => {
   const requests: Request[] = [];

@@ -4,23 +4,15 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { PAGE_BYTES } from '../../../interconnect/page-protocol.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
-import { checkpointIntoStore, type HeapCheckpoint, startRestore } from '../../helpers/native-restore.ts';
-import { buildPrograms } from '../../helpers/pager-program.ts';
+import { criuTest } from '../../helpers/criu-test.ts';
+import { sharedCheckpoint, startRestore } from '../../helpers/native-restore.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { type Draw, seeded } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 
 const DEADLINE_MS = 20_000;
-let checkpoint: HeapCheckpoint;
+const checkpoint = sharedCheckpoint(16, 2);
 let restoreCount = 0;
-
-test.before(async () => {
-  if (criuMissing !== '') return;
-  await buildPrograms();
-  checkpoint = await checkpointIntoStore(16, 2);
-});
-test.after(() => checkpoint?.remove());
 
 interface Pages {
   count: number;
@@ -30,7 +22,7 @@ interface Pages {
 
 /** Changes the file of all pages, and puts back what it was after `body`. */
 async function withDamage(damage: (pages: Pages) => void, body: () => Promise<void>): Promise<void> {
-  const file = openSync(join(checkpoint.directory, 'store/checkpoints/heap/pages'), 'r+');
+  const file = openSync(join(checkpoint().directory, 'store/checkpoints/heap/pages'), 'r+');
   const before = new Map<number, Buffer>();
   const pages: Pages = {
     count: Math.floor(fstatSync(file).size / PAGE_BYTES),
@@ -83,7 +75,11 @@ for (const [what, damage] of damages)
         (pages) => damage(pages, draw),
         async () => {
           const name = `damaged-${restoreCount++}`;
-          const native = await startRestore({ checkpoint, name, session: { faultsDryUpMs: 1 } });
+          const native = await startRestore({
+            checkpoint: checkpoint(),
+            name,
+            session: { faultsDryUpMs: 1 },
+          });
           const why = withDeadline(rejection(native.session.done), DEADLINE_MS, 'end of the session');
           try {
             /* CRIU itself reads some pages. */

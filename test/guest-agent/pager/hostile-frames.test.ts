@@ -17,14 +17,13 @@ import {
 } from '../../../interconnect/page-protocol.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
 import { childrenOf } from '../../helpers/criu-heap.ts';
+import { golden } from '../../helpers/golden.ts';
 import { ASAN_PAGER, make, PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
 import { frameDigest } from './fake-plane.ts';
 
-const GOLDEN = join(import.meta.dirname, '../../../interconnect/golden');
-const golden = (name: string) => readFileSync(join(GOLDEN, `${name}.bin`));
 const CONVERSATION = [
   'map',
   'map-end',

@@ -5,28 +5,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
-import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
+import { criuTest } from '../../helpers/criu-test.ts';
 import {
-  checkpointIntoStore,
-  type HeapCheckpoint,
   type NativeRestore,
   type NativeRestoreOptions,
+  sharedCheckpoint,
   startRestore,
 } from '../../helpers/native-restore.ts';
-import { buildPrograms } from '../../helpers/pager-program.ts';
 import { seeded, seedsOf } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 
 const DEADLINE_MS = 20_000;
-let checkpoint: HeapCheckpoint;
+const checkpoint = sharedCheckpoint(32, 3);
 let restoreCount = 0;
-
-test.before(async () => {
-  if (criuMissing !== '') return;
-  await buildPrograms();
-  checkpoint = await checkpointIntoStore(32, 3);
-});
-test.after(() => checkpoint?.remove());
 
 /** One connection on its way from the pager to the plane. */
 class Wire {
@@ -85,7 +76,7 @@ async function inWorld(
   const wires: Wire[] = [];
   let stalled = { from: Infinity, to: Infinity };
   const native = await startRestore({
-    checkpoint,
+    checkpoint: checkpoint(),
     name: `restore-${restoreCount++}`,
     pagerArgs: ['--deadline-ms', '1500'],
     accept: (socket, serve) => {

@@ -10,13 +10,8 @@ import { withDeadline } from '../../../platform/deadline.ts';
 import { makeCgroup } from '../../helpers/cgroup.ts';
 import { childrenOf } from '../../helpers/criu-heap.ts';
 import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
-import {
-  checkpointIntoStore,
-  type HeapCheckpoint,
-  type NativeRestore,
-  startRestore,
-} from '../../helpers/native-restore.ts';
-import { buildPrograms, DYING_PAGER, startPager } from '../../helpers/pager-program.ts';
+import { type NativeRestore, sharedCheckpoint, startRestore } from '../../helpers/native-restore.ts';
+import { DYING_PAGER, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 import { tempDirectory, writeInto } from '../../helpers/temp-directory.ts';
@@ -28,31 +23,24 @@ const THREAD_COUNT = 3;
 const DEADLINE_MS = 20_000;
 /** Longer than a restore with its churn takes here; a kill that comes after the end does nothing. */
 const KILL_WINDOW_MS = 500;
-let checkpoint: HeapCheckpoint;
+const checkpoint = sharedCheckpoint(HEAP_MIB, THREAD_COUNT);
 
 const cgroup = criuMissing === '' ? makeCgroup() : undefined;
 
-test.before(async () => {
-  if (criuMissing !== '') return;
-  await buildPrograms();
-  checkpoint = await checkpointIntoStore(HEAP_MIB, THREAD_COUNT);
-});
-
-test.after(async () => {
-  await cgroup?.remove();
-  await checkpoint?.remove();
-});
+test.after(() => cgroup?.remove());
 
 function start(seed: number, draw: Draw): Promise<NativeRestore> {
-  const segments = checkpoint.reader.segments().filter((one) => one.lazy && !one.zero);
+  const segments = checkpoint()
+    .reader.segments()
+    .filter((one) => one.lazy && !one.zero);
   const entries = Array.from({ length: 2000 }, (_, i) => {
     const { id, vaddr, pageCount } = segments[draw(segments.length)]!;
     return { task: id, vaddr: vaddr + BigInt(draw(pageCount) * 4096), timeUs: i };
   });
-  const orderLog = toOrderLog(checkpoint.reader, entries)!;
+  const orderLog = toOrderLog(checkpoint().reader, entries)!;
   const ordered = draw(2) === 0;
   return startRestore({
-    checkpoint,
+    checkpoint: checkpoint(),
     name: `seed-${seed}`,
     session: { ...(ordered ? { policy: 'ordered', orderLog } : {}), faultsDryUpMs: 1 + draw(60) },
     pagerArgs: ['--deadline-ms', '15000'],
@@ -167,7 +155,7 @@ criuTest(
     for (const seed of seedsOf('PAGER_DYING_SEEDS', 15)) {
       const draw = seeded(seed);
       const native = await startRestore({
-        checkpoint,
+        checkpoint: checkpoint(),
         name: `dying-${seed}`,
         session: { faultsDryUpMs: 1 + draw(60) },
         pagerProgram: DYING_PAGER,
@@ -194,7 +182,7 @@ criuTest(
 /** A restore whose pages come only as they are asked for. */
 async function asking(name: string, body: (native: NativeRestore) => Promise<void>): Promise<void> {
   const native = await startRestore({
-    checkpoint,
+    checkpoint: checkpoint(),
     name,
     session: { faultsDryUpMs: 60_000 },
     pagerArgs: ['--deadline-ms', '15000'],

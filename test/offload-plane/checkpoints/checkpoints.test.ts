@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createCheckpoints, recipeOfManifest } from '../../../offload-plane/checkpoints/checkpoints.ts';
+import { recipeOfManifest } from '../../../offload-plane/checkpoints/checkpoints.ts';
 import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
-import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOver, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { fakeGuest } from '../../helpers/fake-guest.ts';
+import { checkpointsOver, containersOver, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { openState } from '../../helpers/state.ts';
@@ -35,18 +35,7 @@ async function makeWorld() {
   const state = openState();
   const containers = containersOver(state, guest);
   const metrics = createMetrics();
-  const checkpoints = createCheckpoints({
-    database: state.database,
-    store: fixture.store,
-    containers,
-    guests: guestsOf(guest),
-    inbox,
-    metrics,
-    logger: silentLogger,
-    wallMs: () => Date.now(),
-    randomBytes: (byteCount) => Buffer.alloc(byteCount, 7),
-    deadlineMs: 5_000,
-  });
+  const checkpoints = checkpointsOver(state, fixture.store, containers, guest, { inbox, metrics });
   await containers.create({ name: 'web', guest: 'guest-a', image: 'redis' });
   await containers.start('web');
   guest.on('checkpointContainer', async ({ token }) => {

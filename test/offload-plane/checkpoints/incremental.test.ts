@@ -2,14 +2,12 @@
 import { PassThrough } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createCheckpoints } from '../../../offload-plane/checkpoints/checkpoints.ts';
 import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
-import { createMetrics } from '../../../offload-plane/metrics.ts';
 import type { PageStoreOptions } from '../../../offload-plane/page-store/contract.ts';
 import { OffloadError } from '../../../platform/errors.ts';
 import { DUMP, DUMPED_PAGE_COUNT, LATER_DUMP, relayCriuDump } from '../../helpers/criu-dump.ts';
-import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOver, silentLogger } from '../../helpers/plane-parts.ts';
+import { fakeGuest } from '../../helpers/fake-guest.ts';
+import { checkpointsOver, containersOver, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { openState } from '../../helpers/state.ts';
@@ -51,17 +49,9 @@ async function makeWorld(options: Partial<PageStoreOptions>) {
   /** What a plane makes of what is on disk. */
   const open = () => {
     const containers = containersOver(state, guest);
-    const checkpoints = createCheckpoints({
-      database: state.database,
-      store: fixture.store,
-      containers,
-      guests: guestsOf(guest),
+    const checkpoints = checkpointsOver(state, fixture.store, containers, guest, {
       inbox,
-      metrics: createMetrics(),
-      logger: silentLogger,
-      wallMs: () => Date.now(),
       randomBytes: (byteCount) => Buffer.alloc(byteCount, ++tokenCount),
-      deadlineMs: 5_000,
     });
     return { containers, checkpoints };
   };

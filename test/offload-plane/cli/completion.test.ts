@@ -1,11 +1,9 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { spawn } from 'node-pty';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../../platform/deadline.ts';
 import { OFFLOAD_PROGRAM, OFFLOAD_TIMEOUT_MS, offload } from '../../helpers/offload-program.ts';
-import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { tempDirectory, writeScript } from '../../helpers/temp-directory.ts';
 import { withPlane } from './answering-plane.ts';
 import { CONTAINER } from './views.ts';
 
@@ -37,8 +35,7 @@ test('a bash without any package completes verbs, flags and names when tab is pr
   };
   await withPlane(answers, async (socket) => {
     const directory = tempDirectory('completion');
-    const script = `#!/bin/sh\nexec '${process.execPath}' '${OFFLOAD_PROGRAM}' "$@"\n`;
-    writeFileSync(join(directory, 'offload'), script, { mode: 0o755 });
+    writeScript(directory, 'offload', `exec '${process.execPath}' '${OFFLOAD_PROGRAM}' "$@"`);
     const env = { PATH: `${directory}:${process.env.PATH}`, OFFLOAD_SOCKET: socket, PS1: '$ ', TERM: 'dumb' };
     const shell = spawn('/bin/bash', ['--norc', '--noprofile'], { env, cols: 200 });
     let text = '';

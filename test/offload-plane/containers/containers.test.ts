@@ -4,9 +4,10 @@ import { duplexPair } from 'node:stream';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { capabilitiesOf } from '../../../offload-plane/containers/capabilities.ts';
+import type { Containers } from '../../../offload-plane/containers/containers.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { OffloadError } from '../../../platform/errors.ts';
-import { fakeGuest } from '../../helpers/fake-guest.ts';
+import { type FakeGuest, fakeGuest } from '../../helpers/fake-guest.ts';
 import { containersOf, containersOver, FIRST_ID, RECIPE } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { openState } from '../../helpers/state.ts';
@@ -230,6 +231,13 @@ test('a restored container may share its address with one of another guest only'
   assert.is.not(next.address, '10.88.0.2', 'still the restored one’s');
 });
 
+/** One whose restore has begun, with a published port. */
+const admitRestoring = (containers: Containers, guest: FakeGuest) =>
+  containers.admit({
+    ...{ name: 'web', guest, recipe: RECIPE, phase: 'restoring' },
+    ports: [{ containerPort: 80 }],
+  });
+
 test('a client of a published port is held while the container is restored, and told of its first byte', async () => {
   const guest = fakeGuest();
   const containers = containersOf(guest);
@@ -239,13 +247,7 @@ test('a client of a published port is held while the container is restored, and 
     asked = `${call.method} ${call.path}`;
     return near;
   });
-  const container = await containers.admit({
-    name: 'web',
-    guest: guest,
-    recipe: RECIPE,
-    ports: [{ containerPort: 80 }],
-    phase: 'restoring',
-  });
+  const container = await admitRestoring(containers, guest);
   let first = 0;
   container.onFirstResponse = () => {
     first += 1;
@@ -266,13 +268,7 @@ test('a client of a published port is held while the container is restored, and 
 test('a client that is held for a container that ends is let go', async () => {
   const guest = fakeGuest();
   const containers = containersOf(guest);
-  const container = await containers.admit({
-    name: 'web',
-    guest: guest,
-    recipe: RECIPE,
-    ports: [{ containerPort: 80 }],
-    phase: 'restoring',
-  });
+  const container = await admitRestoring(containers, guest);
   const client = connect({ port: container.forwards[0]!.hostPort, host: '127.0.0.1' });
   client.on('error', () => {});
   await once(client, 'connect');

@@ -2,13 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createCheckpoints } from '../../../offload-plane/checkpoints/checkpoints.ts';
-import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
 import { type PlanePhase, setPhase } from '../../../offload-plane/containers/container.ts';
 import { createStdio } from '../../../offload-plane/containers/stdio.ts';
-import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOver, FIRST_ID, silentLogger } from '../../helpers/plane-parts.ts';
+import { checkpointsOver, containersOver, FIRST_ID } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { openState } from '../../helpers/state.ts';
 import { makeStore } from '../page-store/fixture.ts';
@@ -43,12 +40,7 @@ async function makeWorld(phase: PlanePhase) {
   const guest = fakeGuest();
   const guests = guestsOf(guest);
   const containers = containersOver(state, guest);
-  const wallMs = () => Date.now();
-  const checkpoints = createCheckpoints({
-    ...{ database: state.database, store, containers, guests, wallMs, logger: silentLogger },
-    ...{ inbox: createDumpInbox(silentLogger), metrics: createMetrics(), deadlineMs: 5_000 },
-    randomBytes: (byteCount) => Buffer.alloc(byteCount, 7),
-  });
+  const checkpoints = checkpointsOver(state, store, containers, guest);
   const end = () =>
     containers.onAgentEvent(
       { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 0 },

@@ -4,7 +4,15 @@ import type { Browser } from 'playwright-core';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
-import { DESK, launchBrowser, PHONE, untilLive, type Visit, visit } from '../../helpers/browser.ts';
+import {
+  DESK,
+  launchBrowser,
+  onLivePage,
+  PHONE,
+  untilLive,
+  type Visit,
+  visit,
+} from '../../helpers/browser.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
 import { placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
@@ -38,21 +46,11 @@ test.after(async ({ browser, app, plane, machine }) => {
 
 const withToken = (url: string) => `${url}/#token=${encodeURIComponent(TOKEN)}`;
 
-/** A page that is live, and that must not complain. */
-async function onPage(
+const onPage = (
   { browser, url }: { browser: Browser; url: string },
-  options: Parameters<typeof visit>[2],
+  options: Parameters<typeof visit>[2] & {},
   body: (visited: Visit) => Promise<void>,
-): Promise<void> {
-  const visited = await visit(browser, withToken(url), options);
-  try {
-    await untilLive(visited.page);
-    await body(visited);
-    assert.equal(visited.complaints, []);
-  } finally {
-    await visited.close();
-  }
-}
+) => onLivePage(browser, withToken(url), options, body);
 
 test('an empty plane says what could be there, to everyone', async (context) => {
   await onPage(context, {}, async ({ page, audit }) => {

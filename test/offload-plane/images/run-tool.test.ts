@@ -1,19 +1,12 @@
-import { chmodSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runTool } from '../../../offload-plane/images/run-tool.ts';
 import { rejection } from '../../helpers/rejection.ts';
-import { tempDirectory } from '../../helpers/temp-directory.ts';
+import { tempDirectory, writeScript } from '../../helpers/temp-directory.ts';
 
 const directory = tempDirectory('images');
 
-function program(name: string, script: string): string {
-  const path = join(directory, name);
-  writeFileSync(path, `#!/bin/sh\n${script}\n`);
-  chmodSync(path, 0o755);
-  return path;
-}
+const program = (name: string, script: string) => writeScript(directory, name, script);
 
 test('what a tool prints comes back', async () => {
   const path = program('prints', 'echo "$1 $FLAVOUR"');

@@ -1,5 +1,4 @@
 /** Golden frames and CRIU requests, changed by fast-check: whoever sends them ends its own conversation, no more. */
-import { readFileSync } from 'node:fs';
 import { duplexPair } from 'node:stream';
 import fc from 'fast-check';
 import { test } from 'uvu';
@@ -12,11 +11,10 @@ import { FrameReader } from '../../../offload-plane/page-server/frame-reader.ts'
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { withDeadline } from '../../../platform/deadline.ts';
 import { OffloadError } from '../../../platform/errors.ts';
+import { golden } from '../../helpers/golden.ts';
 import { HEAP, makeStore, PAGE, withCheckpoint } from '../page-store/fixture.ts';
 import { FakePager } from './fake-pager.ts';
 
-const golden = (name: string) =>
-  readFileSync(new URL(`../../../interconnect/golden/${name}.bin`, import.meta.url));
 const NAMES = [
   'hello',
   'hello-resume',
