@@ -21,6 +21,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { type Answers, openAnswers } from './operations/answers.ts';
 import { createOperations, type Operations } from './operations/operations.ts';
+import { openUnfinishedRecordings } from './order-log/unfinished.ts';
 import { createPageServer } from './page-server/server.ts';
 import type { PageStore } from './page-store/contract.ts';
 import { KEEP_OPEN_COUNT } from './page-store/limits.ts';
@@ -278,6 +279,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     operations,
     store,
     pageServer,
+    recordings: openUnfinishedRecordings(join(config.storeDirectory, 'recordings')),
     containers,
     guests,
     metrics,

@@ -63,6 +63,8 @@ export function conmonArgs(options: ConmonOptions): string[] {
     '--full-attach',
     ...(options.terminal ? ['--terminal'] : []),
     // Of a terminal conmon would close the input when the agent goes, for good; it takes input without.
+    // A pipe it closes when any connection to it ends. With --leave-stdin-open it would outlive the agent, but
+    // then nothing at all could end the input: conmon knows no other word for that.
     ...(options.openStdin && !options.terminal ? ['--stdin'] : []),
     ...crunGlobalArgs(options.crunRoot).flatMap((arg) => ['--runtime-arg', arg]),
     ...(options.restoreFrom

@@ -9,10 +9,10 @@ import type { OrderEntry, OrderLogBytes, OrderLogIgnored } from './contract.ts';
 const MAGIC = Buffer.from('OFPORDER');
 const ORDER_VERSION = 1;
 const HEADER_BYTES = 48;
-const ENTRY_BYTES = 24;
+export const ENTRY_BYTES = 24;
 const CHECKSUM_BYTES = 8;
 /** Later than any container runs, and exact as a number. */
-const MAX_TIME_US = BigInt(Number.MAX_SAFE_INTEGER);
+const MAX_TIME_US = Number.MAX_SAFE_INTEGER;
 
 export interface DecodedOrder {
   digest: string;
@@ -27,15 +27,22 @@ export function encodeOrder(digest: string, entries: readonly OrderEntry[]): Ord
   bytes.writeUInt32LE(ORDER_VERSION, 8);
   bytes.writeUInt32LE(entries.length, 12);
   bytes.write(digest, 16, 'hex');
-  entries.forEach((entry, i) => {
-    const offset = HEADER_BYTES + i * ENTRY_BYTES;
-    bytes.writeUInt32LE(entry.task, offset);
-    bytes.writeBigUInt64LE(entry.vaddr, offset + 8);
-    bytes.writeBigUInt64LE(BigInt(Math.round(entry.timeUs)), offset + 16);
-  });
+  for (const [i, entry] of entries.entries()) encodeEntry(bytes, HEADER_BYTES + i * ENTRY_BYTES, entry);
   bytes.writeBigUInt64LE(xxh64(bytes.subarray(0, endOfEntries)), endOfEntries);
   return bytes;
 }
+
+export function encodeEntry(bytes: Buffer, offset: number, { task, vaddr, timeUs }: OrderEntry): void {
+  bytes.writeUInt32LE(task, offset);
+  bytes.writeBigUInt64LE(vaddr, offset + 8);
+  bytes.writeBigUInt64LE(BigInt(Math.min(Math.round(timeUs), MAX_TIME_US)), offset + 16);
+}
+
+export const decodeEntry = (bytes: Buffer, offset: number): OrderEntry => ({
+  task: bytes.readUInt32LE(offset),
+  vaddr: bytes.readBigUInt64LE(offset + 8),
+  timeUs: Math.min(Number(bytes.readBigUInt64LE(offset + 16)), MAX_TIME_US),
+});
 
 /** What the bytes say, or why they say nothing. Never throws: a log is a hint. */
 export function decodeOrder(bytes: OrderLogBytes): DecodedOrder | OrderLogIgnored {
@@ -47,12 +54,7 @@ export function decodeOrder(bytes: OrderLogBytes): DecodedOrder | OrderLogIgnore
   if (bytes.readBigUInt64LE(endOfEntries) !== xxh64(bytes.subarray(0, endOfEntries))) return 'corrupt';
   const entries: OrderEntry[] = [];
   for (let offset = HEADER_BYTES; offset < endOfEntries; offset += ENTRY_BYTES) {
-    const timeUs = bytes.readBigUInt64LE(offset + 16);
-    entries.push({
-      task: bytes.readUInt32LE(offset),
-      vaddr: bytes.readBigUInt64LE(offset + 8),
-      timeUs: Number(timeUs < MAX_TIME_US ? timeUs : MAX_TIME_US),
-    });
+    entries.push(decodeEntry(bytes, offset));
   }
   return { digest: bytes.toString('hex', 16, 48), entries };
 }

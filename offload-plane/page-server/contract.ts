@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { PagerCounters } from '../../interconnect/page-protocol.ts';
 import type { OffloadError } from '../../platform/errors.ts';
 import type { OrderEntry, OrderLog } from '../order-log/contract.ts';
+import type { UnfinishedRecording } from '../order-log/unfinished.ts';
 import type { CheckpointReader } from '../page-store/contract.ts';
 
 /** How a restore brings memory. */
@@ -65,6 +66,8 @@ export interface SessionOptions {
   orderLog?: OrderLog;
   /** Write the faults as the checkpoint's order log when recording ends. */
   record: boolean;
+  /** Keeps what is recorded until then, for the next plane. */
+  unfinished?: UnfinishedRecording;
   deadlines?: Partial<SessionDeadlines>;
   /** Fill starts by itself when no fault came for so long after RESTORED. Default 1000. */
   faultsDryUpMs?: number;

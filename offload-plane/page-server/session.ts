@@ -93,7 +93,7 @@ export class Session implements PageSession {
     this.#plan = planRestore(options.reader, options.policy, options.orderLog);
     this.#map = new MapState(this.#plan.map, options.reader);
     this.#missing = new MissingRanges(this.#map, this.#plan.mappedPageCount);
-    this.#recording = new Recording(options.reader, options.record);
+    this.#recording = new Recording(options.reader, options.record, options.unfinished);
     this.#counters = emptyCounters(this.#plan);
     this.done = this.#settled.promise;
     this.done.catch(() => {}); // whoever waits is told; nobody has to wait
@@ -173,6 +173,7 @@ export class Session implements PageSession {
 
   async leave(): Promise<void> {
     if (this.#isOver) return;
+    this.#recording.leave();
     this.#end(new OffloadError('interrupted', 'page session: the plane ends'), 'closed');
     this.#stream?.destroy();
     await this.#recording.finish();
@@ -296,6 +297,7 @@ export class Session implements PageSession {
     if (index < 0) throw violation(`fault of task ${task} at 0x${vaddr.toString(16)}, which is not mapped`);
     if (this.#sender === undefined) throw violation('fault before the missing ranges of a resume');
     const entry = { task, vaddr, timeUs: Number(header.value) };
+    this.#recording.add(entry);
     // A page that was pushed is on its way already; the answer that crosses it does no harm. After END
     // there are no more PAGES.
     if (!this.#map.isDemanded(index) && !this.#allSent) {
@@ -305,7 +307,6 @@ export class Session implements PageSession {
       this.#deps.metrics.faultAnswered?.((this.#deps.clock.nowMs() - arrivedMs) * 1000);
     }
     this.#counters.faultCount++;
-    this.#recording.add(entry);
     if (this.#restored) this.#fillStart.awaitFaults();
     this.events.emit('fault', entry);
   }

@@ -9,6 +9,7 @@ import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Answers, KeyOfIntent } from '../operations/answers.ts';
 import type { Operations } from '../operations/operations.ts';
+import type { UnfinishedRecordings } from '../order-log/unfinished.ts';
 import type { PageServer, SessionResult } from '../page-server/contract.ts';
 import type { PageStore } from '../page-store/contract.ts';
 import type { Database } from '../state/database.ts';
@@ -25,6 +26,7 @@ export interface RestoresDeps {
   operations: Pick<Operations, 'currentOf' | 'takeUp' | 'endLeft'>;
   store: PageStore;
   pageServer: PageServer;
+  recordings: UnfinishedRecordings;
   containers: Containers;
   guests: Guests;
   metrics: Metrics;

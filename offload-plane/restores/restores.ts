@@ -91,20 +91,23 @@ export function createRestores(deps: RestoresDeps) {
         if (cloned) containers.giveBack(own);
         throw error;
       });
+    sequence += 1;
+    const id = `${request.name}-${sequence}`;
+    // A container that is held touches nothing: there is nothing to record, and no fault to wait for.
+    const record = request.record ?? (orderLog === undefined && !request.hold);
     const session = pageServer.openSession({
       guest: guest.registration.name,
       reader,
       policy,
       ...(orderLog ? { orderLog } : {}),
-      // A container that is held touches nothing: there is nothing to record, and no fault to wait for.
-      record: request.record ?? (orderLog === undefined && !request.hold),
+      record,
+      ...(record ? { unfinished: deps.recordings.begin(id) } : {}),
       ...course.timingOf(guest.deadlineScale),
       onDone: (result) => course.onDone(restore, result),
     });
-    sequence += 1;
     const operation = deps.operations.currentOf('restore');
     const restore: Restore = course.make({
-      id: `${request.name}-${sequence}`,
+      id,
       checkpoint: request.checkpoint,
       container,
       ...(cloned ? { clonedFrom: recipe } : {}),

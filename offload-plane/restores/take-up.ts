@@ -36,7 +36,14 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
     const { checkpoint, policy, clonedFrom, hold, createdAtMs, deadlineScale, timings, operation } = record;
     const reader = await store.open(checkpoint);
     const { session, canVerify } = reopenSession({
-      ...{ pageServer, record, reader, orderLog: await askForOrderLog(reader, deps) },
+      ...{
+        id,
+        recordings: deps.recordings,
+        pageServer,
+        record,
+        reader,
+        orderLog: await askForOrderLog(reader, deps),
+      },
       timing: { ...course.timingOf(deadlineScale), onDone: (result) => course.onDone(restore, result) },
     });
     const restore: Restore = course.make({
@@ -52,8 +59,10 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
       ...(record.result ? { result: record.result } : {}),
       life: record.isRunning ? { phase: 'running', ...(timings ? { timings } : {}) } : { phase: 'restoring' },
     });
-    if (record.firstResponse || (hold && record.isRunning)) session.startFill();
+    if (hold && record.isRunning && session.recording.phase === 'off') session.startFill();
     if (!record.firstResponse) course.awaitFirstResponse(restore);
+    // What it starts is what counts: no pager can have dialled yet, to say how much it has.
+    else void session.markFirstResponse().catch(() => undefined);
     underWay.put(id, recordOf(restore));
     past.takeOut(id);
     const running = Promise.withResolvers<void>();
@@ -114,6 +123,9 @@ export function createTakeUp(course: Course, deps: RestoresDeps) {
         const view = past.get(id);
         if (view?.error) deps.operations.endLeft(record.operation, { error: view.error });
       }
+      const isRecording = ({ restore }: GoingOn) => restore.session.recording.phase === 'recording';
+      const recorded = [...goingOn.values()].filter(isRecording).map(({ restore }) => restore.id);
+      deps.recordings.removeExcept(new Set(recorded));
     },
     /**
      * Of a restore that was cut off, once its guest can be asked: it is rolled back, was complete, or goes on.

@@ -93,7 +93,13 @@ test('a plane that is killed while pages of a restore are on their way is starte
 }) => {
   const { planePid = -1, socketPath } = await recordOf(runs);
   const plane = createPlaneClient({ socketPath });
-  const request = { checkpoint: 'warm', name: 'again', guest: 'guest-b', policy: 'lazy' } as const;
+  const request = {
+    checkpoint: 'warm',
+    name: 'again',
+    guest: 'guest-b',
+    policy: 'lazy',
+    record: true,
+  } as const;
   const { id } = await plane.restores.create(request);
   // Most pages wait until no fault has come for a while.
   process.kill(planePid, 'SIGKILL');
@@ -103,9 +109,11 @@ test('a plane that is killed while pages of a restore are on their way is starte
   assert.is(await answerOf(runs, 'exec', 'again', 'redis-cli', 'get', 'greeting'), 'hello');
   const next = createPlaneClient({ socketPath });
   await until('every page', async () => (await next.restores.inspect(id)).phase === 'complete');
-  const { takeoverCount, pagesVerified, totalPageCount } = await next.restores.inspect(id);
+  const { takeoverCount, pagesVerified, totalPageCount, recordedFaultCount } =
+    await next.restores.inspect(id);
   assert.equal({ takeoverCount, pagesVerified }, { takeoverCount: 1, pagesVerified: true });
   assert.ok(totalPageCount > 5_000, `${totalPageCount} pages`);
+  assert.ok((recordedFaultCount ?? 0) > 0, 'it goes on recording');
   assert.is(await answerOf(runs, 'exec', 'again', 'redis-cli', 'eval', COUNT_KEYS, '0'), String(KEY_COUNT));
   const { memory } = await next.restores.compareMemory(id);
   // What the program has not written to since is the checkpoint's, byte for byte.

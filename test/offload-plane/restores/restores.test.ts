@@ -15,6 +15,7 @@ import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { createOperations } from '../../../offload-plane/operations/operations.ts';
 import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
+import { openUnfinishedRecordings } from '../../../offload-plane/order-log/unfinished.ts';
 import type { PageSession, Policy } from '../../../offload-plane/page-server/contract.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import { memoryIndex } from '../../../offload-plane/restores/memory-index.ts';
@@ -83,6 +84,7 @@ async function makeWorld() {
       },
     } as typeof pageServer,
     containers,
+    recordings: openUnfinishedRecordings(join(fixture.directory, 'recordings')),
     guests: guestsOf(guest),
     metrics,
     logger: silentLogger,

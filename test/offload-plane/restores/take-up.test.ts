@@ -1,5 +1,7 @@
 /** Restores that a plane has left under way, and the next plane: over one state, one store and one guest. */
 import { randomBytes } from 'node:crypto';
+import { appendFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RestoreRequest as AgentRequest } from '../../../interconnect/agent-api.ts';
@@ -8,7 +10,8 @@ import { setPhase } from '../../../offload-plane/containers/container.ts';
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { openAnswers } from '../../../offload-plane/operations/answers.ts';
 import { createOperations } from '../../../offload-plane/operations/operations.ts';
-import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
+import { loadOrderLog, saveOrderLog } from '../../../offload-plane/order-log/load.ts';
+import { openUnfinishedRecordings } from '../../../offload-plane/order-log/unfinished.ts';
 import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
 import type { RestoreView } from '../../../offload-plane/restores/restore.ts';
@@ -56,6 +59,7 @@ async function makeWorld() {
     restores = createRestores({
       ...{ ...state, answers, operations, store: { open } as PageStore, pageServer, containers },
       ...{ guests: guestsOf(guest), metrics: createMetrics(), logger: silentLogger, randomBytes },
+      recordings: openUnfinishedRecordings(join(fixture.directory, 'recordings')),
       nowMs: () => performance.now(),
       wallMs: () => Date.now(),
       ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10 },
@@ -247,30 +251,66 @@ test('memory of a restore that was complete before its plane ended is compared; 
   });
 });
 
-test('what a plane had recorded of a restore goes with it, and the order log stays as it was', async () => {
-  await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
-    const reader = await store.open('warm');
-    await saveOrderLog(reader, [{ task: 42, vaddr: at(7), timeUs: 1 }]);
-    const before = await reader.readOrderLog();
-    const first = await startPlane();
-    const pagers = answerRestores(first);
-    const { id } = await create(first, { record: true });
-    await kill(first);
-    agentSays(() => ({ ...THERE, pagesMissing: true }));
-    const second = await startPlane();
-    const again = redial(second, pagers[0]!);
-    await second.containers.adopt(guest);
-    again.fault(42, at(31));
-    await again.frame(FrameType.PAGES);
-    second.containers.get('web').onFirstResponse!();
-    await again.frame(FrameType.END);
-    again.done();
-    await untilPhase(second.restores, id, 'complete');
-    assert.is(second.restores.get(id).recordedFaultCount, undefined);
-    assert.equal(await reader.readOrderLog(), before);
-    await reader.close();
-    await kill(second);
-  });
+test('the next plane goes on with what a plane was recording: the order log has the faults of both, in their order', async () => {
+  await withWorld(
+    async ({ startPlane, create, answerRestores, kill, redial, guest, agentSays, ...world }) => {
+      const reader = await world.store.open('warm');
+      await saveOrderLog(reader, [{ task: 42, vaddr: at(7), timeUs: 1 }]);
+      const first = await startPlane();
+      const pagers = answerRestores(first);
+      const { id } = await create(first, { record: true });
+      await kill(first);
+      agentSays(() => ({ ...THERE, pagesMissing: true }));
+      const second = await startPlane();
+      const again = redial(second, pagers[0]!);
+      await second.containers.adopt(guest);
+      again.fault(42, at(31));
+      await again.frame(FrameType.PAGES);
+      second.containers.get('web').onFirstResponse!();
+      await again.frame(FrameType.END);
+      again.done();
+      await untilPhase(second.restores, id, 'complete');
+      assert.is(second.restores.get(id).recordedFaultCount, 2);
+      const loaded = await loadOrderLog(reader);
+      assert.ok('log' in loaded);
+      assert.equal(
+        loaded.log.entries.map(({ vaddr }) => vaddr),
+        [at(9), at(31)],
+      );
+      await reader.close();
+      await kill(second);
+      assert.equal(readdirSync(join(world.directory, 'recordings')), []);
+    },
+  );
+});
+
+test('a recording that does not fit its checkpoint is given up, and the restore and the order log are as they were', async () => {
+  await withWorld(
+    async ({ startPlane, create, answerRestores, kill, redial, guest, agentSays, ...world }) => {
+      const reader = await world.store.open('warm');
+      await saveOrderLog(reader, [{ task: 42, vaddr: at(7), timeUs: 1 }]);
+      const before = await reader.readOrderLog();
+      const first = await startPlane();
+      const pagers = answerRestores(first);
+      const { id } = await create(first, { record: true });
+      await kill(first);
+      appendFileSync(join(world.directory, 'recordings', id), Buffer.alloc(24, 0xff));
+      agentSays(() => ({ ...THERE, pagesMissing: true }));
+      const second = await startPlane();
+      assert.equal(readdirSync(join(world.directory, 'recordings')), []);
+      const again = redial(second, pagers[0]!);
+      await second.containers.adopt(guest);
+      second.containers.get('web').onFirstResponse!();
+      await again.frame(FrameType.END);
+      again.done();
+      await untilPhase(second.restores, id, 'complete');
+      assert.is(second.restores.get(id).recordedFaultCount, undefined);
+      assert.is(second.restores.get(id).pagesVerified, true);
+      assert.equal(await reader.readOrderLog(), before);
+      await reader.close();
+      await kill(second);
+    },
+  );
 });
 
 test('under ordered the next plane pushes what is left of the working set, and prefill keeps its plan', async () => {
