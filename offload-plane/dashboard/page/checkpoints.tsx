@@ -4,11 +4,22 @@ import type { CheckpointView } from '../../checkpoints/checkpoints.ts';
 import { age, bytes, count, milliseconds } from './format.ts';
 import type { Live } from './live.ts';
 import { act, attemptNow } from './notices.tsx';
-import { ActionButton, Empty, FormModal, Section } from './parts.tsx';
+import { ActionButton, Empty, FormModal, Rows, Section } from './parts.tsx';
 import { call, part } from './plane.ts';
 import { RestoreDialog } from './restore-dialog.tsx';
 
 const PAGE_BYTES = 4_096;
+
+const COLUMNS = [
+  'name',
+  'of',
+  'taken',
+  { number: 'memory' },
+  { number: 'stored' },
+  { number: 'stood still' },
+  'working set',
+  'actions',
+];
 
 export function Checkpoints({ live }: { live: Live }) {
   const [restoring, setRestoring] = useState<CheckpointView>();
@@ -22,36 +33,16 @@ export function Checkpoints({ live }: { live: Live }) {
           : then it can be restored, warm, into any guest.
         </Empty>
       ) : (
-        <table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">name</th>
-              <th scope="col">of</th>
-              <th scope="col">taken</th>
-              <th scope="col" class="number">
-                memory
-              </th>
-              <th scope="col" class="number">
-                stored
-              </th>
-              <th scope="col" class="number">
-                stood still
-              </th>
-              <th scope="col">working set</th>
-              <th scope="col">actions</th>
-            </tr>
-          </thead>
-          <tbody>
-            {newestFirst.map((checkpoint) => (
-              <Row
-                key={checkpoint.id}
-                checkpoint={checkpoint}
-                restore={() => setRestoring(checkpoint)}
-                remove={() => setRemoving(checkpoint.id)}
-              />
-            ))}
-          </tbody>
-        </table>
+        <Rows columns={COLUMNS}>
+          {newestFirst.map((checkpoint) => (
+            <Row
+              key={checkpoint.id}
+              checkpoint={checkpoint}
+              restore={() => setRestoring(checkpoint)}
+              remove={() => setRemoving(checkpoint.id)}
+            />
+          ))}
+        </Rows>
       )}
       {restoring ? (
         <RestoreDialog checkpoint={restoring} live={live} onClose={() => setRestoring(undefined)} />

@@ -7,7 +7,7 @@ import { bytes, percent } from './format.ts';
 import type { Live } from './live.ts';
 import { LogsDialog } from './logs.tsx';
 import { act, attemptNow } from './notices.tsx';
-import { ActionButton, Empty, FormModal, Phase, Section } from './parts.tsx';
+import { ActionButton, Empty, FormModal, Phase, Rows, Section } from './parts.tsx';
 import { call, part } from './plane.ts';
 import { usePoll } from './poll.ts';
 import { TerminalDialog } from './terminal.tsx';
@@ -18,6 +18,17 @@ const MAX_POLLED = 40;
 
 type Opened = { dialog: 'logs' | 'terminal' | 'checkpoint' | 'remove'; name: string };
 type Use = { memoryBytes: number; cpuShare: number | undefined };
+
+const COLUMNS = [
+  'name',
+  'state',
+  'guest',
+  'image',
+  'ports',
+  { number: 'CPU' },
+  { number: 'memory' },
+  'actions',
+];
 
 export function Containers({ live }: { live: Live }) {
   const [opened, setOpened] = useState<Opened>();
@@ -35,29 +46,11 @@ export function Containers({ live }: { live: Live }) {
           is to start; or restore a checkpoint below.
         </Empty>
       ) : (
-        <table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">name</th>
-              <th scope="col">state</th>
-              <th scope="col">guest</th>
-              <th scope="col">image</th>
-              <th scope="col">ports</th>
-              <th scope="col" class="number">
-                CPU
-              </th>
-              <th scope="col" class="number">
-                memory
-              </th>
-              <th scope="col">actions</th>
-            </tr>
-          </thead>
-          <tbody>
-            {live.containers.map((container) => (
-              <Row key={container.id} container={container} use={use.get(container.name)} open={setOpened} />
-            ))}
-          </tbody>
-        </table>
+        <Rows columns={COLUMNS}>
+          {live.containers.map((container) => (
+            <Row key={container.id} container={container} use={use.get(container.name)} open={setOpened} />
+          ))}
+        </Rows>
       )}
       {opened === undefined ? null : (
         <Dialog opened={opened} live={live} onClose={() => setOpened(undefined)} />

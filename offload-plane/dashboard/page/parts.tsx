@@ -59,6 +59,30 @@ export function Section(props: { id: string; title: string; note?: string; child
   );
 }
 
+/** A column's name; numbers stand below each other. */
+export type Column = string | { number: string };
+
+export function Rows({ columns, children }: { columns: readonly Column[]; children: ComponentChildren }) {
+  return (
+    <table class="rows">
+      <thead>
+        <tr>
+          {columns.map((column) => {
+            const isNumber = typeof column !== 'string';
+            const name = isNumber ? column.number : column;
+            return (
+              <th key={name} scope="col" {...(isNumber ? { class: 'number' } : {})}>
+                {name}
+              </th>
+            );
+          })}
+        </tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
+  );
+}
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
 
 /** A button that stays pressed while its action is under way. */

@@ -3,11 +3,23 @@ import { useState } from 'preact/hooks';
 import type { RestoreView } from '../../restores/restore.ts';
 import { count, milliseconds } from './format.ts';
 import { isUnderWay, type Live } from './live.ts';
-import { Empty, Phase, Section } from './parts.tsx';
+import { Empty, Phase, Rows, Section } from './parts.tsx';
 import { PolicyBars } from './policy-bars.tsx';
 import { RestoreChart } from './restore-chart.tsx';
 
 const SHOWN_COUNT = 12;
+
+const COLUMNS = [
+  'container',
+  'state',
+  'guest',
+  'policy',
+  { number: 'first response' },
+  { number: 'all pages' },
+  { number: 'faults' },
+  { number: 'pushed' },
+  'pages over time',
+];
 
 export function Restores({ live }: { live: Live }) {
   const [chosen, choose] = useState<string>();
@@ -37,34 +49,11 @@ export function Restores({ live }: { live: Live }) {
 function RestoreTable(props: { restores: RestoreView[]; shownId: string; choose: (id: string) => void }) {
   const { restores, shownId, choose } = props;
   return (
-    <table class="rows">
-      <thead>
-        <tr>
-          <th scope="col">container</th>
-          <th scope="col">state</th>
-          <th scope="col">guest</th>
-          <th scope="col">policy</th>
-          <th scope="col" class="number">
-            first response
-          </th>
-          <th scope="col" class="number">
-            all pages
-          </th>
-          <th scope="col" class="number">
-            faults
-          </th>
-          <th scope="col" class="number">
-            pushed
-          </th>
-          <th scope="col">pages over time</th>
-        </tr>
-      </thead>
-      <tbody>
-        {restores.map((restore) => (
-          <Row key={restore.id} restore={restore} isShown={restore.id === shownId} choose={choose} />
-        ))}
-      </tbody>
-    </table>
+    <Rows columns={COLUMNS}>
+      {restores.map((restore) => (
+        <Row key={restore.id} restore={restore} isShown={restore.id === shownId} choose={choose} />
+      ))}
+    </Rows>
   );
 }
 
