@@ -173,8 +173,8 @@ test('one that takes the place of one that has ended has its address, and no oth
   watched,
 }) => {
   const addressOf = (id: string) => shell(watched, `ip -netns op-${id} -4 -o addr show eth0`);
-  const specs = ['place-1', 'place-2'].map((id) => specOf(watched, id, 'sleep 1000'));
-  const [ended, next] = specs as [ContainerSpec, ContainerSpec];
+  const specs = ['place-1', 'place-2', 'place-3'].map((id) => specOf(watched, id, 'sleep 1000'));
+  const [ended, next, undone] = specs as [ContainerSpec, ContainerSpec, ContainerSpec];
   await call(watched, 'createContainer', ended, ended.id);
   await call(watched, 'startContainer', {}, ended.id);
   await end(watched, ended.id);
@@ -187,8 +187,8 @@ test('one that takes the place of one that has ended has its address, and no oth
 
   // The other way round: the one that was to take its place is undone, and it begins again.
   await end(watched, next.id);
-  await call(watched, 'createContainer', ended, ended.id);
-  await call(watched, 'deleteContainer', undefined, ended.id);
+  await call(watched, 'createContainer', undone, undone.id);
+  await call(watched, 'deleteContainer', undefined, undone.id);
   await call(watched, 'recreateContainer', next, next.id);
   assert.match(await addressOf(next.id), /10\.88\.200\.9\/16/);
   await call(watched, 'deleteContainer', undefined, next.id);
