@@ -139,6 +139,25 @@ test('a guest whose connection breaks is dialled again; its calls wait and are d
   });
 });
 
+test('a guest that hangs up again and again is dialled less and less, and costs few events', async () => {
+  await withMachine(async ({ machine, guests, seen }) => {
+    const { agent } = machine.world;
+    const health = agent.health;
+    // As soon as it has told of itself.
+    agent.health = async () => {
+      setTimeout(() => machine.hangUp(), 20);
+      return health();
+    };
+    const registering = guests.register(machine.registration);
+    await registering.catch(() => undefined);
+    const connections = () => seen.filter((what) => what === 'ready').length;
+    const startMs = performance.now();
+    await until('some of them', () => connections() >= 5 || performance.now() - startMs > 3_000);
+    const passedMs = performance.now() - startMs;
+    assert.ok(passedMs > 600, `${connections()} connections within ${passedMs} ms`);
+  });
+});
+
 test('an agent that was started anew is told from one that was only cut off, by the next plane as well', async () => {
   await withMachine(async ({ machine, guests, seen, reopen }) => {
     await guests.register(machine.registration);
