@@ -137,12 +137,18 @@ test('events are lines for people, and JSON for programs', async () => {
     name: 'web',
     exitCode: 3,
   };
-  const answers = { 'GET /v1/events?since=0&follow=false': `\n${JSON.stringify(event)}\n` };
+  const late = { ...event, sequence: 8, atMs: Date.parse('2026-01-01T00:00:01Z') };
+  const answers = {
+    'GET /v1/events?since=0&follow=false': `\n${JSON.stringify(event)}\n`,
+    'GET /v1/events?since=0&follow=true': `${JSON.stringify(event)}\n${JSON.stringify(late)}\n`,
+  };
   await withPlane(answers, async (socket) => {
     const flags = ['--socket', socket, 'events', '--since', '0', '--no-follow'];
     const [lines, json] = await Promise.all([offload(flags), offload([...flags, '--json'])]);
     assert.is(lines.stdout, '1970-01-01T00:00:00.000Z 7 container exited web (a) exitCode=3');
     assert.equal(JSON.parse(json.stdout), event);
+    const since = await offload(['--socket', socket, 'events', '-f', '--since', '2026-01-01T00:00:01Z']);
+    assert.is(since.stdout, '2026-01-01T00:00:01.000Z 8 container exited web (a) exitCode=3');
   });
 });
 
