@@ -194,7 +194,7 @@ export function createExecs(deps: ExecsDeps) {
         if (count === 0) return;
         throw new OffloadError(
           'invalid_state',
-          `${operation} container ${container}: ${count} execs run in it`,
+          `${operation} container ${container}: programs that exec started run in it (${count})`,
         );
       });
     },

@@ -2,7 +2,7 @@
 import type { AgentRequest, AgentResponse } from '../../interconnect/agent-api.ts';
 import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
-import type { Container } from '../containers/container.ts';
+import { type Container, named } from '../containers/container.ts';
 import { AGENT_SHARE, type Guest } from '../guests/guest.ts';
 import type { DumpSummary } from '../page-server/dump-contract.ts';
 import { receiveDump } from '../page-server/receive-dump.ts';
@@ -59,8 +59,9 @@ export async function dumpPages<C extends DumpCall>(
       () => undefined,
     );
     throw await received.then(
-      () => error,
-      (reason: unknown) => (reason instanceof OffloadError && reason.code === 'no_space' ? reason : error),
+      () => named(error, container),
+      (reason: unknown) =>
+        reason instanceof OffloadError && reason.code === 'no_space' ? reason : named(error, container),
     );
   }
 }

@@ -1,7 +1,7 @@
 /** What the verbs have in common: the plane they speak to, and how its answers are printed. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { OffloadError } from '../../platform/errors.ts';
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import { defaultPlaneSocket } from '../../platform/places.ts';
 import type { PlaneAddress, PlaneClient } from '../client/index.ts';
 import { printableLines } from './printable.ts';
@@ -114,8 +114,16 @@ export function addressOf(flags: GlobalFlags, env: NodeJS.ProcessEnv): PlaneAddr
   if (!URL.canParse(url))
     throw new OffloadError('invalid_request', `--url ${url}: expected http://address:port`);
   const tokenFile = flags.tokenFile ?? env.OFFLOAD_TOKEN_FILE;
-  const token = tokenFile ? readFileSync(tokenFile, 'utf8').trim() : undefined;
+  const token = tokenFile ? readToken(tokenFile) : undefined;
   return { url: new URL(url).origin, ...(token === undefined ? {} : { token }) };
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw toOffloadError(error, `read token file ${file}`);
+  }
 }
 
 /** Gives a command and its own the flags of all, so that they may stand before a verb and behind it. */

@@ -7,6 +7,11 @@ const HINTS: readonly [code: string, message: RegExp, hint: string][] = [
     /^plane at \/.*(ENOENT|ECONNREFUSED)/,
     'bring one up with `offload up`, or name its socket with --socket',
   ],
+  [
+    'not_found',
+    /^plane at \/.*EACCES/,
+    'its socket is for root alone; others use --url and --token-file: `offload status` tells the address',
+  ],
   ['not_found', /^plane at http/, 'see whether it listens there: `offload status` tells the address'],
   ['unauthorized', /./, 'give the plane’s token with --token-file, such as /run/offload-plane/token'],
   ['not_found', /^(start|stop|kill|\w+ )?container /, '`offload ps -a` lists them'],

@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { OffloadError } from '../../platform/errors.ts';
+import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 
 /** @param file nothing or `-` is standard input */
 export function tarFrom(file: string | undefined): { tar: Readable; totalBytes?: number } {
@@ -34,7 +34,7 @@ export async function saveTar(
   } catch (error) {
     if (file !== undefined) await rm(half, { force: true });
     if (signal.aborted) throw new OffloadError('cancelled', 'export checkpoint: it was cancelled');
-    throw error;
+    throw toOffloadError(error, `export checkpoint to ${file ?? 'standard output'}`);
   } finally {
     for (const name of ['SIGINT', 'SIGTERM']) process.off(name, onInterrupt);
   }

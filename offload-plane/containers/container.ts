@@ -118,3 +118,9 @@ export function expectPhase(container: Container, operation: string, ...phases: 
     `${operation} container ${container.name}: it is ${container.phase}, not ${phases.join(' or ')}`,
   );
 }
+
+/** The agent knows the id only; people know the name. */
+export function named(error: unknown, { id, name }: Container): unknown {
+  if (!(error instanceof OffloadError)) return error;
+  return new OffloadError(error.code, error.message.replaceAll(id, name), { cause: error });
+}

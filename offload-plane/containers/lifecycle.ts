@@ -6,7 +6,7 @@ import type { AgentCall, AgentRequest } from '../../interconnect/agent-api.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Guest } from '../guests/guest.ts';
 import type { Guests } from '../guests/guests.ts';
-import { type Container, type PlanePhase, setPhase } from './container.ts';
+import { type Container, named, type PlanePhase, setPhase } from './container.ts';
 import type { AttachedDisks } from './container-disks.ts';
 import { untilStopped } from './wait.ts';
 
@@ -129,10 +129,5 @@ export function createLifecycle({ guests, timeoutFor, attachDisks }: LifecycleDe
       }
     },
   };
-}
-/** The agent knows the id only; people know the name. */
-function named(error: unknown, { id, name }: Container): unknown {
-  if (!(error instanceof OffloadError)) return error;
-  return new OffloadError(error.code, error.message.replaceAll(id, name), { cause: error });
 }
 export type Lifecycle = ReturnType<typeof createLifecycle>;

@@ -4,7 +4,7 @@ import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
 import type { ExecSpec, ExecState, PathStat, TerminalSize } from '../../interconnect/exec-api.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { Guests } from '../guests/guests.ts';
-import { type Container, expectPhase } from './container.ts';
+import { type Container, expectPhase, named } from './container.ts';
 import type { Containers } from './containers.ts';
 
 export interface StdioDeps {
@@ -46,7 +46,7 @@ export function createStdio({ containers, guests }: StdioDeps) {
     params: Record<string, string> = {},
   ): Promise<Duplex> {
     const { agent, timeoutMs } = agentOf(container);
-    return agent.stream({ ...target(container, name, query, params), timeoutMs });
+    return inItsName(container, agent.stream({ ...target(container, name, query, params), timeoutMs }));
   }
 
   /** One whose output somebody still takes is not removed at its end. */
@@ -109,7 +109,8 @@ export function createStdio({ containers, guests }: StdioDeps) {
     async statPath(name: string, path: string): Promise<PathStat> {
       const container = containers.get(name);
       const { agent, timeoutMs } = agentOf(container);
-      return agent.call('statPath', undefined, { params: { id: container.id }, query: { path }, timeoutMs });
+      const call = { params: { id: container.id }, query: { path }, timeoutMs };
+      return inItsName(container, agent.call('statPath', undefined, call));
     },
     async getArchive(name: string, path: string): Promise<Readable> {
       return open(containers.get(name), 'getArchive', { path });
@@ -122,6 +123,12 @@ export function createStdio({ containers, guests }: StdioDeps) {
     },
   };
 }
+/** What the agent says of it. */
+const inItsName = <T>(container: Container, answer: Promise<T>): Promise<T> =>
+  answer.catch((error: unknown) => {
+    throw named(error, container);
+  });
+
 export type ContainerStdio = ReturnType<typeof createStdio>;
 
 function target(

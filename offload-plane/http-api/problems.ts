@@ -58,10 +58,19 @@ const CODE_OF_STATUS = { 413: 'body_too_large', 415: 'unsupported_media_type' } 
 export function clientError(error: FastifyError, operation: string): OffloadError {
   if (error instanceof OffloadError) return error;
   const { statusCode, message } = error;
-  if (error.validation) return new OffloadError('invalid_request', `${operation}: ${message}`);
+  if (error.validation) return new OffloadError('invalid_request', `${operation}: ${mismatchOf(error)}`);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const code = CODE_OF_STATUS[statusCode as keyof typeof CODE_OF_STATUS] ?? 'invalid_request';
     return new OffloadError(code, `${operation}: ${message}`);
   }
   return toOffloadError(error, operation);
+}
+
+/** A choice of words fails once for each word: they are told as one. */
+function mismatchOf({ validation = [], validationContext, message }: FastifyError): string {
+  const choice = validation.at(-1);
+  const words = validation.slice(0, -1);
+  if (choice?.keyword !== 'anyOf' || !words.every(({ keyword }) => keyword === 'const')) return message;
+  const allowed = words.map(({ params }) => String(params.allowedValue));
+  return `${validationContext}${choice.instancePath} must be one of ${allowed.join(', ')}`;
 }

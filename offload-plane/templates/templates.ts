@@ -136,8 +136,11 @@ export function createTemplates(deps: TemplatesDeps) {
     },
     async remove(name: string): Promise<void> {
       get(name);
-      // Its checkpoint is refused while somebody reads it, and the template stays.
-      await removeCheckpoint(name);
+      // Its checkpoint is refused while somebody reads it, and the template stays as it was.
+      await removeCheckpoint(name).catch(async (error: Error) => {
+        await ignoreMissing(checkpoints.pin(checkpointOf(name)));
+        throw error;
+      });
       records.delete(name);
     },
     /** Starts a container from it, with a name, an address and random numbers of its own. */

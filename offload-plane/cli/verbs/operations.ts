@@ -4,6 +4,9 @@ import type { OperationView } from '../../operations/operation.ts';
 import type { CliContext } from '../context.ts';
 import { age, duration } from '../format.ts';
 
+/** A table is to fit a screen. */
+const PROGRESS_LENGTH = 60;
+
 export function addOperationCommands(program: Command, context: CliContext): void {
   addList(program.command('operations'), context);
   const operation = program.command('operation').description('long calls: what runs, and what became of it');
@@ -69,11 +72,15 @@ function rowOf(operation: OperationView, nowMs: number): object {
   const endMs = endedAt === undefined ? nowMs : Date.parse(endedAt);
   return {
     ...{ id, kind, subject, phase },
-    progress: error?.message ?? `${progress.text}${percentOf(progress.fraction)}`,
+    progress: phase === 'succeeded' ? '-' : shorten(error?.message ?? progressText(progress)),
     created: age(createdAt, nowMs),
     took: duration(Math.max(0, endMs - Date.parse(createdAt))),
   };
 }
 
-const percentOf = (fraction: number | undefined): string =>
-  fraction === undefined ? '' : ` (${Math.round(fraction * 100)}%)`;
+/** The rest is in `operation inspect`. */
+const shorten = (text: string): string =>
+  text.length <= PROGRESS_LENGTH ? text : `${text.slice(0, PROGRESS_LENGTH - 1)}…`;
+
+const progressText = ({ text, fraction }: OperationView['progress']): string =>
+  fraction === undefined ? text : `${text} (${Math.round(fraction * 100)}%)`;

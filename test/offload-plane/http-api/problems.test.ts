@@ -42,6 +42,16 @@ test("a guest's failures keep their code: crun's, an unreachable guest's and a l
   });
 });
 
+test('a word that is none of those there are is answered with those', async () => {
+  await withApi(async ({ send }) => {
+    const phase = await send('GET', '/v1/containers?phase=asleep');
+    assertProblem(phase, 'invalid_request', 400);
+    assert.match(phase.body.detail, /querystring\/phase must be one of created, running, .*stopped, lost$/);
+    const after = await send('POST', '/v1/checkpoints', { container: 'web', id: 'warm', after: 'sleep' });
+    assert.match(after.body.detail, /body\/after must be one of stop, resume$/);
+  });
+});
+
 test('every error code is answered with its status, and what is no error of ours as internal', async () => {
   await withApi(async ({ send, plane }) => {
     for (const [error, code, status] of [

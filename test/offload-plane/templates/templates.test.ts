@@ -171,6 +171,16 @@ test('a name that is too long, or whose checkpoint is there already, is refused 
   assert.equal(asked, []);
 });
 
+test('a template whose checkpoint is still needed stays as it was, pinned', async (context) => {
+  const { templates, asked } = context;
+  await templates.create(REQUEST);
+  context.failing = 'forget';
+  asked.length = 0;
+  await rejection(templates.remove('cache'));
+  assert.equal(asked, ['unpin template-cache', 'forget template-cache', 'pin template-cache']);
+  assert.is(templates.get('cache').name, 'cache');
+});
+
 test('a template is removed with its checkpoint, and one that is not there is not found', async ({
   templates,
   asked,
