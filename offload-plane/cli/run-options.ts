@@ -1,5 +1,6 @@
 /** The flags of `run` and `create`, as Docker and podman have them, and the request they make. */
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OffloadError } from '../../platform/errors.ts';
 import type { PortRequest, VolumeMount } from '../containers/container.ts';
@@ -138,7 +139,15 @@ export function templateRunOf({ name, guest, publish, ...others }: RunFlags): Te
 /** `TERM` and `sigterm` are SIGTERM. */
 export function signalOf(value: string): string {
   const upper = value.toUpperCase();
-  return /^\d+$/.test(upper) || upper.startsWith('SIG') ? upper : `SIG${upper}`;
+  if (/^\d+$/.test(upper)) return numbered(Number(upper));
+  return upper.startsWith('SIG') ? upper : `SIG${upper}`;
+}
+
+/** The plane takes names. */
+function numbered(signal: number): string {
+  const found = Object.entries(constants.signals).find(([, number]) => number === signal);
+  if (!found) throw new InvalidArgumentError(`there is no signal ${signal} with a name`);
+  return found[0];
 }
 
 function variablesOf({ env = [], envFile = [] }: RunFlags, own: NodeJS.ProcessEnv): string[] | undefined {

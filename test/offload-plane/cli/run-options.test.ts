@@ -69,6 +69,12 @@ test('a port may say that it is TCP, and one that is not, or has an address, is 
   assert.throws(() => bodyFor(['-p', '127.0.0.1:8080:80', 'redis']), /--publish-address/);
 });
 
+test('a signal is given by name, in whatever letters, or by number', () => {
+  for (const signal of ['int', 'SIGINT', '2']) {
+    assert.is(bodyFor(['--stop-signal', signal, 'redis']).stopSignal, 'SIGINT');
+  }
+});
+
 test('what stands behind the image is the command, flags and all', () => {
   assert.equal(bodyFor(['redis', 'ls', '-it', '--name', 'x']).command, ['ls', '-it', '--name', 'x']);
 });
@@ -91,6 +97,8 @@ test('a value that is none is refused before anything is asked', () => {
     ['--security-opt', 'apparmor=x'],
     ['--restart', 'always:3'],
     ['--on-lost', 'cry'],
+    ['--stop-signal', '0'],
+    ['--stop-signal', '200'],
     ['-l', '=x'],
     ['--health-interval', '30s'],
     ['--health-cmd', 'x', '--health-tcp', '1'],
