@@ -20,12 +20,14 @@ interface Sources {
 }
 
 async function fill(pack: tar.Pack, { reader, session, identity }: Sources): Promise<void> {
+  // One after the other, as fast as they are taken: all of them together can be a gibibyte.
+  const add = (name: string, bytes: Buffer) => pipeline([bytes], pack.entry({ name, size: bytes.length }));
   for (const name of reader.imageFiles()) {
     const image = await reader.readImage(name);
     const own = identity === undefined ? image : withNewIdentity(name, image, identity);
-    pack.entry({ name: `images/${name}` }, own);
+    await add(`images/${name}`, own);
   }
-  for (const { name, bytes } of await session.pagemapImages()) pack.entry({ name: `images/${name}` }, bytes);
+  for (const { name, bytes } of await session.pagemapImages()) await add(`images/${name}`, bytes);
   const diff = reader.openRootfsDiff();
   const size = reader.manifest.files['rootfs-diff.tar']?.bytes;
   if (diff && size !== undefined) await pipeline(diff, pack.entry({ name: 'rootfs-diff.tar', size }));

@@ -65,6 +65,28 @@ test("the tar has the checkpoint's images, the policy's pagemaps and the changes
   });
 });
 
+test('no more images are read than somebody takes, and one may be empty', async () => {
+  await withSession(async ({ reader, session }) => {
+    const names = ['empty.img', ...Array.from({ length: 40 }, (_, i) => `core-${i}.img`)];
+    const sizeOf = (name: string) => (name === 'empty.img' ? 0 : 1_000_000);
+    const read: string[] = [];
+    const large = {
+      manifest: reader.manifest,
+      imageFiles: () => names,
+      async readImage(name: string) {
+        read.push(name);
+        return Buffer.alloc(sizeOf(name));
+      },
+      openRootfsDiff: () => undefined,
+    } as unknown as CheckpointReader;
+    const packed = imagesTar(large, session);
+    for (let turns = 0; turns < 200; turns += 1) await turn();
+    assert.ok(read.length < 5, `${read.length} of ${names.length} were read for nobody`);
+    const entries = await entriesOf(packed);
+    for (const name of names) assert.is(entries.get(`images/${name}`)?.length, sizeOf(name), name);
+  });
+});
+
 test('a damaged image ends the tar with what is wrong', async () => {
   await withSession(async ({ reader, session, directory }) => {
     writeFileSync(join(directory, 'checkpoints', 'warm', 'images', 'core-42.img'), 'core of 43');
