@@ -18,6 +18,9 @@ const HINTS: readonly [code: string, message: RegExp, hint: string][] = [
   ['not_found', /^guest /, '`offload guests` lists them'],
   ['not_found', /image /, '`offload images` lists them; fetch one with `offload pull` or `offload import`'],
   ['not_found', /checkpoint /, '`offload checkpoints` lists them'],
+  ['not_found', /^template /, '`offload template ls` lists them'],
+  ['not_found', /^restore \S+: /, '`offload restores` lists them'],
+  ['not_found', /no volume /, '`offload volume ls` lists them'],
   ['already_exists', /the name is taken/, 'choose another with --name, or delete what has it'],
   [
     'invalid_state',

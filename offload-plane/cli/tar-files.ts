@@ -13,6 +13,12 @@ export function tarFrom(file: string | undefined): { tar: Readable; totalBytes?:
   return { tar: createReadStream(file), ...(stat.isFile() ? { totalBytes: stat.size } : {}) };
 }
 
+/** @throws {OffloadError} invalid_request: nobody reads a tar on a screen */
+export function expectNoTerminal(operation: string, instead: string): void {
+  if (!process.stdout.isTTY) return;
+  throw new OffloadError('invalid_request', `${operation}: a terminal cannot take a tar; ${instead}`);
+}
+
 /**
  * What is half written has another name, and goes: it looks like what was asked for, and is not.
  * @param file nothing is standard output

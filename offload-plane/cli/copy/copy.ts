@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { OffloadError } from '../../../platform/errors.ts';
 import type { PlaneClient } from '../../client/index.ts';
+import { expectNoTerminal } from '../tar-files.ts';
 import { fromGuest } from './guest-tar.ts';
 import { type CopyEnd, parseEnd, place, type Target } from './place.ts';
 import { pack, unpack } from './tar.ts';
@@ -25,6 +26,7 @@ async function copyOut(
   target: Exclude<CopyEnd, ContainerEnd>,
 ): Promise<void> {
   if (target.kind === 'tar') {
+    expectNoTerminal(`copy ${container}:${path}`, 'name a directory, or use a pipe');
     return pipeline(await client.stdio.getArchive(container, path), process.stdout, { end: false });
   }
   const { kind } = await client.stdio.statPath(container, path);

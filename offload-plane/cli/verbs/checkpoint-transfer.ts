@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
-import { OffloadError } from '../../../platform/errors.ts';
 import { meter, type PlaneClient } from '../../client/index.ts';
 import { PAGE_BYTES } from '../../page-store/limits.ts';
 import { checkpointRow } from '../checkpoint-rows.ts';
 import type { CliContext } from '../context.ts';
-import { saveTar, tarFrom } from '../tar-files.ts';
+import { expectNoTerminal, saveTar, tarFrom } from '../tar-files.ts';
 
 /** Checkpoints to files and back; verbs below `checkpoint`. */
 export function addTransferCommands(checkpoint: Command, context: CliContext): void {
@@ -35,12 +34,7 @@ export function addTransferCommands(checkpoint: Command, context: CliContext): v
 }
 
 async function exportTo(client: PlaneClient, id: string, output: string | undefined): Promise<void> {
-  if (output === undefined && process.stdout.isTTY) {
-    throw new OffloadError(
-      'invalid_request',
-      'export checkpoint: a terminal cannot take a tar; use --output',
-    );
-  }
+  if (output === undefined) expectNoTerminal('export checkpoint', 'use --output');
   const { watcher } = client.connection;
   const { pageCount } = await client.checkpoints.inspect(id);
   const counted = meter('writing', pageCount * PAGE_BYTES, (progress) =>

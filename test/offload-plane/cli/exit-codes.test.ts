@@ -26,6 +26,7 @@ test('what can be done about a refusal is told in a second line, where there is 
     ['invalid_state', 'resume container web: it is running, not paused', undefined],
     ['invalid_state', 'page store remove: checkpoint warm is being read', /`offload restores`/],
     ['not_found', 'get image: no image "none"', /`offload pull`/],
+    ['not_found', 'template none: there is none of this name', /`offload template ls`/],
     ['not_found', 'plane at /run/plane.sock: connect EACCES /run/plane.sock', /--token-file/],
   ] as const;
   for (const [code, message, hint] of refused) {

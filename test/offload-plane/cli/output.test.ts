@@ -152,18 +152,36 @@ test('events are lines for people, and JSON for programs', async () => {
   });
 });
 
+/** What it shows where somebody looks. */
+async function onTerminal(args: string[], env: NodeJS.ProcessEnv): Promise<string> {
+  const own = { ...env, NODE_COMPILE_CACHE } as Record<string, string>;
+  const pty = spawn(process.execPath, [OFFLOAD_PROGRAM, ...args], { env: own, cols: 200 });
+  let text = '';
+  pty.onData((data) => {
+    text += data;
+  });
+  await new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+  return text;
+}
+
+test('a terminal is not given a tar', async () => {
+  for (const verb of [
+    ['cp', 'web:/etc', '-'],
+    ['checkpoint', 'export', 'warm'],
+  ]) {
+    assert.match(
+      await onTerminal(['--socket', '/none', ...verb], process.env),
+      /a terminal cannot take a tar/,
+    );
+  }
+});
+
 test('colours are for terminals, and not where NO_COLOR is set', async () => {
   const answers = { 'GET /v1/containers?limit=1000': { items: [CONTAINER] } };
   await withPlane(answers, async (socket) => {
     const shown = async (own: Record<string, string>) => {
       const { FORCE_COLOR: _, ...inherited } = process.env;
-      const env = { ...inherited, TERM: 'xterm', NODE_COMPILE_CACHE, ...own } as Record<string, string>;
-      const pty = spawn(process.execPath, [OFFLOAD_PROGRAM, '--socket', socket, 'ps'], { env, cols: 200 });
-      let text = '';
-      pty.onData((data) => {
-        text += data;
-      });
-      await new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+      const text = await onTerminal(['--socket', socket, 'ps'], { ...inherited, TERM: 'xterm', ...own });
       assert.match(text, /CONTAINER ID/);
       return text.includes('\x1b[');
     };
