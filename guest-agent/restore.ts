@@ -67,7 +67,7 @@ export function createRestores(deps: RestoreDeps) {
     if (await exists(own.restoreRootfsDiff)) {
       await mkdir(own.upper, { recursive: true });
       await deps.run('tar', args);
-      await rm(own.restoreRootfsDiff);
+      await rm(own.restoreRootfsDiff, { force: true });
     }
   }
 
@@ -102,6 +102,8 @@ export function createRestores(deps: RestoreDeps) {
       const pager = launchPager(request, (failure) => pagerEnded(containers, id, container, failure));
       try {
         await applyRootfsDiff(id);
+        // Until it is on record a plane that asks is told that there is none, and it deletes what was sent.
+        if (!(await exists(own.restoreImages))) throw deleted(id);
         container = await containers.prepare(request.spec, { phase: 'restoring' }, pager);
         if (request.machineId !== undefined) await replaceMachineId(own.rootfs, request.machineId);
         return await start(request, container, pager, startMs);
@@ -135,6 +137,9 @@ export function pagerEnded(
   container.pager = undefined;
   containers.save(container);
 }
+
+const deleted = (id: string) =>
+  new OffloadError('invalid_state', `restore container ${id}: it was deleted meanwhile`);
 
 /** CRIU runs it at each stage; before it lets the tasks go, their cgroup is frozen (criu(8), --action-script). */
 function holdScript(cgroup: string): string {

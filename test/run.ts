@@ -34,6 +34,7 @@ const CPUS_FOR_FOUR_GUESTS = 4;
 /** Begun first: all else is through by the time they are. */
 const LONGEST = [
   'test/offload-plane/kill-and-adopt.test.ts',
+  'test/offload-plane/kill-and-move.test.ts',
   'test/testbed/images/build-demo-images.test.ts',
 ];
 /** Tests that could not run for want of hardware say so with a line of their own. */

@@ -16,7 +16,8 @@ const viewOf = ({ registration, health, deadlineScale, phase, cordoned }: Guest)
   health,
 });
 
-export function guestRoutes(app: App, { guests, drainer, operations, answers }: Plane): void {
+export function guestRoutes(app: App, plane: Plane): void {
+  const { guests, drainer, operations, answers } = plane;
   const params = NameParams;
   app.get(
     '/v1/guests',
@@ -68,7 +69,11 @@ export function guestRoutes(app: App, { guests, drainer, operations, answers }: 
         operations,
         { request, reply, status: 200 },
         { kind: 'drain', subject: guest },
-        (following) => answers.asPart(() => drainer.drain({ guest, rest }, following)),
+        async (following) => {
+          // What it moves has to be as it is on record.
+          await plane.firstContact;
+          return await answers.asPart(() => drainer.drain({ guest, rest }, following));
+        },
       );
     },
   );

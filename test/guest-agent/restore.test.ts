@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import tar from 'tar-stream';
@@ -113,6 +113,26 @@ test('a pager that fails ends the restore with its own words and leaves nothing'
   assert.is(error.code, 'runtime_failed');
   assert.is(error.message, 'pager: the plane refused the token');
   await assertNothingLeft(world);
+  assert.not(existsSync(join(world.directory, 'conmon.log')), 'CRIU never ran');
+});
+
+test('a container that is deleted while its files are still being unpacked does not come to life later', async () => {
+  const world = await createAgentWorld('restore');
+  const own = containerPaths(world.paths, 'web');
+  const unpacking = join(world.directory, 'unpacking');
+  const parked = `#!/bin/sh\n: > ${unpacking}\nwhile [ -e ${unpacking} ]; do sleep 0.01; done\n`;
+  writeFileSync(join(world.paths.programDirectory, 'tar'), parked, { mode: 0o755 });
+  await world.agent.restores.putImages('web', await images(Buffer.alloc(1_024)));
+  const restored = rejection(world.agent.restores.restore(REQUEST));
+  await until('tar', () => existsSync(unpacking));
+  // Nobody knows it yet, and a plane that asks now takes it for gone.
+  assert.is((await rejection(world.agent.containers.remove('web'))).code, 'not_found');
+  rmSync(unpacking);
+  const error = await restored;
+  assert.is(error.code, 'invalid_state');
+  assert.is(error.message, 'restore container web: it was deleted meanwhile');
+  await assertNothingLeft(world);
+  assert.not(existsSync(own.data));
   assert.not(existsSync(join(world.directory, 'conmon.log')), 'CRIU never ran');
 });
 

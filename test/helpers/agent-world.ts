@@ -3,7 +3,17 @@
  * pager, with directories of their own. Networks and mounts are not made: they need a guest.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  type FSWatcher,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
@@ -15,6 +25,9 @@ import { type RunProgram, runProgram } from '../../guest-agent/run-program.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 const FAKE_CRIU = join(import.meta.dirname, 'fake-criu-dump.ts');
+/** Compiled once, started often. */
+const COMPILED = tempDirectory('compiled');
+const GOLDEN = join(import.meta.dirname, '../offload-plane/checkpoints/contents/golden');
 
 /**
  * Every verb is written to crun.log; a file `fail-<verb>` makes it fail with that text, and with a file
@@ -29,7 +42,7 @@ if [ -e "$DIR/fail-$1" ]; then cat "$DIR/fail-$1" >&2; exit 1; fi
 if [ "$1" = kill ] && [ -e "$DIR/die-of-$3" ]; then
   printf 143 > "$DIR/$2.exit" && mv "$DIR/$2.exit" "$DIR/run/exits/$2"
 fi
-if [ "$1" = checkpoint ]; then exec "$NODE" "$FAKE_CRIU" "$@"; fi
+if [ "$1" = checkpoint ]; then GOLDEN="$(cat "$DIR/golden" 2>/dev/null)" NODE_COMPILE_CACHE="$COMPILED" exec "$NODE" "$FAKE_CRIU" "$@"; fi
 `;
 /** The verdict is the pid 4242; a file fail-conmon has another. */
 const CONMON = `
@@ -39,14 +52,31 @@ if [ -e "$DIR/fail-conmon" ]; then cat "$DIR/fail-conmon" >&3; exit 1; fi
 if [ -e "$DIR/exit-at-once" ]; then cp "$DIR/exit-at-once" "$DIR/run/exits/$(cat "$DIR/exits-as")"; fi
 echo '{"data": 4242}' >&3
 `;
-/** Stays until it is ended; a file fail-pager makes it fail with that text, hang-pager never ready. */
+/**
+ * Stays until it is ended; a file fail-pager makes it fail with that text, hang-pager never ready. With a directory
+ * `pagers` somebody else plays it: see played-pagers.ts.
+ */
 const PAGER = `
 if [ "$1" = --version ]; then echo 'offload-pager 0.1.0'; exit; fi
 echo "$*" >> "$DIR/pager.log"
 if [ -e "$DIR/fail-pager" ]; then cat "$DIR/fail-pager" >&2; exit 1; fi
+if [ -d "$DIR/pagers" ]; then
+  mkfifo "$DIR/pagers/$$.says"
+  echo "$*" > "$DIR/pagers/$$.new" && mv "$DIR/pagers/$$.new" "$DIR/pagers/$$.args"
+  while read -r word; do
+    case "$word" in
+      ready) echo ready ;;
+      done) echo 'done installed=' >&2; exit 0 ;;
+      *) echo "$word" >&2; exit 1 ;;
+    esac
+  done < "$DIR/pagers/$$.says"
+  exit 1
+fi
 [ -e "$DIR/hang-pager" ] || echo ready
 exec sleep 600
 `;
+/** Finds that the kernel tracks changes, which is all it is asked. */
+const CRIU = '';
 
 export interface AgentWorld {
   directory: string;
@@ -66,10 +96,16 @@ export interface AgentWorld {
   dialled: Duplex[];
 }
 
-/** @param dial how the agent reaches a port of the plane; default: a pair of streams, see `dialled` */
+export interface AgentWorldOptions {
+  /** How the agent reaches a port of the plane; default: a pair of streams, see `dialled`. */
+  dial?: (port: number) => Promise<Duplex>;
+  /** Containers have cgroups, and end when these are killed; changes are tracked; dumps have CRIU's images. */
+  isWhole?: boolean;
+}
+
 export async function createAgentWorld(
   name: string,
-  dial?: (port: number) => Promise<Duplex>,
+  { dial, isWhole = false }: AgentWorldOptions = {},
 ): Promise<AgentWorld> {
   const directory = tempDirectory(name);
   const paths: AgentPaths = {
@@ -82,9 +118,11 @@ export async function createAgentWorld(
   const { seccompProfile, ...directories } = paths;
   for (const path of Object.values(directories)) mkdirSync(path);
   writeFileSync(seccompProfile, '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []}');
-  for (const [program, script] of Object.entries({ crun: CRUN, conmon: CONMON, 'offload-pager': PAGER })) {
+  if (isWhole) writeFileSync(join(directory, 'golden'), GOLDEN);
+  const programs = { crun: CRUN, conmon: CONMON, 'offload-pager': PAGER, ...(isWhole ? { criu: CRIU } : {}) };
+  for (const [program, script] of Object.entries(programs)) {
     const path = join(paths.programDirectory, program);
-    const head = `#!/bin/sh\nDIR='${directory}'\nNODE='${process.execPath}'\nFAKE_CRIU='${FAKE_CRIU}'\n`;
+    const head = `#!/bin/sh\nDIR='${directory}'\nNODE='${process.execPath}'\nFAKE_CRIU='${FAKE_CRIU}'\nCOMPILED='${COMPILED}'\n`;
     writeFileSync(path, head + script);
     chmodSync(path, 0o755);
   }
@@ -93,6 +131,12 @@ export async function createAgentWorld(
     return runProgram(existsSync(fake) ? fake : command, args, options);
   };
   const [mounted, attached, dialled] = [new Set<string>(), new Set<string>(), [] as Duplex[]];
+  const cgroups = isWhole
+    ? createCgroups(paths, (id) => {
+        const { containers } = world.agent;
+        if (containers.has(id) && !containers.get(id).removing) world.leaveExit(id, 137);
+      })
+    : undefined;
   const dialPlane = async (port: number) => {
     if (dial) return dial(port);
     const [near, far] = duplexPair();
@@ -112,7 +156,7 @@ export async function createAgentWorld(
       freshId: randomUUID,
       createTimeoutMs: 20_000,
       conmonProgram: join(paths.programDirectory, 'conmon'),
-      parts: fakeParts(directory, mounted, attached, programs),
+      parts: fakeParts(directory, mounted, attached, programs, cgroups),
     });
   const world: AgentWorld = {
     directory,
@@ -146,6 +190,7 @@ function fakeParts(
   mounted: Set<string>,
   attached: Set<string>,
   programs: LeftoverProgram[],
+  cgroups: Cgroups | undefined,
 ): GuestParts {
   const devices = (kind: string) => ({
     adopt: (lun: number) => void mounted.add(`${kind} ${lun}`),
@@ -153,9 +198,15 @@ function fakeParts(
   });
   return {
     networks: {
-      attach: async (namespace) => void attached.add(namespace),
+      async attach(namespace) {
+        attached.add(namespace);
+        cgroups?.make(namespace.replace(/^op-/, ''));
+      },
       ensure: async (namespace) => void attached.add(namespace),
-      detach: async (namespace) => void attached.delete(namespace),
+      async detach(namespace) {
+        attached.delete(namespace);
+        cgroups?.remove(namespace.replace(/^op-/, ''));
+      },
     },
     rootfs: {
       async mount(id, _lun, own) {
@@ -183,6 +234,31 @@ function fakeParts(
     imageDevices: devices('image'),
     volumeDevices: devices('volume'),
     listPrograms: async () => programs,
+  };
+}
+
+type Cgroups = ReturnType<typeof createCgroups>;
+
+/** Directories with a file `cgroup.kill`: when something was written there, `onKilled` is told. */
+function createCgroups(paths: AgentPaths, onKilled: (id: string) => void) {
+  const watchers = new Map<string, FSWatcher>();
+  return {
+    make(id: string): void {
+      const { cgroup } = containerPaths(paths, id);
+      const kill = join(cgroup, 'cgroup.kill');
+      mkdirSync(cgroup, { recursive: true });
+      writeFileSync(kill, '');
+      const look = () => {
+        if (existsSync(kill) && readFileSync(kill, 'utf8') !== '') onKilled(id);
+      };
+      watchers.get(id)?.close();
+      watchers.set(id, watch(kill, { persistent: false }, look));
+    },
+    remove(id: string): void {
+      watchers.get(id)?.close();
+      watchers.delete(id);
+      rmSync(containerPaths(paths, id).cgroup, { recursive: true, force: true });
+    },
   };
 }
 

@@ -39,7 +39,7 @@ export const STATS = Buffer.from(
 );
 
 /** One byte at OPEN2, four at CLOSE. */
-const ANSWER_BYTES = 5;
+export const ANSWER_BYTES = 5;
 
 /** Relays `dump` over `plane` as the agent does; CRIU hangs up at the last answer, and fails without it. */
 export async function relayCriuDump(plane: Duplex, token: string, dump = DUMP): Promise<void> {

@@ -7,9 +7,11 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, duplexPair, pipeline, Transform } from 'node:stream';
 import { createApiServer } from '../../guest-agent/api/server.ts';
+import { PAGE_PORT } from '../../interconnect/page-protocol.ts';
 import type { GuestRegistration } from '../../offload-plane/guests/guest.ts';
 import { type AgentWorld, createAgentWorld } from './agent-world.ts';
 import { type FakeQemu, startFakeQemu } from './fake-qemu.ts';
+import { playPagers } from './played-pagers.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 export interface FakeMachine {
@@ -26,10 +28,13 @@ export interface FakeMachine {
   reboot(): void;
   /** Called for each piece that passes between plane and agent, before it goes on. */
   onPiece: (() => void) | undefined;
+  /** Those at work. */
+  pagerCount(): number;
   close(): void;
 }
 
-export async function startFakeMachine(name: string): Promise<FakeMachine> {
+/** @param isWhole with what checkpoints and restores need; pieces of their own connections are seen as well */
+export async function startFakeMachine(name: string, isWhole = false): Promise<FakeMachine> {
   const directory = tempDirectory('machine');
   const vsockPath = join(directory, 'vsock');
   const qmpPath = join(directory, 'qmp');
@@ -38,7 +43,9 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
     await once(socket, 'connect');
     return socket.on('error', () => {});
   };
-  const world = await createAgentWorld(name, dial);
+  const dialSeen = async (port: number) => watched(await dial(port), () => machine.onPiece?.());
+  const world = await createAgentWorld(name, { dial: isWhole ? dialSeen : dial, isWhole });
+  const pagers = isWhole ? playPagers(world, () => dialSeen(PAGE_PORT)) : undefined;
   const api = createApiServer(world.agent);
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -73,7 +80,9 @@ export async function startFakeMachine(name: string): Promise<FakeMachine> {
       world.agent.health = async () => ({ ...(await health()), instanceId: 'instance-2' });
       hangUp();
     },
+    pagerCount: () => pagers?.count() ?? 0,
     close() {
+      pagers?.close();
       stopAgent();
       qemu.close();
     },

@@ -51,13 +51,20 @@ export class PlaneProcess {
   }
 
   /** @throws when the plane ends before it has answered */
-  async send(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object, key?: string): Promise<Answer> {
+  async send(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+    key?: string,
+    more: Record<string, string> = {},
+  ): Promise<Answer> {
     const response = await request(`http://plane${path}`, {
       dispatcher: this.#dispatcher!,
       method,
       headers: {
         ...(body ? { 'content-type': 'application/json' } : {}),
         ...(key === undefined ? {} : { 'idempotency-key': key }),
+        ...more,
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });

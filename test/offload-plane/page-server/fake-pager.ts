@@ -59,7 +59,7 @@ export class FakePager {
   #bytes = Buffer.alloc(0);
   #waiting: { type: number; resolve: (header: FrameHeader) => void }[] = [];
 
-  constructor(server: PageServer, guest = 'g1') {
+  constructor(server: Pick<PageServer, 'acceptPager'>, guest = 'g1') {
     const [near, far] = duplexPair();
     this.stream = near;
     near.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -84,6 +84,19 @@ export class FakePager {
     for (const [key, page] of pages) this.pages.set(key, page);
     for (const [id, bytes] of files) this.files.set(id, bytes);
     Object.assign(this.counters, counters);
+  }
+
+  /** Of the map, what has not come. */
+  missing(): PageRange[] {
+    return this.map
+      .flatMap(({ task, vaddr, pageCount }) =>
+        Array.from({ length: pageCount }, (_, page) => ({
+          task,
+          vaddr: vaddr + BigInt(page * PAGE_BYTES),
+          pageCount: 1,
+        })),
+      )
+      .filter(({ task, vaddr }) => !this.pages.has(`${task}:${vaddr}`));
   }
 
   resume(token: string, missing: PageRange[]): void {

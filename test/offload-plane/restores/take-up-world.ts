@@ -96,14 +96,7 @@ async function makeWorld() {
   function redial(plane: Plane, before: FakePager): FakePager {
     const pager = new FakePager(plane.pageServer, 'guest-a');
     pager.goesOnFrom(before);
-    const missing = before.map.flatMap(({ task, vaddr, pageCount }) =>
-      Array.from({ length: pageCount }, (_, page) => ({
-        task,
-        vaddr: vaddr + BigInt(page * PAGE),
-        pageCount: 1,
-      })).filter((range) => !before.pages.has(`${range.task}:${range.vaddr}`)),
-    );
-    pager.resume(asked.at(-1)!.token, missing);
+    pager.resume(asked.at(-1)!.token, before.missing());
     pager.restored();
     pager.credit(1_024);
     return pager;
