@@ -117,15 +117,21 @@ async function inWorld(
 
 /** A lazy restore whose fill waits: its pages come only as the program asks for them. */
 const asking = { session: { faultsDryUpMs: 60_000 } };
+/** On a busy machine a new connection takes its time. */
+const patient = { pagerArgs: ['--deadline-ms', '6000'] };
 
-wireTest('a connection that stalls is given up for a new one, and the restore ends whole', async (world) => {
-  const { native, wires } = world;
-  await world.running();
-  const walk = native.ask('walk');
-  wires[0]!.stall();
-  await world.expectWhole(Promise.all([walk]));
-  assert.is(native.plane.connectionCount, 2);
-});
+wireTest(
+  'a connection that stalls is given up for a new one, and the restore ends whole',
+  async (world) => {
+    const { native, wires } = world;
+    await world.running();
+    const walk = native.ask('walk');
+    wires[0]!.stall();
+    await world.expectWhole(Promise.all([walk]));
+    assert.is(native.plane.connectionCount, 2);
+  },
+  patient,
+);
 
 wireTest(
   'a stalled connection is given up within seconds, however long the deadline of a slow guest is',
@@ -139,24 +145,32 @@ wireTest(
   { ...asking, pagerArgs: ['--deadline-ms', '600000'] },
 );
 
-wireTest('a connection that is accepted and never answered is given up for a new one', async (world) => {
-  const { native } = world;
-  await world.running();
-  world.stallFrom(2, 3);
-  native.plane.cut();
-  await world.expectWhole(Promise.all([native.ask('walk')]));
-  assert.is(native.plane.connectionCount, 3);
-});
+wireTest(
+  'a connection that is accepted and never answered is given up for a new one',
+  async (world) => {
+    const { native } = world;
+    await world.running();
+    world.stallFrom(2, 3);
+    native.plane.cut();
+    await world.expectWhole(Promise.all([native.ask('walk')]));
+    assert.is(native.plane.connectionCount, 3);
+  },
+  patient,
+);
 
-wireTest('a plane that nobody reaches for a while is found again', async (world) => {
-  const { native } = world;
-  await world.running();
-  native.plane.die();
-  const walk = native.ask('walk');
-  await delay(500);
-  native.plane.revive();
-  await world.expectWhole(Promise.all([walk]));
-});
+wireTest(
+  'a plane that nobody reaches for a while is found again',
+  async (world) => {
+    const { native } = world;
+    await world.running();
+    native.plane.die();
+    const walk = native.ask('walk');
+    await delay(500);
+    native.plane.revive();
+    await world.expectWhole(Promise.all([walk]));
+  },
+  patient,
+);
 
 wireTest(
   'a plane that never comes back ends the container by the deadline',

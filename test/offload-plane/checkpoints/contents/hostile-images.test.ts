@@ -10,7 +10,8 @@ import { makeStore } from '../../page-store/fixture.ts';
 
 const IMAGES = goldenImages();
 const CODES = ['invalid_checkpoint', 'incomplete_checkpoint'];
-const MAX_MS = 2_000;
+/** Processor time: a busy machine makes nothing slow that is quick. */
+const MAX_CPU_MS = 2_000;
 const ODD = [0, 1, 0x7f, 0x80, 0xff];
 
 type Change = (image: Buffer) => Buffer;
@@ -44,7 +45,7 @@ test('changed images end in an answer or in a named error, and soon', async () =
     fc.asyncProperty(changes, async (list) => {
       const images = new Map(IMAGES);
       for (const [name, apply] of list) images.set(name, apply(Buffer.from(images.get(name)!)));
-      const startMs = performance.now();
+      const before = process.cpuUsage();
       try {
         JSON.stringify(await readContents(withImages(reader, images)));
       } catch (error) {
@@ -53,7 +54,8 @@ test('changed images end in an answer or in a named error, and soon', async () =
         assert.not.match((error as OffloadError).message, /\n/);
         refused += 1;
       }
-      assert.ok(performance.now() - startMs < MAX_MS);
+      const { user, system } = process.cpuUsage(before);
+      assert.ok((user + system) / 1_000 < MAX_CPU_MS);
     }),
     { numRuns: 400 },
   );
