@@ -54,6 +54,8 @@ export interface Timeouts {
   dumpIdleMs: number;
   faultsDryUpMs: number;
   recordGraceMs: number;
+  /** From the end of a restored program to its pager's word that it needs no more pages. */
+  lastWordMs: number;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {
@@ -65,6 +67,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   dumpIdleMs: 60_000,
   faultsDryUpMs: 200,
   recordGraceMs: 500,
+  lastWordMs: 5_000,
 };
 
 export interface PlaneDeps {
@@ -178,7 +181,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
       containers.onAgentEvent(event, guest);
       if (event.event !== 'exited') return;
       metrics.containerExited(event.exitCode);
-      void restores.onContainerGone(event.container, guest);
+      void restores.onContainerExited(event.container, guest);
     },
     onCaughtUp(guest) {
       const { name } = guest.registration;
@@ -291,6 +294,7 @@ export async function createPlane(config: PlaneConfig, deps: PlaneDeps): Promise
     deadlineMs: timeouts.restoreMs,
     faultsDryUpMs: timeouts.faultsDryUpMs,
     recordGraceMs: timeouts.recordGraceMs,
+    lastWordMs: timeouts.lastWordMs,
   });
   const templates = createTemplates({
     database,

@@ -41,6 +41,7 @@ export interface RestoresDeps {
   deadlineMs: number;
   faultsDryUpMs: number;
   recordGraceMs: number;
+  lastWordMs: number;
 }
 
 /** Finished restores that are remembered. */

@@ -1,5 +1,6 @@
 /** Restores: a checkpoint back into any guest, its pages brought by a policy, its ports open from the start. */
 import { agentPath, agentStreams } from '../../interconnect/agent-api.ts';
+import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import { cancelled, expectGoingOn, type Following } from '../checkpoints/cancellation.ts';
 import { containerOfManifest, recipeOfManifest } from '../checkpoints/checkpoints.ts';
@@ -163,6 +164,16 @@ export function createRestores(deps: RestoresDeps) {
     metrics.restoreRunning(restore.policy, timings.runningMs);
   }
 
+  const restoresOf = (container: string, guest: string) =>
+    [...restores.values()].filter((restore) => {
+      return restore.container.id === container && restore.container.guest === guest;
+    });
+
+  async function letGo({ session, reader }: Restore): Promise<void> {
+    await session.close('the container is gone');
+    await reader.close();
+  }
+
   return {
     ...createTakeUp(course, deps),
     get: view,
@@ -228,10 +239,19 @@ export function createRestores(deps: RestoresDeps) {
     close: course.close,
     /** @param guest who says so; of another guest's containers it has nothing to say */
     async onContainerGone(container: string, guest: string): Promise<void> {
-      for (const restore of restores.values()) {
-        if (restore.container.id !== container || restore.container.guest !== guest) continue;
-        await restore.session.close('the container is gone');
-        await restore.reader.close();
+      for (const restore of restoresOf(container, guest)) await letGo(restore);
+    },
+    /**
+     * What has ended needs no more pages: its pager notices at the next one and says so, and the container stays,
+     * with its exit code. A pager that has failed has ended it, or says nothing.
+     */
+    async onContainerExited(container: string, guest: string): Promise<void> {
+      for (const restore of restoresOf(container, guest)) {
+        const { session, deadlineScale } = restore;
+        session.startFill();
+        const timeoutMs = deps.lastWordMs * deadlineScale;
+        await withDeadline(session.done, timeoutMs, 'last word of a pager').catch(() => undefined);
+        await letGo(restore);
       }
     },
   };

@@ -30,6 +30,7 @@ const own = () => os.networkInterfaces().eth0.find(({ family }) => family === 'I
 const timers = [];
 setInterval(() => timers.push(performance.now()), 50);
 require('node:http').createServer((request, response) => {
+  if (request.url === '/exit') process.exit(7);
   const bytes = Buffer.alloc(16);
   readSync(urandom, bytes);
   response.end(JSON.stringify({
@@ -105,6 +106,19 @@ test('clones run beside their origin in one guest, each at an address of its own
   }
   assert.is(origin.machineId, before.machineId);
   assert.is(clones[0]!.address, (await plane.containers.inspect('clone-1')).address);
+});
+
+test('a program that ends before its memory has arrived stays, with its exit code, and its restore is complete', async (world) => {
+  const { plane } = world.testbed;
+  const { id, phase } = await plane.restores.create({ ...ONE, name: 'brief', policy: 'lazy', clone: true });
+  assert.is(phase, 'running', 'pages are still missing');
+  const { host, port } = await endpointOf(world.testbed, 'brief');
+  await fetch(`http://${host}:${port}/exit`).catch(() => undefined);
+  const { exitCode } = await plane.containers.wait('brief');
+  assert.is(exitCode, 7);
+  await completed(world.testbed, id);
+  assert.is((await plane.containers.inspect('brief')).phase, 'stopped');
+  await plane.containers.remove('brief');
 });
 
 test('the monotonic clock goes on from the checkpoint, timers run, and the time of day is now', async (world) => {

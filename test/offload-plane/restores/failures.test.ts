@@ -145,7 +145,7 @@ test('a guest that is lost fails what is restored there, and says so', async () 
   });
 });
 
-test('a container that ends while pages are missing closes its session; the word of another guest does not', async () => {
+test('a container that is deleted while pages are missing closes its session; the word of another guest does not', async () => {
   await withRestores(async ({ create, sessions, restores, pagers, assertNothingLeft }) => {
     const { id } = await create({ policy: 'lazy' });
     await restores.onContainerGone(FIRST_ID, 'guest-b');
@@ -155,6 +155,33 @@ test('a container that ends while pages are missing closes its session; the word
     assert.match(restores.get(id).error!.message, /the container is gone/);
     await pagers[0]!.frame(FrameType.ABORT);
     await until('its end', () => sessions[0]?.state.phase === 'failed');
+    await assertNothingLeft();
+  });
+});
+
+test('a container that ends by itself while pages are missing stays, with its exit code, and its restore is complete', async () => {
+  await withRestores(async ({ create, restores, containers, pagers, sessions, store }) => {
+    const { id } = await create({ policy: 'lazy' });
+    const exited = { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 7 } as const;
+    containers.onAgentEvent(exited, 'guest-a');
+    const over = restores.onContainerExited(FIRST_ID, 'guest-a');
+    await pagers[0]!.frame(FrameType.END);
+    pagers[0]!.done();
+    await over;
+    await until('a complete restore', () => restores.get(id).phase === 'complete');
+    assert.is(sessions[0]!.state.phase, 'done');
+    assert.equal([containers.get('web').phase, containers.get('web').exitCode], ['stopped', 7]);
+    await store.remove('warm');
+  });
+});
+
+test('one whose pager says nothing after its end is removed: pages may have been missing', async () => {
+  await withRestores(async ({ create, restores, containers, assertNothingLeft }) => {
+    const { id } = await create({ policy: 'lazy' });
+    await restores.onContainerExited(FIRST_ID, 'guest-a');
+    await until('a failed restore', () => restores.get(id).phase === 'failed');
+    assert.match(restores.get(id).error!.message, /the container is gone/);
+    await until('its end', () => containers.list().length === 0);
     await assertNothingLeft();
   });
 });

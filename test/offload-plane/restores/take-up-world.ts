@@ -54,7 +54,7 @@ async function makeWorld() {
       recordings: openUnfinishedRecordings(join(fixture.directory, 'recordings')),
       nowMs: () => performance.now(),
       wallMs: () => Date.now(),
-      ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10 },
+      ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10, lastWordMs: 500 },
     });
     await restores.reopenAll();
     operations.interruptRest();

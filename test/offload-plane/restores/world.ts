@@ -83,6 +83,7 @@ async function makeWorld() {
     deadlineMs: 5_000,
     faultsDryUpMs: 60_000,
     recordGraceMs: 10,
+    lastWordMs: 500,
   };
   const restores = createRestores(deps);
   guest.onUpload(async (_call, body) => {
