@@ -7,7 +7,8 @@ import { deadlineOf, endpointOf } from './warm-container.ts';
 
 type World = Pick<Testbed, 'plane' | 'deadlineScale'>;
 
-const COMMAND = ['--dir', '/data', '--appendonly', 'yes', '--appendfsync', 'always'];
+const SERVER = ['/usr/bin/redis-server', '/etc/redis/redis.conf'];
+const COMMAND = [...SERVER, '--dir', '/data', '--appendonly', 'yes', '--appendfsync', 'always'];
 
 export async function startOnVolume({ plane }: World, name: string, guest: string): Promise<void> {
   await plane.containers.create({

@@ -18,6 +18,9 @@ import { until } from '../helpers/until.ts';
 
 const WORLDS = 2;
 const ROUNDS = Number(process.env.OFFLOAD_KILL_ROUNDS ?? 24) / WORLDS;
+/** What has to have come to its end once, in any world; on a slow machine that takes more rounds. */
+const KINDS = ['checkpoint, then stop', 'checkpoint, then resume', 'restore', 'drain'];
+const MAX_ROUNDS = 4 * ROUNDS;
 
 /** Everything that there is goes, and what it held can be had again. */
 async function removeAll(world: KilledPlane): Promise<void> {
@@ -48,13 +51,15 @@ function expectFree(port: number): Promise<void> {
   });
 }
 
-async function liveThrough(seed: number): Promise<KilledPlane['counts']> {
+/** @param missing of the kinds; what comes to its end is taken out */
+async function liveThrough(seed: number, missing: Set<string>): Promise<KilledPlane['counts']> {
   const world = await startKilledPlane(seed);
   let round = 0;
   try {
-    for (; round < ROUNDS; round += 1) {
+    for (; round < ROUNDS || (missing.size > 0 && round < MAX_ROUNDS); round += 1) {
       await liveThroughRound(world, round);
       await checkQuiet(world);
+      for (const kind of world.counts.done.keys()) missing.delete(kind);
     }
     await removeAll(world);
     return world.counts;
@@ -69,16 +74,12 @@ async function liveThrough(seed: number): Promise<KilledPlane['counts']> {
 test('a plane that is killed while it checkpoints, restores and moves leaves all of it whole, undone or done', async () => {
   const chosen = process.env.OFFLOAD_SEED;
   const seeds = chosen === undefined ? Array.from({ length: WORLDS }, (_, i) => i) : [Number(chosen)];
-  const worlds = await Promise.all(seeds.map(liveThrough));
+  const missing = new Set(KINDS);
+  const worlds = await Promise.all(seeds.map((seed) => liveThrough(seed, missing)));
   for (const { done, refused } of worlds) {
     console.log(`done: ${JSON.stringify([...done])}; refused: ${JSON.stringify([...refused])}`);
   }
-  for (const kind of ['checkpoint, then stop', 'checkpoint, then resume', 'restore', 'drain']) {
-    assert.ok(
-      worlds.some(({ done }) => done.has(kind)),
-      `no ${kind} was done`,
-    );
-  }
+  assert.equal([...missing], [], 'was done nowhere');
 });
 
 test.run();

@@ -18,8 +18,6 @@ export interface Model {
   id?: string | undefined;
   guest?: string | undefined;
   hostPort?: number | undefined;
-  /** Pages of its restore may be on their way: one that ends now goes with its restore. */
-  isArriving?: boolean;
   /** The checkpoint that its changes are tracked since. */
   parent?: string | undefined;
 }
