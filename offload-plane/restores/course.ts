@@ -136,7 +136,8 @@ export function createCourse(deps: RestoresDeps) {
     restore.trace.end(viewOf(restore), restore.timeline.view());
     metrics.restoreFailed(restore.policy);
     await restore.session.close(error.message);
-    if (keep) underWay.delete(id);
+    const isStartedAnew = restore.hasEnded && container.phase !== 'stopped';
+    if (keep || isStartedAnew) underWay.delete(id);
     else await discard(id, container);
     if (!closed) await restore.reader.close();
   }

@@ -42,6 +42,8 @@ export interface Restore {
   life: RestoreLife;
   /** When the first byte of the first response passed the published port, and how much was in place then. */
   firstResponse?: { atMs: number; pageCount: number } | undefined;
+  /** What was restored has ended: what runs in the container now needs none of its pages. */
+  hasEnded?: boolean;
   /** The pager's last word, which may come before the agent's. */
   result?: SessionResult;
   memory?: MemoryComparison;

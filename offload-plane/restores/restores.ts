@@ -248,6 +248,7 @@ export function createRestores(deps: RestoresDeps) {
     async onContainerExited(container: string, guest: string): Promise<void> {
       for (const restore of restoresOf(container, guest)) {
         const { session, deadlineScale } = restore;
+        restore.hasEnded = true;
         session.startFill();
         const timeoutMs = deps.lastWordMs * deadlineScale;
         await withDeadline(session.done, timeoutMs, 'last word of a pager').catch(() => undefined);

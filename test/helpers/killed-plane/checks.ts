@@ -191,7 +191,7 @@ async function takeDown(world: KilledPlane): Promise<void> {
   for (const { id, name, guest, ports } of await listOf<Listed>(world, 'containers')) {
     const hostPort = ports[0]?.hostPort;
     if (hostPort !== undefined) world.ports.add(hostPort);
-    Object.assign(world.models.get(name)!, { id, guest, hostPort });
+    Object.assign(world.models.get(name)!, { id, guest, hostPort, isArriving: false });
   }
   for (const view of await listOf<Record<string, unknown>>(world, 'checkpoints')) {
     world.checkpoints.set(String(view.id), view);

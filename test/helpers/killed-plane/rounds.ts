@@ -143,7 +143,7 @@ async function untilKilled(world: KilledPlane, round: number): Promise<CutOff[]>
 /** Containers end while nobody looks. */
 function endSome({ draw, machines, models, held }: KilledPlane): void {
   for (const model of models.values()) {
-    const isKnown = model.phase === 'running' && model.id !== undefined && !held.has(model.name);
+    const isKnown = model.phase === 'running' && !model.isArriving && !held.has(model.name);
     if (!isKnown || held.has('*') || draw(5) > 0) continue;
     const machine = machines.find(({ registration }) => registration.name === model.guest)!;
     machine.world.leaveExit(model.id!, draw(4));

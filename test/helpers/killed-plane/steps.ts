@@ -100,14 +100,9 @@ function verb(world: KilledPlane, model: Model): Step {
       return pick(draw, [start, start, start, remove]);
     case 'running': {
       const taken = () => checkpoint(world, model);
-      const others = [
-        post('pause', become('paused')),
-        rename,
-        remove,
-        post('stop', become('stopped')),
-        restart,
-      ];
-      return draw(2) === 0 ? taken() : pick(draw, others);
+      const others = [post('pause', become('paused')), rename, remove];
+      const ends = [post('stop', become('stopped')), restart];
+      return draw(2) === 0 ? taken() : pick(draw, model.isArriving ? others : [...others, ...ends]);
     }
     case 'paused':
       return pick(draw, [post('resume', become('running')), remove]);
@@ -155,7 +150,7 @@ function restore(world: KilledPlane, id: string): Step {
     // Another guest may have its volume.
     mayRefuse: true,
     apply() {
-      models.set(name, { name, guest, phase: hold ? 'paused' : 'running' });
+      models.set(name, { name, guest, phase: hold ? 'paused' : 'running', isArriving: true });
     },
   };
 }
@@ -181,6 +176,7 @@ function drain(world: KilledPlane, guest: string): Step | undefined {
       model.id = undefined;
       model.guest = undefined;
       model.parent = undefined;
+      model.isArriving = true;
     }
   };
   return {

@@ -18,6 +18,8 @@ export interface Model {
   id?: string | undefined;
   guest?: string | undefined;
   hostPort?: number | undefined;
+  /** Pages of its restore may be on their way: whether that is complete or fails when it ends now is not foreseen. */
+  isArriving?: boolean;
   /** The checkpoint that its changes are tracked since. */
   parent?: string | undefined;
 }

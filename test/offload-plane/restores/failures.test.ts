@@ -10,6 +10,8 @@ import { FakePager } from '../page-server/fake-pager.ts';
 import { writeCheckpoint } from '../page-store/fixture.ts';
 import { REQUEST, type World, withRestores } from './world.ts';
 
+const EXITED = { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 0 } as const;
+
 test('a restore is cancelled while its images are sent and while the agent is at it, and leaves nothing', async () => {
   for (const stage of ['images', 'agent'] as const) {
     await withRestores(async ({ restores, guest, assertNothingLeft }) => {
@@ -162,8 +164,7 @@ test('a container that is deleted while pages are missing closes its session; th
 test('a container that ends by itself while pages are missing stays, with its exit code, and its restore is complete', async () => {
   await withRestores(async ({ create, restores, containers, pagers, sessions, store }) => {
     const { id } = await create({ policy: 'lazy' });
-    const exited = { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 7 } as const;
-    containers.onAgentEvent(exited, 'guest-a');
+    containers.onAgentEvent({ ...EXITED, exitCode: 7 }, 'guest-a');
     const over = restores.onContainerExited(FIRST_ID, 'guest-a');
     await pagers[0]!.frame(FrameType.END);
     pagers[0]!.done();
@@ -178,11 +179,25 @@ test('a container that ends by itself while pages are missing stays, with its ex
 test('one whose pager says nothing after its end is removed: pages may have been missing', async () => {
   await withRestores(async ({ create, restores, containers, assertNothingLeft }) => {
     const { id } = await create({ policy: 'lazy' });
+    containers.onAgentEvent(EXITED, 'guest-a');
     await restores.onContainerExited(FIRST_ID, 'guest-a');
     await until('a failed restore', () => restores.get(id).phase === 'failed');
     assert.match(restores.get(id).error!.message, /the container is gone/);
     await until('its end', () => containers.list().length === 0);
     await assertNothingLeft();
+  });
+});
+
+test('one that was started again meanwhile is not removed: what runs now needs none of those pages', async () => {
+  await withRestores(async ({ create, restores, containers, pageServer }) => {
+    const { id } = await create({ policy: 'lazy' });
+    containers.onAgentEvent(EXITED, 'guest-a');
+    const over = restores.onContainerExited(FIRST_ID, 'guest-a');
+    await containers.start('web');
+    await over;
+    await until('a failed restore', () => restores.get(id).phase === 'failed');
+    await until('its end', () => pageServer.sessionCount === 0);
+    assert.is(containers.get('web').phase, 'running');
   });
 });
 
