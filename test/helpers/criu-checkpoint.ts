@@ -1,7 +1,11 @@
 /** A checkpoint in a store with images that CRIU 4.2.1 wrote of a Redis server, and pages where it has mappings. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import type { CheckpointManifest, PageStore } from '../../offload-plane/page-store/contract.ts';
+import type {
+  CheckpointManifest,
+  CheckpointReader,
+  PageStore,
+} from '../../offload-plane/page-store/contract.ts';
 import { RECIPE } from './plane-parts.ts';
 
 const golden = new URL('../offload-plane/checkpoints/contents/golden/', import.meta.url);
@@ -49,4 +53,27 @@ function anonymousPages(pageCount: number, fill = 'p'): Buffer {
   const bytes = Buffer.alloc(pageCount * PAGE, fill);
   for (let page = 0; page < pageCount; page += 1) bytes.writeUInt32LE(page + 1, page * PAGE);
   return bytes.fill(0, (pageCount - 1) * PAGE);
+}
+
+/** The same checkpoint with other images, which the store would have to be written anew for, and answers of one's own. */
+export function withImages(
+  reader: CheckpointReader,
+  images: ReadonlyMap<string, Buffer>,
+  own: Partial<CheckpointReader> = {},
+): CheckpointReader {
+  const files = Object.fromEntries(
+    [...images].map(([name, { length }]) => [`images/${name}`, { bytes: length }]),
+  );
+  const replaced = {
+    manifest: { ...reader.manifest, files },
+    readImage: async (name: string) => images.get(name)!,
+    ...own,
+  };
+  return new Proxy(reader, {
+    get(target, key) {
+      if (key in replaced) return replaced[key as keyof typeof replaced];
+      const value = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
