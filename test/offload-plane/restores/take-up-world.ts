@@ -140,3 +140,15 @@ export async function withWorld(body: (world: World) => Promise<void>): Promise<
 
 export const untilPhase = (restores: Restores, id: string, phase: string) =>
   until(`restore ${phase}`, () => restores.get(id).phase === phase);
+
+/** The container answers its first request, every page arrives, and the pager says so. */
+export async function completeThrough(
+  plane: Awaited<ReturnType<World['startPlane']>>,
+  pager: FakePager,
+  id: string,
+): Promise<void> {
+  plane.containers.get('web').onFirstResponse!();
+  await pager.frame(FrameType.END);
+  pager.done();
+  await untilPhase(plane.restores, id, 'complete');
+}

@@ -12,7 +12,7 @@ import { rejection } from '../../helpers/rejection.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
 import { writeCheckpoint } from '../page-store/fixture.ts';
-import { at, THERE, TIMINGS, untilPhase, withWorld } from './take-up-world.ts';
+import { at, completeThrough, THERE, TIMINGS, untilPhase, withWorld } from './take-up-world.ts';
 
 test('a restore outlives its plane, and the one after it: every page comes once, and is verified', async () => {
   await withWorld(async ({ startPlane, create, answerRestores, kill, redial, guest, store, agentSays }) => {
@@ -43,10 +43,7 @@ test('a restore outlives its plane, and the one after it: every page comes once,
         .marks.map(({ mark }) => mark);
     await until('the pager', () => marks().includes('restored'));
     // Its first response starts the rest.
-    third.containers.get('web').onFirstResponse!();
-    await last.frame(FrameType.END);
-    last.done();
-    await untilPhase(third.restores, id, 'complete');
+    await completeThrough(third, last, id);
     const view = third.restores.get(id);
     assert.is(view.pagesVerified, true);
     assert.is(view.takeoverCount, 2);
@@ -69,10 +66,7 @@ test('memory of a restore that was complete before its plane ended is compared; 
     const first = await startPlane();
     const pagers = answerRestores(first);
     const { id } = await create(first);
-    first.containers.get('web').onFirstResponse!();
-    await pagers[0]!.frame(FrameType.END);
-    pagers[0]!.done();
-    await untilPhase(first.restores, id, 'complete');
+    await completeThrough(first, pagers[0]!, id);
     await kill(first);
     // The end of its process would have let go of the checkpoint.
     await first.restores.onContainerGone(FIRST_ID, 'guest-a');
@@ -124,10 +118,7 @@ test('the next plane goes on with what a plane was recording: the order log has 
       await second.containers.adopt(guest);
       again.fault(42, at(31));
       await again.frame(FrameType.PAGES);
-      second.containers.get('web').onFirstResponse!();
-      await again.frame(FrameType.END);
-      again.done();
-      await untilPhase(second.restores, id, 'complete');
+      await completeThrough(second, again, id);
       assert.is(second.restores.get(id).recordedFaultCount, 2);
       const loaded = await loadOrderLog(reader);
       assert.ok('log' in loaded);
@@ -158,10 +149,7 @@ test('a recording that does not fit its checkpoint is given up, and the restore 
       assert.equal(readdirSync(join(world.directory, 'recordings')), []);
       const again = redial(second, pagers[0]!);
       await second.containers.adopt(guest);
-      second.containers.get('web').onFirstResponse!();
-      await again.frame(FrameType.END);
-      again.done();
-      await untilPhase(second.restores, id, 'complete');
+      await completeThrough(second, again, id);
       assert.is(second.restores.get(id).recordedFaultCount, undefined);
       assert.is(second.restores.get(id).pagesVerified, true);
       assert.equal(await reader.readOrderLog(), before);
@@ -217,10 +205,7 @@ test('a prefill whose order log was replaced goes on, and says nothing of verifi
       pager = redial(plane, pager);
       await plane.containers.adopt(guest);
     }
-    plane.containers.get('web').onFirstResponse!();
-    await pager.frame(FrameType.END);
-    pager.done();
-    await untilPhase(plane.restores, id, 'complete');
+    await completeThrough(plane, pager, id);
     assert.is(plane.restores.get(id).pagesVerified, undefined);
     assert.is(plane.restores.get(id).effectivePolicy, 'prefill');
     assert.is(plane.containers.get('web').phase, 'running');
