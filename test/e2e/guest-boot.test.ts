@@ -18,6 +18,8 @@ interface Booted {
   deadlineScale: number;
   /** Any erofs image will do for a disk. */
   diskPath: string;
+  /** What their owner was told meanwhile. */
+  progress: string[];
 }
 
 const test = suite<{ owner: ChildProcess; booted: Booted }>('guest boot');
@@ -48,6 +50,15 @@ test('two guests boot at the same time and know their own names', async ({ boote
     booted.guests.map((guest) => shell(guest, 'hostname', booted.deadlineScale)),
   );
   assert.equal(names, ['boot-a', 'boot-b']);
+});
+
+test('a guest whose emulated kernel stalls is booted once more', ({ booted }) => {
+  const [origin, stalled] = booted.guests;
+  if (stalled!.accelerator !== 'tcg') return;
+  const told = booted.progress.filter((line) => line.includes('stalled'));
+  assert.equal(told, ['start guest boot-b: its emulated kernel stalled before user space; booting it again']);
+  assert.is(existsSync(origin!.vsockPath), true);
+  assert.not(readFileSync(stalled!.serialLogPath, 'utf8').includes('stalls on CPU'));
 });
 
 test('a guest has the pinned crun and CRIU, and cgroup v2 with its controllers', async ({ booted }) => {

@@ -22,6 +22,7 @@ import { bootMarker } from '../image/init-script.ts';
 import type { Progress } from '../setup/cache.ts';
 import { type Accelerator, qemuArgv } from './argv.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { isStalledBoot } from './stalled-kernel.ts';
 
 export interface AcceleratorVerdict {
   accelerator: Accelerator;
@@ -47,6 +48,7 @@ const kvmDeadlineMs = 20_000;
 const tcgDeadlineMs = 120_000;
 /** What a trial boot takes on a machine that deadlines are written for (KVM on bare metal: about 1 s). */
 const nominalBootMs = 1_000;
+const STALLED = 'the emulated kernel stalled before user space';
 
 /** Finds the accelerator, from the cache when nothing changed since the last trial. */
 export async function chooseAccelerator(options: AcceleratorOptions): Promise<AcceleratorVerdict> {
@@ -98,7 +100,11 @@ async function tryAccelerators(options: AcceleratorOptions): Promise<Accelerator
     }
   }
   progress('accelerator: trying TCG (emulation)');
-  const tcg = await trialBoot('tcg', tcgDeadlineMs, options);
+  let tcg = await trialBoot('tcg', tcgDeadlineMs, options);
+  if (tcg === STALLED) {
+    progress(`accelerator: ${STALLED}; booting again`);
+    tcg = await trialBoot('tcg', tcgDeadlineMs, options);
+  }
   if (typeof tcg === 'object') return announce(tcg, progress);
   throw new Error(`accelerator tcg: the guest does not boot: ${tcg}`);
 }
@@ -143,7 +149,9 @@ async function trialBoot(
   try {
     return await pollUntil(
       () => {
-        if (readText(serialLogPath).includes(bootMarker)) {
+        const serialText = readText(serialLogPath);
+        if (isStalledBoot(accelerator, serialText)) return STALLED;
+        if (serialText.includes(bootMarker)) {
           const bootMs = performance.now() - startMs;
           return { accelerator, bootMs, deadlineScale: deadlineScaleOf(accelerator, bootMs) };
         }

@@ -9,8 +9,10 @@ import { OffloadError } from '../../platform/errors.ts';
 import { describeEnd, lastLines, type ProcessEnd, type RunningProcess } from '../../platform/processes.ts';
 import { QmpClient } from '../../platform/qmp.ts';
 import { bootMarker } from '../image/init-script.ts';
+import type { Progress } from '../setup/cache.ts';
 import { type Accelerator, qemuArgv } from './argv.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { isStalledBoot } from './stalled-kernel.ts';
 import { startVhostVsock } from './vhost-vsock.ts';
 
 export interface GuestOptions {
@@ -33,6 +35,7 @@ export interface GuestDeps {
   agentLayerPath: string;
   accelerator: Accelerator;
   deadlineScale: number;
+  progress: Progress;
 }
 
 export interface Guest extends GuestOptions {
@@ -54,15 +57,31 @@ const daemonTimeoutMs = 5_000;
 const bootTimeoutMs = 15_000;
 const stopGraceMs = 2_000;
 
-/** Boots a guest and returns when its agent answers. Whatever fails, nothing of the guest is left. */
+/**
+ * Boots a guest and returns when its agent answers; where an emulated kernel stalls, at the second try. Whatever fails,
+ * nothing of the guest is left.
+ */
 export async function startGuest(options: GuestOptions, deps: GuestDeps): Promise<Guest> {
   if (!/^[a-z0-9-]{1,24}$/.test(options.name))
     throw new OffloadError(
       'invalid_request',
       `start guest: name "${options.name}" is not 1 to 24 of a-z, 0-9, -`,
     );
+  try {
+    return await bootGuest(options, deps);
+  } catch (error) {
+    if (!(error instanceof StalledBoot)) throw error;
+    deps.progress(`${error.message}; booting it again`);
+    return await bootGuest(options, deps);
+  }
+}
+
+class StalledBoot extends OffloadError {}
+
+async function bootGuest(options: GuestOptions, deps: GuestDeps): Promise<Guest> {
   const startMs = performance.now();
   const paths = guestFiles(options.name, deps.run);
+  rmSync(paths.serialLogPath, { force: true }); // what a boot before this one said
   const vsock = { cid: options.cid, socketPath: paths.vhostSocketPath, udsPath: paths.vsockPath };
   const daemonLimitMs = daemonTimeoutMs * deps.deadlineScale;
   const daemon = await startVhostVsock(
@@ -84,7 +103,7 @@ export async function startGuest(options: GuestOptions, deps: GuestDeps): Promis
   qemu.exited.then(() => daemon.kill('SIGKILL'));
   const stop = () => stopGuest(qemu, daemon, paths);
   try {
-    await waitForAgent(options.name, qemu, paths, bootTimeoutMs * deps.deadlineScale);
+    await waitForAgent(options.name, qemu, paths, deps);
   } catch (error) {
     await stop();
     throw error;
@@ -116,26 +135,37 @@ function guestFiles(name: string, run: RunDirectory): GuestFiles {
   };
 }
 
-async function waitForAgent(name: string, qemu: RunningProcess, files: GuestFiles, timeoutMs: number) {
+async function waitForAgent(
+  name: string,
+  qemu: RunningProcess,
+  files: GuestFiles,
+  { accelerator, deadlineScale }: GuestDeps,
+): Promise<void> {
   let end: ProcessEnd | undefined;
+  let outcome: 'ready' | 'stalled' | 'ended';
   qemu.exited.then((how) => {
     end = how;
   });
-  const isReady = async () => {
+  const isReady = async (): Promise<typeof outcome | undefined> => {
     if (end) return 'ended';
     // Dialling a guest whose driver is not there yet hangs, so its own word is awaited first.
-    if (!readText(files.serialLogPath).includes(bootMarker)) return undefined;
+    const serialText = readText(files.serialLogPath);
+    if (isStalledBoot(accelerator, serialText)) return 'stalled';
+    if (!serialText.includes(bootMarker)) return undefined;
     const socket = await dialGuest(files.vsockPath, AGENT_PORT, 2_000);
     socket.destroy();
     return 'ready';
   };
   try {
+    const timeoutMs = bootTimeoutMs * deadlineScale;
     const what = `start guest ${name}: wait for its agent`;
-    const outcome = await pollUntil(isReady, { timeoutMs, intervalMs: 25, what });
-    if (outcome === 'ready') return;
+    outcome = await pollUntil(isReady, { timeoutMs, intervalMs: 25, what });
   } catch (error) {
     throw new OffloadError('deadline_exceeded', `${(error as Error).message}${lastWords(files)}`);
   }
+  if (outcome === 'ready') return;
+  if (outcome === 'stalled')
+    throw new StalledBoot('guest_lost', `start guest ${name}: its emulated kernel stalled before user space`);
   throw new OffloadError(
     'guest_lost',
     `start guest ${name}: QEMU ended: ${describeEnd(end!)}${lastWords(files)}`,

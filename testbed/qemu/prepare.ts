@@ -55,7 +55,7 @@ export async function prepareTestbed(options: PrepareOptions): Promise<PreparedT
     const files = { cacheDirectory: cache, run, progress, qemuPath, qemuVersion, kernelPath, rootImagePath };
     const verdict = await chooseAccelerator({ ...files, ...override });
     const { accelerator, deadlineScale } = verdict;
-    const programs = { run, qemuPath, vhostDeviceVsockPath };
+    const programs = { run, qemuPath, vhostDeviceVsockPath, progress };
     const agentLayerPath = layer.imagePath;
     const guestDeps = { ...programs, kernelPath, rootImagePath, agentLayerPath, accelerator, deadlineScale };
     return { tools, image, verdict, run, guestDeps };
