@@ -21,7 +21,8 @@ export async function withDeadline<T>(promise: Promise<T>, timeoutMs: number, wh
 }
 
 /**
- * Tries `attempt` until it gives something other than undefined.
+ * Tries `attempt` until it gives something other than undefined; once more when the time is over, as this process may
+ * have stood still meanwhile.
  * @throws {OffloadError} deadline_exceeded after timeoutMs, with the last error as its cause
  */
 export async function pollUntil<T>(
@@ -30,14 +31,15 @@ export async function pollUntil<T>(
 ): Promise<T> {
   const endMs = performance.now() + options.timeoutMs;
   let lastError: unknown;
-  while (performance.now() < endMs) {
+  for (let isOver = false; !isOver; ) {
+    isOver = performance.now() >= endMs;
     try {
       const value = await attempt();
       if (value !== undefined) return value;
     } catch (error) {
       lastError = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, options.intervalMs));
+    if (!isOver) await new Promise((resolve) => setTimeout(resolve, options.intervalMs));
   }
   const cause = lastError instanceof Error ? ` (${lastError.message})` : '';
   throw new OffloadError('deadline_exceeded', `${options.what}: not within ${options.timeoutMs} ms${cause}`, {

@@ -297,11 +297,13 @@ test('agent-call speaks to the agent by hand, through the plane or past it', asy
   );
 });
 
+const OVER_HTTP2 = ['--http2-prior-knowledge', '--max-time', '60'];
+
 test('curl speaks to an agent over the socket that agent-socket offers', async (world) => {
   const socket = join(world.directory, 'agent.sock');
   const relay = terminal(world, ['agent-socket', '--guest', 'origin', socket]);
   const ask = () =>
-    run('curl', ['-sS', '--http2-prior-knowledge', '--unix-socket', socket, 'http://agent/v1/health']);
+    run('curl', ['-sS', '--noproxy', '*', ...OVER_HTTP2, '--unix-socket', socket, 'http://agent/v1/health']);
   const timeoutMs = 10_000 * world.testbed.deadlineScale;
   const { stdout } = await pollUntil(ask, { timeoutMs, intervalMs: 100, what: 'curl is answered' });
   assert.match(stdout, /"bootId":"/);

@@ -33,6 +33,17 @@ test('polling goes on through undefined and errors until there is a value', asyn
   assert.is(value, 0);
 });
 
+test('polling looks once more when its time has passed while nothing could run', async () => {
+  let looks = 0;
+  const attempt = () => {
+    if (++looks === 2) return true;
+    // As a machine that pauses does.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    return undefined;
+  };
+  assert.is(await pollUntil(attempt, { timeoutMs: 20, intervalMs: 1, what: 'poll' }), true);
+});
+
 test('polling in vain says what it waited for and the last error', async () => {
   const attempt = () => Promise.reject(new Error('refused'));
   const error = await rejection(pollUntil(attempt, { timeoutMs: 20, intervalMs: 1, what: 'reach agent' }));
