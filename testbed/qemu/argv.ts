@@ -29,7 +29,9 @@ export const scsiBus = `${scsiControllerId}.0`;
 
 /**
  * `rcu_expedited` makes mounts and namespaces cheap (a container restore takes a third of the time), and
- * with `panic=-1` and `-no-reboot` a kernel panic ends QEMU.
+ * with `panic=-1` and `-no-reboot` a kernel panic ends QEMU. `no_timer_check`: a kernel that does not know of KVM counts
+ * timer interrupts for some 40 ms at boot and panics when there are too few, which a busy host's emulation can be late with
+ * (Linux, arch/x86/kernel/apic/io_apic.c; a guest of KVM never looks).
  */
 export function kernelCommandLine(options: Pick<QemuOptions, 'name' | 'kernelParameters'>): string {
   return [
@@ -38,6 +40,7 @@ export function kernelCommandLine(options: Pick<QemuOptions, 'name' | 'kernelPar
     'rootfstype=ext4',
     'rw',
     'rcupdate.rcu_expedited=1',
+    'no_timer_check',
     'panic=-1',
     'quiet',
     `offload.name=${options.name}`,

@@ -63,6 +63,7 @@ test('the kernel boots from NVMe without an initramfs and ends QEMU when it pani
   for (const word of [
     'root=/dev/nvme0n1',
     'rcupdate.rcu_expedited=1',
+    'no_timer_check',
     'panic=-1',
     'offload.name=guest-a',
     'extra',
