@@ -19,6 +19,9 @@ import { OffloadError } from '../../platform/errors.ts';
 import { type FakeGuest, guestsOf } from './fake-guest.ts';
 import { openState, type State } from './state.ts';
 
+/** Nothing comes near it: a machine that is busy makes one wait. */
+export const DEADLINE_MS = 60_000;
+
 export const silentLogger = createLogger('silent');
 
 /** One image, `redis`. */
@@ -89,7 +92,7 @@ export function containersOver({ database, journal, ...parts }: StateOfContainer
       made += 1;
       return Buffer.from(containerId(made), 'hex');
     },
-    callTimeoutMs: 10_000,
+    callTimeoutMs: DEADLINE_MS,
   });
 }
 
@@ -106,7 +109,7 @@ export function checkpointsOver(
     ...{ inbox: createDumpInbox(silentLogger), metrics: createMetrics() },
     wallMs: () => Date.now(),
     randomBytes: (byteCount) => Buffer.alloc(byteCount, 7),
-    deadlineMs: 5_000,
+    deadlineMs: DEADLINE_MS,
     ...options,
   });
 }

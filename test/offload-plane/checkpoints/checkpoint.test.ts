@@ -15,7 +15,7 @@ import { OffloadError } from '../../../platform/errors.ts';
 import { MIB } from '../../../platform/units.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { type FakeGuest, fakeGuest } from '../../helpers/fake-guest.ts';
-import { containersOf, FIRST_ID, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOf, DEADLINE_MS, FIRST_ID, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { makeStore, type StoreFixture, writeCheckpoint } from '../page-store/fixture.ts';
@@ -60,7 +60,7 @@ async function withWorld(
   const { store } = fixture;
   const lineage = createLineage(store);
   const newToken = () => TOKEN;
-  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = 5_000, following: Following = {}) =>
+  const take = (after: 'stop' | 'resume' = 'resume', deadlineMs = DEADLINE_MS, following: Following = {}) =>
     takeCheckpoint(
       { id: 'warm', container, guest, after, preDumpRounds: 0, deadlineMs, ...following },
       { store, inbox, lineage, newToken },
@@ -75,7 +75,7 @@ async function withWorld(
 
 async function dump(inbox: DumpInbox, token: string, bytes = DUMP) {
   const [near, far] = await socketPair();
-  void inbox.accept(far, 'guest-a', 5_000);
+  void inbox.accept(far, 'guest-a', DEADLINE_MS);
   await relayCriuDump(near, token, bytes).catch((error: unknown) => {
     throw new OffloadError('runtime_failed', 'CRIU: connection reset by peer', { cause: error });
   });
@@ -249,8 +249,8 @@ test('a taken id is refused before the container is touched', async () => {
 test('one that is cancelled while its pages come, or after, leaves nothing, and its container runs on at once', async () => {
   await withWorld(async (world) => {
     const { guest, take } = world;
-    const cancelled = async (deadlineMs: number, signal: AbortSignal) => {
-      const error = await rejection(take('stop', deadlineMs, { signal }));
+    const cancelled = async (signal: AbortSignal) => {
+      const error = await rejection(take('stop', DEADLINE_MS, { signal }));
       assert.is(error.code, 'cancelled');
       assert.is(error.message, 'checkpoint container web: it was cancelled');
       await assertUndone(world);
@@ -260,7 +260,7 @@ test('one that is cancelled while its pages come, or after, leaves nothing, and 
       late.abort();
       return filesOf(FILES);
     });
-    await cancelled(5_000, late.signal);
+    await cancelled(late.signal);
     const early = new AbortController();
     const { promise: cutOff, resolve: cutOffNow } = Promise.withResolvers<never>();
     guest.on('finishCheckpoint', () => {
@@ -272,14 +272,14 @@ test('one that is cancelled while its pages come, or after, leaves nothing, and 
       early.abort();
       return cutOff;
     });
-    await cancelled(60_000, early.signal);
+    await cancelled(early.signal);
   });
 });
 
 test('who follows a checkpoint is told of its pages', async () => {
   await withWorld(async ({ take }) => {
     const told: string[] = [];
-    await take('resume', 5_000, { progress: (text) => told.push(text) });
+    await take('resume', DEADLINE_MS, { progress: (text) => told.push(text) });
     assert.match(told[0]!, /^[0-3] pages$/);
     assert.is(told.at(-1), 'verifying what was written');
   });
@@ -298,7 +298,7 @@ test('a dump that fails in the guest says why, undoes everything and uses its to
     const [near, late] = duplexPair();
     near.on('error', () => {});
     near.write(Buffer.from(TOKEN, 'hex'));
-    await inbox.accept(late, 'guest-a', 1_000);
+    await inbox.accept(late, 'guest-a', DEADLINE_MS);
     assert.ok(late.destroyed);
   });
 });
@@ -310,7 +310,7 @@ test('a guest that fails after it has dialled in leaves no open stream', async (
     near.on('error', () => {});
     guest.on('checkpointContainer', async ({ token }) => {
       near.write(Buffer.from(token, 'hex'));
-      await inbox.accept(far, 'guest-a', 5_000);
+      await inbox.accept(far, 'guest-a', DEADLINE_MS);
       throw new OffloadError('runtime_failed', 'crun checkpoint web: no');
     });
     assert.is((await rejection(take())).message, 'crun checkpoint web: no');
@@ -327,7 +327,7 @@ test('a dump that breaks off or does not speak the protocol undoes everything', 
         const [near, far] = await socketPair();
         near.resume();
         near.end(Buffer.concat([Buffer.from(token, 'hex'), bytes]));
-        await inbox.accept(far, 'guest-a', 5_000);
+        await inbox.accept(far, 'guest-a', DEADLINE_MS);
         return { dumpMs: 1, imageFiles: [], rootfsDiffFileCount: 0 };
       });
       assert.is((await rejection(take())).code, 'page_protocol_violation');

@@ -8,7 +8,13 @@ import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.t
 import { createMetrics } from '../../../offload-plane/metrics.ts';
 import { DUMP, DUMPED_PAGE_COUNT, relayCriuDump } from '../../helpers/criu-dump.ts';
 import { fakeGuest } from '../../helpers/fake-guest.ts';
-import { checkpointsOver, containersOver, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import {
+  checkpointsOver,
+  containersOver,
+  DEADLINE_MS,
+  RECIPE,
+  silentLogger,
+} from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { openState } from '../../helpers/state.ts';
@@ -40,7 +46,7 @@ async function makeWorld() {
   await containers.start('web');
   guest.on('checkpointContainer', async ({ token }) => {
     const [near, far] = await socketPair();
-    void inbox.accept(far, 'guest-a', 5_000);
+    void inbox.accept(far, 'guest-a', DEADLINE_MS);
     await relayCriuDump(near, token);
   });
   guest.onStream(() => new PassThrough().end(END_OF_TAR));
@@ -125,7 +131,10 @@ test("the guest gets a token of 32 random bytes and a deadline that grows with t
     const error = await rejection(checkpoints.create(WARM));
     assert.is(error.message, 'checkpoint container web: enough');
     assert.is(body?.token, '07'.repeat(32));
-    assert.ok(body!.deadlineMs > 5_000 && body!.deadlineMs <= 12_500, 'the agent ends first');
+    assert.ok(
+      body!.deadlineMs > DEADLINE_MS && body!.deadlineMs <= 2.5 * DEADLINE_MS,
+      'the agent ends first',
+    );
   });
 });
 

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDumpInbox } from '../../../offload-plane/checkpoints/dump-inbox.ts';
-import { silentLogger } from '../../helpers/plane-parts.ts';
+import { DEADLINE_MS, silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 
 const TOKEN = 'ab'.repeat(32);
@@ -15,7 +15,7 @@ function dial(inbox: ReturnType<typeof createDumpInbox>, guest: string, token = 
   near.resume();
   near.write(Buffer.from(token, 'hex'));
   if (bytes) near.end(bytes);
-  return { near, far, accepted: inbox.accept(far, guest, 5_000) };
+  return { near, far, accepted: inbox.accept(far, guest, DEADLINE_MS) };
 }
 
 test('a stream with the token of its guest is handed over with what follows the token', async () => {

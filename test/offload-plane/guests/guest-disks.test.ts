@@ -35,7 +35,7 @@ function blockFile(name: string): string {
 
 /** What QEMU itself says it has, asked on a socket of its own. */
 async function seenBy(qemu: IdleQemu) {
-  const qmp = await QmpClient.connect({ socketPath: qemu.qmpPaths[1], timeoutMs: 5_000 });
+  const qmp = await QmpClient.connect({ socketPath: qemu.qmpPaths[1], timeoutMs: 60_000 });
   try {
     return await pluggedDisks(qmp);
   } finally {

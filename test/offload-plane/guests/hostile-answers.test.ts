@@ -14,7 +14,7 @@ import { allowedBy, nearMissOf } from '../../helpers/schema-arbitrary.ts';
 import { socketPair } from '../../helpers/socket-pair.ts';
 import { until } from '../../helpers/until.ts';
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const PARAMS = { id: 'web', exec: 'e', port: 1 };
 const numRuns = Number(process.env.HOSTILE_ANSWER_RUNS ?? 40);
 

@@ -10,6 +10,7 @@ import { FakePager } from '../page-server/fake-pager.ts';
 import { writeCheckpoint } from '../page-store/fixture.ts';
 import { REQUEST, type World, withRestores } from './world.ts';
 
+const IMPATIENT = { lastWordMs: 300 };
 const EXITED = { sequence: 1, atMs: 0, container: FIRST_ID, event: 'exited', exitCode: 0 } as const;
 
 test('a restore is cancelled while its images are sent and while the agent is at it, and leaves nothing', async () => {
@@ -185,7 +186,7 @@ test('one whose pager says nothing after its end is removed: pages may have been
     assert.match(restores.get(id).error!.message, /the container is gone/);
     await until('its end', () => containers.list().length === 0);
     await assertNothingLeft();
-  });
+  }, IMPATIENT);
 });
 
 test('one that was started again meanwhile is not removed: what runs now needs none of those pages', async () => {
@@ -198,7 +199,7 @@ test('one that was started again meanwhile is not removed: what runs now needs n
     await until('a failed restore', () => restores.get(id).phase === 'failed');
     await until('its end', () => pageServer.sessionCount === 0);
     assert.is(containers.get('web').phase, 'running');
-  });
+  }, IMPATIENT);
 });
 
 test.run();

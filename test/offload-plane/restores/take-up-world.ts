@@ -11,7 +11,7 @@ import { createPageServer } from '../../../offload-plane/page-server/server.ts';
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
 import { createRestores, type Restores } from '../../../offload-plane/restores/restores.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOver, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOver, DEADLINE_MS, FIRST_ID, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
@@ -23,6 +23,13 @@ export const at = (page: number) => HEAP + BigInt(page * PAGE);
 
 export type World = Awaited<ReturnType<typeof makeWorld>>;
 
+interface Plane {
+  pageServer: ReturnType<typeof createPageServer>;
+  containers: ReturnType<typeof containersOver>;
+  restores: Restores;
+  operations: ReturnType<typeof createOperations>;
+}
+
 async function makeWorld() {
   const fixture = await makeStore();
   const { store } = fixture;
@@ -31,6 +38,7 @@ async function makeWorld() {
   const guest = fakeGuest();
   const answers = openAnswers(state.database, () => Date.now());
   const asked: AgentRequest[] = [];
+  const alive = new Set<Plane>();
 
   guest.onUpload(async (_call, body) => {
     for await (const _ of body);
@@ -38,7 +46,7 @@ async function makeWorld() {
   });
 
   /** One after the other, as processes would be. */
-  async function startPlane(open = (id: string) => store.open(id)) {
+  async function startPlane(open = (id: string) => store.open(id)): Promise<Plane> {
     const pageServer = createPageServer();
     const operations = createOperations({
       database: state.database,
@@ -54,14 +62,15 @@ async function makeWorld() {
       recordings: openUnfinishedRecordings(join(fixture.directory, 'recordings')),
       nowMs: () => performance.now(),
       wallMs: () => Date.now(),
-      ...{ deadlineMs: 5_000, faultsDryUpMs: 60_000, recordGraceMs: 10, lastWordMs: 500 },
+      ...{ deadlineMs: DEADLINE_MS, faultsDryUpMs: 60_000, recordGraceMs: 10, lastWordMs: DEADLINE_MS },
     });
+    const plane = { pageServer, containers, restores, operations };
+    alive.add(plane);
     await restores.reopenAll();
     operations.interruptRest();
-    return { pageServer, containers, restores, operations };
+    return plane;
   }
 
-  type Plane = Awaited<ReturnType<typeof startPlane>>;
   const create = (plane: Plane, request = {}) =>
     plane.restores.create({ checkpoint: 'warm', guest: 'guest-a', name: 'web', policy: 'lazy', ...request });
 
@@ -86,6 +95,7 @@ async function makeWorld() {
 
   /** As far as anybody else sees it, it was killed. */
   async function kill(plane: Plane): Promise<void> {
+    alive.delete(plane);
     plane.restores.close();
     void plane.operations.close();
     plane.containers.close();
@@ -126,6 +136,10 @@ async function makeWorld() {
     answerRestores,
     kill,
     redial,
+    async remove(): Promise<void> {
+      for (const plane of alive) await kill(plane);
+      await fixture.remove();
+    },
   };
 }
 
@@ -142,11 +156,7 @@ export const untilPhase = (restores: Restores, id: string, phase: string) =>
   until(`restore ${phase}`, () => restores.get(id).phase === phase);
 
 /** The container answers its first request, every page arrives, and the pager says so. */
-export async function completeThrough(
-  plane: Awaited<ReturnType<World['startPlane']>>,
-  pager: FakePager,
-  id: string,
-): Promise<void> {
+export async function completeThrough(plane: Plane, pager: FakePager, id: string): Promise<void> {
   plane.containers.get('web').onFirstResponse!();
   await pager.frame(FrameType.END);
   pager.done();

@@ -19,7 +19,7 @@ import {
   type RestoresDeps,
 } from '../../../offload-plane/restores/restores.ts';
 import { fakeGuest, guestsOf } from '../../helpers/fake-guest.ts';
-import { containersOver, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
+import { containersOver, DEADLINE_MS, RECIPE, silentLogger } from '../../helpers/plane-parts.ts';
 import { openState } from '../../helpers/state.ts';
 import { until } from '../../helpers/until.ts';
 import { FakePager } from '../page-server/fake-pager.ts';
@@ -35,8 +35,12 @@ export const at = (page: number) => HEAP + BigInt(page * PAGE);
 
 export type World = Awaited<ReturnType<typeof makeWorld>>;
 
-export async function withRestores(body: (world: World) => Promise<void>): Promise<void> {
-  const world = await makeWorld();
+/** @param lastWordMs how long a pager may say nothing after the end of its container */
+export async function withRestores(
+  body: (world: World) => Promise<void>,
+  { lastWordMs = DEADLINE_MS } = {},
+): Promise<void> {
+  const world = await makeWorld(lastWordMs);
   try {
     await body(world);
   } finally {
@@ -46,7 +50,7 @@ export async function withRestores(body: (world: World) => Promise<void>): Promi
   }
 }
 
-async function makeWorld() {
+async function makeWorld(lastWordMs: number) {
   const fixture = await makeStore();
   await writeCheckpoint(fixture.store, 'warm', {}, { guest: 'guest-b', recipe: RECIPE });
   const guest = fakeGuest();
@@ -80,10 +84,10 @@ async function makeWorld() {
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
     randomBytes,
-    deadlineMs: 5_000,
+    deadlineMs: DEADLINE_MS,
     faultsDryUpMs: 60_000,
     recordGraceMs: 10,
-    lastWordMs: 500,
+    lastWordMs,
   };
   const restores = createRestores(deps);
   guest.onUpload(async (_call, body) => {
