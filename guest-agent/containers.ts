@@ -2,11 +2,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerSpec, ContainerState } from '../interconnect/agent-api.ts';
+import { signalNumber } from '../interconnect/signals.ts';
 import { OOM_FILE } from './exits.ts';
 import { type Container, expectPhase, stateOf } from './life.ts';
 import { createRegistry, type RegistryDeps } from './registry.ts';
 import { dropImages } from './sent-images.ts';
-import { signalNumber } from './signals.ts';
 
 const SIGKILL = 9;
 

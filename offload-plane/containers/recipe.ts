@@ -1,4 +1,5 @@
 /** From a request and its image to what a container is made from. */
+import { isSignal, signalNumber } from '../../interconnect/signals.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { ImageRecord } from '../images/image-store.ts';
 import { type ContainerRecipe, DEFAULT_TENANT, type PortRequest, type VolumeMount } from './container.ts';
@@ -54,7 +55,7 @@ export function policiesOf(request: CreateRequest, { config }: ImageRecord): Pol
       `create container of image ${request.image}: one that is deleted at its end (autoRemove) is not restarted`,
     );
   }
-  const stopSignal = request.stopSignal ?? config.stopSignal;
+  const stopSignal = stopSignalOf(request, config);
   const healthCheck = request.healthCheck ?? healthCheckOf(config);
   return {
     ...(restart === undefined ? {} : { restart }),
@@ -65,6 +66,13 @@ export function policiesOf(request: CreateRequest, { config }: ImageRecord): Pol
     ...(stopSignal === undefined ? {} : { stopSignal }),
     ...(stopGraceMs === undefined ? {} : { stopGraceMs }),
   };
+}
+
+/** @throws {OffloadError} invalid_request for one that Linux does not have; of an image it is left out */
+function stopSignalOf({ image, stopSignal }: CreateRequest, config: ImageRecord['config']) {
+  if (stopSignal !== undefined) signalNumber(stopSignal, `create container of image ${image}: stop signal`);
+  // An earlier plane may have kept whatever the image said.
+  return stopSignal ?? (isSignal(config.stopSignal ?? '') ? config.stopSignal : undefined);
 }
 
 function healthCheckOf({ healthcheck }: ImageRecord['config']): Policies['healthCheck'] {

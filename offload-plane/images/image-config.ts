@@ -1,4 +1,5 @@
 /** From an image's own configuration to what the plane keeps of it. */
+import { isSignal } from '../../interconnect/signals.ts';
 import type { ImageHealthcheck, ImageRunConfig } from './image-record.ts';
 import type { ImageConfig } from './oci-schema.ts';
 
@@ -32,10 +33,13 @@ function tcpPorts(keys: readonly string[]): number[] {
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/** Images say `SIGQUIT`, `QUIT` or a number; a number has a name only in the guest, and is left out. */
+/**
+ * Images say `SIGQUIT`, `QUIT` or a number; a number has a name only in the guest, and is left out. So is what Linux
+ * does not know, as Docker does: the container could not be stopped by it.
+ */
 function signalName(text: string): string | undefined {
   const name = text.toUpperCase().replace(/^(?!SIG)/, 'SIG');
-  return /^SIG[A-Z][A-Z0-9+-]{1,11}$/.test(name) ? name : undefined;
+  return /^SIG[A-Z][A-Z0-9+-]{1,11}$/.test(name) && isSignal(name) ? name : undefined;
 }
 
 /** Docker's: `["CMD", …]` or `["CMD-SHELL", script]`; `["NONE"]` and none at all are the same here. */

@@ -30,6 +30,18 @@ test('a health check of an image is probed as often as a probe can be, and no of
   });
 });
 
+test('a stop signal that Linux does not have is refused, and of an image on record left out', () => {
+  const { config } = recordOf({});
+  const keptAs = (stopSignal: string) => ({ config: { ...config, stopSignal } }) as ImageRecord;
+  assert.is(policiesOf(request, keptAs('SIGFOO')).stopSignal, undefined);
+  assert.is(policiesOf(request, keptAs('SIGQUIT')).stopSignal, 'SIGQUIT');
+  assert.is(policiesOf({ ...request, stopSignal: 'SIGRTMIN+3' }, keptAs('SIGFOO')).stopSignal, 'SIGRTMIN+3');
+  assert.throws(
+    () => policiesOf({ ...request, stopSignal: 'SIGFOO' }, keptAs('SIGQUIT')),
+    /^create container of image web: stop signal: there is no signal SIGFOO$/,
+  );
+});
+
 test('whatever an image’s configuration may say, the next plane can read what is on record of its container', () => {
   const nanoseconds = fc.maxSafeNat();
   const Healthcheck = fc.record(

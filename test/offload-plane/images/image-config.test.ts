@@ -18,12 +18,14 @@ test('the entrypoint is told apart from the command it begins', () => {
   assert.equal(entrypoint, ['/bin/server']);
 });
 
-test('a stop signal is a name, with SIG or without; a number is left out', () => {
+test('a stop signal is a name, with SIG or without; a number and what Linux does not know are left out', () => {
   assert.is(ofConfig({ StopSignal: 'SIGQUIT' }).stopSignal, 'SIGQUIT');
   assert.is(ofConfig({ StopSignal: 'usr1' }).stopSignal, 'SIGUSR1');
   assert.is(ofConfig({ StopSignal: 'SIGRTMIN+3' }).stopSignal, 'SIGRTMIN+3');
   assert.is(ofConfig({ StopSignal: '3' }).stopSignal, undefined);
-  assert.is(ofConfig({ StopSignal: '; rm' }).stopSignal, undefined);
+  for (const StopSignal of ['; rm', 'SIGFOO', 'SIGRTMIN+31']) {
+    assert.is(ofConfig({ StopSignal }).stopSignal, undefined, StopSignal);
+  }
 });
 
 test('a health check is a command with times in milliseconds', () => {

@@ -12,11 +12,18 @@ const SIGRTMAX = 64;
  * @throws {OffloadError} invalid_request for one that Linux does not have
  */
 export function signalNumber(signal: string, operation: string): number {
+  const number = numberOf(signal);
+  if (number !== undefined) return number;
+  throw new OffloadError('invalid_request', `${operation}: there is no signal ${signal}`);
+}
+
+export const isSignal = (signal: string): boolean => numberOf(signal) !== undefined;
+
+function numberOf(signal: string): number | undefined {
   const name = signal.replace(/^SIG/, '');
   const known = (constants.signals as Record<string, number | undefined>)[`SIG${name}`];
   const number = known ?? realTime(name) ?? (/^\d+$/.test(name) ? Number(name) : 0);
-  if (number >= 1 && number <= SIGRTMAX) return number;
-  throw new OffloadError('invalid_request', `${operation}: there is no signal ${signal}`);
+  return number >= 1 && number <= SIGRTMAX ? number : undefined;
 }
 
 function realTime(name: string): number | undefined {

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { signalNumber } from '../../guest-agent/signals.ts';
+import { isSignal, signalNumber } from '../../interconnect/signals.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
 test('a signal has its number, whether it is named with SIG, without, or by the number', () => {
@@ -16,7 +16,10 @@ test('a signal has its number, whether it is named with SIG, without, or by the 
     'RTMAX-1': 63,
     '64': 64,
   };
-  for (const [name, number] of Object.entries(wanted)) assert.is(signalNumber(name, 'kill'), number, name);
+  for (const [name, number] of Object.entries(wanted)) {
+    assert.is(signalNumber(name, 'kill'), number, name);
+    assert.ok(isSignal(name), name);
+  }
 });
 
 test('a signal that Linux does not have is refused by name', () => {
@@ -29,6 +32,7 @@ test('a signal that Linux does not have is refused by name', () => {
         error.message === `kill container web: there is no signal ${name}`.trim(),
       name,
     );
+    assert.not(isSignal(name), name);
   }
 });
 
