@@ -35,7 +35,7 @@ type Dial = () => Promise<Duplex>;
 export function playPagers(world: AgentWorld, dial: Dial): PlayedPagers {
   const directory = join(world.directory, 'pagers');
   mkdirSync(directory);
-  const begun = new Set<number>();
+  /** By pid, which another one may have when it has ended. */
   const atWork = new Set<number>();
   let closed = false;
 
@@ -57,8 +57,7 @@ export function playPagers(world: AgentWorld, dial: Dial): PlayedPagers {
 
   const watcher: FSWatcher = watch(directory, (_event, name) => {
     const pid = Number(/^(\d+)\.args$/.exec(name ?? '')?.[1]);
-    if (!pid || begun.has(pid)) return;
-    begun.add(pid);
+    if (!pid || atWork.has(pid)) return;
     atWork.add(pid);
     // One that was ended in the middle has nothing more to say.
     void play(pid)

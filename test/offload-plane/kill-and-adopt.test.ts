@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FakeMachine, startFakeMachine } from '../helpers/fake-machine.ts';
+import { claimPorts } from '../helpers/own-ports.ts';
 import { placeImage } from '../helpers/placed-image.ts';
 import { type Answer, PlaneProcess } from '../helpers/plane-process.ts';
 import { type Draw, seeded } from '../helpers/seeded.ts';
@@ -46,6 +47,7 @@ interface World {
   /** Of containers that are gone as well. */
   journal: Map<string, string[]>;
   made: number;
+  nextPort: () => number;
 }
 
 /** One request with a key, and what it does to the model once it is answered. */
@@ -70,7 +72,12 @@ function createStep(world: World): Step {
   return {
     method: 'POST',
     path: '/v1/containers',
-    body: { name, guest: 'guest-a', image: 'redis', ports: [{ containerPort: 80 }] },
+    body: {
+      name,
+      guest: 'guest-a',
+      image: 'redis',
+      ports: [{ containerPort: 80, hostPort: world.nextPort() }],
+    },
     apply({ body: { id, ports } }) {
       const events = ['created'];
       world.journal.set(id, events);
@@ -249,6 +256,7 @@ async function liveThrough(seed: number): Promise<void> {
   writeFileSync(join(machine.world.directory, 'die-of-15'), '');
   const world: World = {
     ...{ draw: seeded(seed), plane, machine, models: new Map(), journal: new Map(), made: 0 },
+    nextPort: await claimPorts(),
   };
   try {
     await plane.start();

@@ -55,7 +55,13 @@ function create(world: KilledPlane): Step {
     kind: 'create',
     method: 'POST',
     path: '/v1/containers',
-    body: { name, guest, image: 'redis', ports: [{ containerPort: 80 }], volumes },
+    body: {
+      name,
+      guest,
+      image: 'redis',
+      ports: [{ containerPort: 80, hostPort: world.nextPort() }],
+      volumes,
+    },
     holds: [name],
     // The other guest may have the volume; the guest may be cordoned, as it is being drained.
     mayRefuse: true,
@@ -140,17 +146,19 @@ function restore(world: KilledPlane, id: string): Step {
   const name = nextName(world, 'r');
   const guest = pick(draw, ['guest-a', 'guest-b']);
   const hold = draw(6) === 0;
+  const hostPort = world.nextPort();
+  const ports = [{ containerPort: 80, hostPort }];
   return {
     kind: 'restore',
     method: 'POST',
     path: '/v1/restores',
-    body: { checkpoint: id, guest, name, policy: pick(draw, POLICIES), hold },
+    body: { checkpoint: id, guest, name, policy: pick(draw, POLICIES), hold, ports },
     isAsync: draw(3) === 0,
     holds: [name, id],
     // Another guest may have its volume.
     mayRefuse: true,
     apply() {
-      models.set(name, { name, guest, phase: hold ? 'paused' : 'running', isArriving: true });
+      models.set(name, { name, guest, hostPort, phase: hold ? 'paused' : 'running', isArriving: true });
     },
   };
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type FakeMachine, startFakeMachine } from '../fake-machine.ts';
+import { claimPorts } from '../own-ports.ts';
 import { placeImage } from '../placed-image.ts';
 import { PlaneProcess } from '../plane-process.ts';
 import { type Draw, seeded } from '../seeded.ts';
@@ -43,6 +44,7 @@ export interface KilledPlane {
   /** The guest that is to be drained, once nobody is busy. */
   toDrain?: string | undefined;
   made: number;
+  nextPort: () => number;
   /** That containers have had. */
   ports: Set<number>;
   /** What was answered well and refused, by kind. */
@@ -72,7 +74,7 @@ export async function startKilledPlane(seed: number): Promise<KilledPlane> {
     assert.is(status, 201, JSON.stringify(body));
   }
   return {
-    ...{ draw: seeded(seed), plane, machines, made: 0 },
+    ...{ draw: seeded(seed), plane, machines, made: 0, nextPort: await claimPorts() },
     ...{
       models: new Map(),
       checkpoints: new Map(),
