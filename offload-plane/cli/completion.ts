@@ -5,8 +5,9 @@ import type { PlaneClient } from '../client/index.ts';
 import { BASH_COMPLETION } from './bash-completion.ts';
 import { addressOf } from './context.ts';
 
-/** A shell waits no longer than this for a plane. */
+/** A shell waits no longer than this for a plane, unless the environment says how long. */
 const NAMES_TIMEOUT_MS = 1_500;
+const TIMEOUT_VARIABLE = 'OFFLOAD_COMPLETION_TIMEOUT_MS';
 
 interface Offer {
   value: string;
@@ -83,7 +84,8 @@ async function loadOffers(): Promise<Record<string, Offer[]>> {
   const loading = [...new Set(Object.values(LOADERS))].map(
     async (load) => [load, await load(client)] as const,
   );
-  const tooLate = new Promise<never>((_, reject) => setTimeout(reject, NAMES_TIMEOUT_MS).unref());
+  const timeoutMs = Number(process.env[TIMEOUT_VARIABLE]) || NAMES_TIMEOUT_MS;
+  const tooLate = new Promise<never>((_, reject) => setTimeout(reject, timeoutMs).unref());
   const loaded = await Promise.race([Promise.allSettled(loading), tooLate]).catch(() => []);
   const found = new Map(loaded.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
   return Object.fromEntries(Object.entries(LOADERS).map(([name, load]) => [name, found.get(load) ?? []]));

@@ -28,6 +28,11 @@ export interface CliContext {
     names: readonly string[],
     work: (client: PlaneClient, name: string) => Promise<unknown>,
   ): Promise<void>;
+  /** Prints what is found of these names as JSON, in their order; those that are not found are told afterwards. */
+  inspectEach<T>(
+    names: readonly string[],
+    inspect: (client: PlaneClient, name: string) => Promise<T>,
+  ): Promise<void>;
   print<T>(answer: T, present?: (answer: T) => ForPeople): void;
 }
 
@@ -89,10 +94,22 @@ export function createContext(program: Command): CliContext {
         },
         (done) => done.map((name) => `${name}\n`).join(''),
       );
-      const [first, ...others] = failures;
-      if (!first) return;
-      for (const { message } of others) process.stderr.write(`offload: ${printableLines(message)}\n`);
-      throw first;
+      tellFailures(failures);
+    },
+    async inspectEach(names, inspect) {
+      const failures: Error[] = [];
+      await context.withPlane(
+        async (client) => {
+          const looks = await Promise.allSettled(names.map((name) => inspect(client, name)));
+          return looks.flatMap((look) => {
+            if (look.status === 'fulfilled') return [look.value];
+            failures.push(look.reason);
+            return [];
+          });
+        },
+        (found) => `${JSON.stringify(found, null, 2)}\n`,
+      );
+      tellFailures(failures);
     },
     print(answer, present = (value) => value as ForPeople) {
       if (flags.json) {
@@ -105,6 +122,12 @@ export function createContext(program: Command): CliContext {
     },
   };
   return context;
+}
+
+/** @throws the first of them, when the others are told */
+function tellFailures([first, ...others]: readonly Error[]): void {
+  for (const { message } of others) process.stderr.write(`offload: ${printableLines(message)}\n`);
+  if (first) throw first;
 }
 
 /** `--url` with `--token-file`, or the Unix socket; flags before the environment. */

@@ -1,6 +1,6 @@
 /** Every failure as application/problem+json (RFC 9457), from the one table of errors. */
 import type { FastifyError, FastifyReply } from 'fastify';
-import { OffloadError, toOffloadError } from '../../platform/errors.ts';
+import { type ErrorCode, OffloadError, toOffloadError } from '../../platform/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { App } from './server.ts';
 
@@ -23,7 +23,7 @@ export function answerProblems(app: App, logger: Logger): void {
   const methodsOf = collectMethods(app);
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = clientError(error, `${request.method} ${request.url}`);
-    if (known.status >= 500) logger.error({ err: error, url: request.url }, known.message);
+    if (known.status >= 500) logger[levelOf(known)]({ err: error, url: request.url }, known.message);
     sendProblem(reply, known);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -37,6 +37,10 @@ export function answerProblems(app: App, logger: Logger): void {
     throw new OffloadError('not_found', `${operation}: there is no such resource`);
   });
 }
+
+/** Of the plane itself; what guests, registries, a full disk or a new start bring about is met as it should be. */
+const DEFECTS: readonly ErrorCode[] = ['internal', 'unusable_state'];
+const levelOf = ({ code }: OffloadError) => (DEFECTS.includes(code) ? 'error' : 'warn');
 
 /** Which methods there are for a URL. */
 function collectMethods(app: App): (url: string) => string[] {

@@ -17,7 +17,9 @@ export interface ImageLimits {
   importCountMax: number;
   /** One import from its request to the commit, in milliseconds. */
   importTimeoutMs: number;
-  /** A registry that sends nothing for so long is given up, in milliseconds. */
+  /** A registry that has not said by then what a reference means is given up, in milliseconds. */
+  lookUpTimeoutMs: number;
+  /** One that sends nothing more for so long is given up, in milliseconds. */
   stallTimeoutMs: number;
   /** Unpacked bytes for each stored one, of an image that unpacks to more than `ratioFreeBytes`. */
   unpackRatioMax: number;
@@ -37,6 +39,7 @@ export const DEFAULT_IMAGE_LIMITS: Readonly<ImageLimits> = {
   nameCountMax: 10_000,
   importCountMax: 16,
   importTimeoutMs: 15 * 60_000,
+  lookUpTimeoutMs: 60_000,
   stallTimeoutMs: 60_000,
   unpackRatioMax: 200,
   ratioFreeBytes: GIB,

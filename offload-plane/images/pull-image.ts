@@ -37,7 +37,7 @@ export async function lookUp(
   const { subject, run, limits, signal } = context;
   context.onProgress({ phase: 'resolve' });
   const fetch = (name: string) =>
-    run('skopeo', inspectArgv(name, options), { timeoutMs: limits.stallTimeoutMs, signal }).catch(
+    run('skopeo', inspectArgv(name, options), { timeoutMs: limits.lookUpTimeoutMs, signal }).catch(
       (error: unknown) => {
         throw skopeoError(error, subject);
       },

@@ -14,7 +14,10 @@ const MAX_QUEUED_SPANS = 4_096;
 const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
 
 /** Off, and nothing of it is loaded, unless an endpoint is named. */
-export async function openTracing(environment: NodeJS.ProcessEnv): Promise<OpenTracing> {
+export async function openTracing(
+  environment: NodeJS.ProcessEnv,
+  { closeTimeoutMs = CLOSE_TIMEOUT_MS } = {},
+): Promise<OpenTracing> {
   if (!ENDPOINTS.some((name) => environment[name])) return { tracing: NO_TRACING, close: async () => {} };
   const [
     { OTLPTraceExporter },
@@ -44,7 +47,7 @@ export async function openTracing(environment: NodeJS.ProcessEnv): Promise<OpenT
     async close() {
       const flushed = Promise.allSettled(providers.map((provider) => provider.shutdown()));
       const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(resolve, closeTimeoutMs);
       await Promise.race([flushed, late]);
       clearTimeout(timer);
     },

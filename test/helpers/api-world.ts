@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { InjectOptions } from 'fastify';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../offload-plane/plane.ts';
+import { createPlane, type Plane, type Timeouts } from '../../offload-plane/plane.ts';
 import { type FakeMachine, startFakeMachine } from './fake-machine.ts';
+import { PATIENT_TIMEOUTS } from './patient-timeouts.ts';
 import { placeImage } from './placed-image.ts';
 import { silentLogger } from './plane-parts.ts';
 import { tempDirectory } from './temp-directory.ts';
@@ -26,16 +27,15 @@ export interface ApiAnswer {
 }
 
 /** A plane with one image, `redis`, over a guest that is not registered yet. */
-export async function withApi(body: (world: ApiWorld) => Promise<void>): Promise<void> {
+export async function withApi(
+  body: (world: ApiWorld) => Promise<void>,
+  timeouts: Partial<Timeouts> = {},
+): Promise<void> {
   const storeDirectory = tempDirectory('http-api');
   placeImage(join(storeDirectory, 'images'));
   const machine = await startFakeMachine('guest-a');
   const plane = await createPlane(
-    {
-      storeDirectory,
-      hostAddress: '127.0.0.1',
-      timeouts: { ...DEFAULT_TIMEOUTS, guestConnectMs: 3_000, guestLostMs: 1_000 },
-    },
+    { storeDirectory, hostAddress: '127.0.0.1', timeouts: { ...PATIENT_TIMEOUTS, ...timeouts } },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });

@@ -14,7 +14,7 @@ const ARGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 const AUDIT = join(import.meta.dirname, '../offload-plane/dashboard/in-page/audit.ts');
 
 export const PHONE = { width: 360, height: 740 };
@@ -29,7 +29,8 @@ export interface Visit {
   close(): Promise<void>;
 }
 
-export const launchBrowser = (): Promise<Browser> => chromium.launch({ executablePath: PROGRAM, args: ARGS });
+export const launchBrowser = (): Promise<Browser> =>
+  chromium.launch({ executablePath: PROGRAM, args: ARGS, timeout: TIMEOUT_MS });
 
 /** @param url with the token in its fragment, if there is one */
 export async function visit(

@@ -8,7 +8,7 @@ import { tempDirectory } from '../helpers/temp-directory.ts';
 import { until } from '../helpers/until.ts';
 
 const MAIN = join(import.meta.dirname, '../../offload-plane/main.ts');
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 300_000;
 
 const start = (...args: string[]) =>
   execa(process.execPath, [MAIN, ...args], { reject: false, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' });

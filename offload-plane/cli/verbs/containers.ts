@@ -166,10 +166,7 @@ function addLooks(parent: Command, context: CliContext): void {
     .description('all that is known of containers, as JSON')
     .argument('<container...>')
     .action((names: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(names.map((name) => client.containers.inspect(name))),
-        (containers) => `${JSON.stringify(containers, null, 2)}\n`,
-      ),
+      context.inspectEach(names, (client, name) => client.containers.inspect(name)),
     );
   parent
     .command('top')

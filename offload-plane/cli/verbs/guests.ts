@@ -11,12 +11,7 @@ export function addGuestCommands(program: Command, context: CliContext): void {
     .command('inspect')
     .description('all that is known of guests, as JSON')
     .argument('<guest...>')
-    .action((names: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(names.map((name) => client.guests.inspect(name))),
-        (guests) => `${JSON.stringify(guests, null, 2)}\n`,
-      ),
-    );
+    .action((names: string[]) => context.inspectEach(names, (client, name) => client.guests.inspect(name)));
   guest
     .command('register')
     .description('connect the plane to a guest that runs')

@@ -26,12 +26,7 @@ export function addImageCommands(program: Command, context: CliContext): void {
     .command('inspect')
     .description('all that is known of images, as JSON')
     .argument('<image...>')
-    .action((names: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(names.map((name) => client.images.inspect(name))),
-        (images) => `${JSON.stringify(images, null, 2)}\n`,
-      ),
-    );
+    .action((names: string[]) => context.inspectEach(names, (client, name) => client.images.inspect(name)));
   image
     .command('prune')
     .description('remove images without a name that nothing needs')

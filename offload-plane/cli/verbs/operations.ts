@@ -15,12 +15,7 @@ export function addOperationCommands(program: Command, context: CliContext): voi
     .command('inspect')
     .description('operations as JSON')
     .argument('<operation...>')
-    .action((ids: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(ids.map((id) => client.operations.inspect(id))),
-        (found) => `${JSON.stringify(found, null, 2)}\n`,
-      ),
-    );
+    .action((ids: string[]) => context.inspectEach(ids, (client, id) => client.operations.inspect(id)));
   operation
     .command('wait')
     .description('wait until an operation ends, and tell how; its progress is shown on a terminal')

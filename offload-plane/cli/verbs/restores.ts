@@ -44,12 +44,7 @@ export function addRestoreCommands(program: Command, context: CliContext): void 
     .command('inspect')
     .description('all that is known of restores, as JSON')
     .argument('<restore...>')
-    .action((ids: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(ids.map((id) => client.restores.inspect(id))),
-        (restores) => `${JSON.stringify(restores, null, 2)}\n`,
-      ),
-    );
+    .action((ids: string[]) => context.inspectEach(ids, (client, id) => client.restores.inspect(id)));
   restore
     .command('compare')
     .description('compare the memory of a restored container with its checkpoint; it stands still meanwhile')

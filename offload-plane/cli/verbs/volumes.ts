@@ -39,12 +39,7 @@ export function addVolumeCommands(program: Command, context: CliContext): void {
     .command('inspect')
     .description('all that is known of volumes, as JSON')
     .argument('<volume...>')
-    .action((names: string[]) =>
-      context.withPlane(
-        (client) => Promise.all(names.map((name) => client.volumes.inspect(name))),
-        (volumes) => `${JSON.stringify(volumes, null, 2)}\n`,
-      ),
-    );
+    .action((names: string[]) => context.inspectEach(names, (client, name) => client.volumes.inspect(name)));
   volume
     .command('rm')
     .description('remove volumes and their data')

@@ -4,8 +4,8 @@ import { refresh } from './live.ts';
 import { notify } from './notices.tsx';
 import { call, Problem, part, RESPOND_ASYNC } from './plane.ts';
 
-/** What is refused is mostly refused within this: who asked sees it where he asked. */
-const PATIENCE_MS = 1_500;
+/** What is refused is mostly refused by the time the plane was asked so often: who asked sees it where he asked. */
+const PATIENT_LOOKS = 4;
 const INTERVAL_MS = 400;
 
 interface LongCall<Result> {
@@ -28,7 +28,8 @@ export async function longCall<Result>({
 }: LongCall<Result>): Promise<void> {
   const { id } = await call<OperationView>('POST', path, body, RESPOND_ASYNC);
   void refresh();
-  const outcome = ending(id).then((operation) => {
+  const patience = Promise.withResolvers<void>();
+  const outcome = ending(id, patience.resolve).then((operation) => {
     if (operation.error) throw new Problem(0, operation.error.message);
     notify(`${doing}: ${describe(operation.result as Result)}`);
   });
@@ -38,7 +39,7 @@ export async function longCall<Result>({
       if (!waits) notify(error.message, true);
     })
     .finally(() => void refresh());
-  await Promise.race([outcome, pause(PATIENCE_MS)]);
+  await Promise.race([outcome, patience.promise]);
   waits = false;
 }
 
@@ -50,8 +51,9 @@ export async function cancel({ id, kind, subject }: OperationView): Promise<void
 }
 
 /** A plane that gives no answer for a while is asked again: the operation may go on. */
-async function ending(id: string): Promise<OperationView> {
-  for (;;) {
+async function ending(id: string, whenLong: () => void): Promise<OperationView> {
+  for (let looks = 0; ; looks += 1) {
+    if (looks === PATIENT_LOOKS) whenLong();
     await pause(INTERVAL_MS);
     try {
       const operation = await call<OperationView>('GET', `/v1/operations/${part(id)}`);

@@ -1,11 +1,22 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { spawn } from 'node-pty';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../../platform/deadline.ts';
-import { OFFLOAD_PROGRAM, OFFLOAD_TIMEOUT_MS, offload } from '../../helpers/offload-program.ts';
+import {
+  NODE_COMPILE_CACHE,
+  OFFLOAD_PROGRAM,
+  OFFLOAD_TIMEOUT_MS,
+  offload,
+} from '../../helpers/offload-program.ts';
 import { tempDirectory, writeScript } from '../../helpers/temp-directory.ts';
 import { withPlane } from './answering-plane.ts';
 import { CONTAINER } from './views.ts';
+
+/** The names are what it is about, not how soon they come. */
+const PATIENT = { OFFLOAD_COMPLETION_TIMEOUT_MS: String(OFFLOAD_TIMEOUT_MS) };
 
 test('shells are offered verbs, flags and the names of what the plane has', async () => {
   const answers = {
@@ -15,7 +26,7 @@ test('shells are offered verbs, flags and the names of what the plane has', asyn
     'GET /v1/images?limit=1000': { items: [{ names: ['redis'] }] },
   };
   await withPlane(answers, async (socket) => {
-    const at = { OFFLOAD_SOCKET: socket };
+    const at = { ...PATIENT, OFFLOAD_SOCKET: socket };
     const complete = async (...words: string[]) => (await offload(['complete', '--', ...words], at)).stdout;
     assert.match(await complete('chec'), /^checkpoint\t/m);
     assert.match(await complete('restore', '--pol'), /^--policy\t/m);
@@ -36,7 +47,10 @@ test('a bash without any package completes verbs, flags and names when tab is pr
   await withPlane(answers, async (socket) => {
     const directory = tempDirectory('completion');
     writeScript(directory, 'offload', `exec '${process.execPath}' '${OFFLOAD_PROGRAM}' "$@"`);
-    const env = { PATH: `${directory}:${process.env.PATH}`, OFFLOAD_SOCKET: socket, PS1: '$ ', TERM: 'dumb' };
+    const env = {
+      ...{ ...PATIENT, NODE_COMPILE_CACHE, PATH: `${directory}:${process.env.PATH}` },
+      ...{ OFFLOAD_SOCKET: socket, PS1: '$ ', TERM: 'dumb', INPUTRC: '/dev/null' },
+    };
     const shell = spawn('/bin/bash', ['--norc', '--noprofile'], { env, cols: 200 });
     let text = '';
     shell.onData((data) => {
@@ -64,6 +78,19 @@ test('a bash without any package completes verbs, flags and names when tab is pr
     }
     shell.kill();
   });
+});
+
+test('a plane that does not answer in time is left out, as is one that is not there', async () => {
+  const server = createServer(() => {});
+  const socket = join(tempDirectory('cli'), 'plane.sock');
+  server.listen(socket);
+  await once(server, 'listening');
+  const short = { OFFLOAD_COMPLETION_TIMEOUT_MS: '10', OFFLOAD_SOCKET: socket };
+  const { exitCode, stdout, stderr } = await offload(['complete', '--', 'pause', ''], short);
+  server.closeAllConnections();
+  server.close();
+  assert.equal([exitCode, stderr], [0, '']);
+  assert.not.match(stdout, /\t/);
 });
 
 test.run();

@@ -52,6 +52,32 @@ test('what is done to several containers is done to each, and one failure is tol
   });
 });
 
+test('inspect prints what it has found, says what it has not, and fails', async () => {
+  const answers = {
+    'GET /v1/containers/web': CONTAINER,
+    'GET /v1/containers/job': ENDED,
+    'GET /v1/guests/a': new Refusal(404, 'not_found', 'guest a: there is none of this name'),
+  };
+  await withPlane(answers, async (socket) => {
+    const at = ['--socket', socket];
+    const [some, asJson, none] = await Promise.all([
+      offload([...at, 'inspect', 'web', 'none', 'job']),
+      offload([...at, '--json', 'inspect', 'none', 'job']),
+      offload([...at, 'guest', 'inspect', 'a']),
+    ]);
+    assert.equal(
+      [some, asJson, none].map(({ exitCode }) => exitCode),
+      [1, 1, 1],
+    );
+    assert.equal(JSON.parse(some.stdout), [CONTAINER, ENDED]);
+    assert.equal(JSON.parse(asJson.stdout), [ENDED]);
+    assert.is(none.stdout, '[]');
+    for (const { stderr } of [some, asJson]) {
+      assert.match(stderr, /^offload: container none: there is none of this name\n/);
+    }
+  });
+});
+
 test('a failure of the plane in run is exit code 125, as Docker has it', async () => {
   await withPlane({}, async (socket) => {
     const { exitCode, stderr } = await offload(['--socket', socket, 'run', '-d', 'none']);

@@ -9,6 +9,7 @@ import {
   OFFLOAD_TIMEOUT_MS,
   offload,
 } from '../../helpers/offload-program.ts';
+import { until } from '../../helpers/until.ts';
 import { withPlane } from './answering-plane.ts';
 import { CHECKPOINT, CONTAINER, ENDED, OPERATION, RESTORE } from './views.ts';
 
@@ -152,15 +153,22 @@ test('events are lines for people, and JSON for programs', async () => {
   });
 });
 
+/** Says that the program is through, and stays: what is on its way from a terminal without a process may be lost. */
+const TO_THE_END = '"$@"; printf "<%s>" end; read -r _';
+
 /** What it shows where somebody looks. */
 async function onTerminal(args: string[], env: NodeJS.ProcessEnv): Promise<string> {
   const own = { ...env, NODE_COMPILE_CACHE } as Record<string, string>;
-  const pty = spawn(process.execPath, [OFFLOAD_PROGRAM, ...args], { env: own, cols: 200 });
+  const program = [process.execPath, OFFLOAD_PROGRAM, ...args];
+  const pty = spawn('/bin/sh', ['-c', TO_THE_END, 'sh', ...program], { env: own, cols: 200 });
   let text = '';
   pty.onData((data) => {
     text += data;
   });
-  await new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+  const ended = new Promise<void>((resolve) => void pty.onExit(() => resolve()));
+  await until('its end', () => text.includes('<end>'));
+  pty.kill('SIGKILL');
+  await ended;
   return text;
 }
 

@@ -17,7 +17,7 @@ interface World {
   close(): void;
 }
 const test = suite<World>('the client of a plane');
-const WAIT_MS = 5_000;
+const WAIT_MS = 60_000;
 
 test.before.each(async (world) => {
   world.open = new Set();

@@ -7,7 +7,7 @@ import { withPlane } from '../cli/answering-plane.ts';
 import { CHECKPOINT, CONTAINER } from '../cli/views.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 300_000;
 
 test('the example of the documentation runs as it stands there', async () => {
   const [, example = ''] = /```ts\n(.*?)```/s.exec(readFileSync(join(ROOT, 'docs/api.md'), 'utf8')) ?? [];

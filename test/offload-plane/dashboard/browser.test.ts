@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { createPlane, type Plane } from '../../../offload-plane/plane.ts';
 import {
   DESK,
   launchBrowser,
@@ -14,6 +14,7 @@ import {
   visit,
 } from '../../helpers/browser.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { suite } from '../../helpers/suite.ts';
@@ -30,7 +31,7 @@ test.before(async (context) => {
   placeImage(join(storeDirectory, 'images'));
   context.machine = await startFakeMachine('guest-a');
   context.plane = await createPlane(
-    { storeDirectory, hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory, hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   context.app = await createHttpApi(context.plane, silentLogger, { token: TOKEN });
@@ -102,9 +103,11 @@ test('guests with their load and containers appear by themselves, and change wit
     await row.getByRole('button', { name: 'Pause web' }).click();
     await row.getByText('paused').waitFor();
     assert.is(plane.containers.get('web').phase, 'paused');
+    // Looked for before it is there: it goes after a while.
+    const told = page.getByText('Resume web: done').waitFor();
     await row.getByRole('button', { name: 'Resume web' }).click();
     await row.getByText('running').waitFor();
-    await page.getByText('Resume web: done').waitFor();
+    await told;
   });
 });
 
@@ -122,8 +125,12 @@ test('a container is checkpointed by a dialog; the checkpoint is pinned and unpi
   });
 });
 
-test('what the plane refuses is said in the dialog, which stays as it was', async (context) => {
+test('what a plane refuses is said in the dialog, which stays as it was, also by one that is slow to answer', async (context) => {
   await onPage(context, {}, async ({ page, audit }) => {
+    await page.route(/\/v1\/operations\/[^?]/, async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_600));
+      await route.continue();
+    });
     await page.getByRole('button', { name: 'Checkpoint of web' }).click();
     await page.getByLabel('Name').fill('warm');
     const dialog = page.getByRole('dialog');
@@ -183,8 +190,9 @@ test('a guest is cordoned, uncordoned and drained, and what stays in it is said'
     await guest.getByRole('button', { name: 'Cordon guest-a' }).waitFor();
     assert.not.ok(plane.guests.get('guest-a').cordoned);
     await guest.getByRole('button', { name: 'Drain guest-a' }).click();
+    const told = page.getByText(/Drain guest-a: 0 moved; web is left \(.+\)/).waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Drain', exact: true }).click();
-    await page.getByText(/Drain guest-a: 0 moved; web is left \(.+\)/).waitFor();
+    await told;
     assert.ok(plane.guests.get('guest-a').cordoned);
     await guest.getByRole('button', { name: 'Uncordon guest-a' }).click();
     await guest.getByRole('button', { name: 'Cordon guest-a' }).waitFor();

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type App, createHttpApi } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { createPlane, type Plane } from '../../../offload-plane/plane.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { suite } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
@@ -13,7 +14,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 
 test.before(async (context) => {
   context.plane = await createPlane(
-    { storeDirectory: tempDirectory('dashboard'), hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory: tempDirectory('dashboard'), hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   context.app = await createHttpApi(context.plane, silentLogger, { token: 'secret' });

@@ -7,8 +7,9 @@ import * as assert from 'uvu/assert';
 import { createPlaneClient, type PlaneClient } from '../../../offload-plane/client/index.ts';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
 import { saveOrderLog } from '../../../offload-plane/order-log/load.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { createPlane, type Plane } from '../../../offload-plane/plane.ts';
 import { ANONYMOUS, writeCriuCheckpoint } from '../../helpers/criu-checkpoint.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { suite } from '../../helpers/suite.ts';
@@ -22,7 +23,7 @@ const test = suite<{ plane: Plane; client: PlaneClient; close: () => Promise<voi
 test.before(async (context) => {
   const directory = tempDirectory('checkpoint-routes');
   const plane = await createPlane(
-    { storeDirectory: join(directory, 'store'), hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory: join(directory, 'store'), hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });
@@ -147,8 +148,8 @@ test('a tar that is refused while it is still being sent says why', async ({ cli
 test('an export that is cancelled breaks off, and lets the checkpoint go', async ({ client, plane }) => {
   await writeCriuCheckpoint(plane.store, 'large', { pageCount: 256, fill: 'r' });
   const tar = await client.checkpoints.export('large');
-  const found = (await client.operations.list()).find(({ phase }) => phase === 'running');
-  assert.is(found?.kind, 'export');
+  const found = (await client.operations.list()).find(({ subject }) => subject === 'large');
+  assert.equal([found?.kind, found?.phase], ['export', 'running']);
   await client.operations.cancel(found!.id);
   const outcome = await buffer(tar).then(
     () => 'whole',

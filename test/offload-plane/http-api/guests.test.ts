@@ -10,6 +10,7 @@ import { until } from '../../helpers/until.ts';
 const WEB = { name: 'web', guest: 'guest-a', image: 'redis' };
 
 test('a container of a lost guest comes back from its last checkpoint, as soon as another guest takes it, where its policy says so', async () => {
+  const whenGuestsGo = { guestLostMs: 1_000 };
   await withApi(async ({ send, machine }) => {
     const other = await startFakeMachine('guest-b');
     try {
@@ -39,7 +40,7 @@ test('a container of a lost guest comes back from its last checkpoint, as soon a
     } finally {
       other.close();
     }
-  });
+  }, whenGuestsGo);
 });
 
 test('a cordoned guest takes no new container until it is uncordoned', async () => {

@@ -6,9 +6,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createPlaneClient, type PlaneClient } from '../../../offload-plane/client/index.ts';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS } from '../../../offload-plane/plane.ts';
+import { createPlane } from '../../../offload-plane/plane.ts';
 import { assertProblem, withApi } from '../../helpers/api-world.ts';
 import { type FakeMachine, startFakeMachine } from '../../helpers/fake-machine.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { IMAGE, placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { rejection } from '../../helpers/rejection.ts';
@@ -31,7 +32,7 @@ async function withPlane(body: (world: World) => Promise<void>): Promise<void> {
   placeImage(join(storeDirectory, 'images'));
   const machine = await startFakeMachine('guest-a');
   const plane = await createPlane(
-    { storeDirectory, hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory, hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   const app = await createHttpApi(plane, silentLogger, { checkAnswers: true });

@@ -10,8 +10,9 @@ import { createPlaneClient, type PlaneAddress } from '../../../offload-plane/cli
 import { TOKEN_PROTOCOL_PREFIX } from '../../../offload-plane/http-api/access.ts';
 import { openListeners } from '../../../offload-plane/http-api/listeners.ts';
 import { createHttpApi, type HttpApiOptions } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS, type Plane } from '../../../offload-plane/plane.ts';
+import { createPlane, type Plane } from '../../../offload-plane/plane.ts';
 import { freePort } from '../../../testbed/scenarios/free-port.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
@@ -20,7 +21,7 @@ const TOKEN = 'correct-horse-battery-staple-0123456789';
 async function withPlane(body: (plane: Plane, directory: string) => Promise<void>): Promise<void> {
   const directory = tempDirectory('listeners');
   const plane = await createPlane(
-    { storeDirectory: join(directory, 'store'), hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory: join(directory, 'store'), hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     { logger: silentLogger, nowMs: () => performance.now(), wallMs: () => Date.now(), randomBytes },
   );
   try {

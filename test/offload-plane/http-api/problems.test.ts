@@ -1,7 +1,11 @@
 import { join } from 'node:path';
+import fastify from 'fastify';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OffloadError } from '../../../platform/errors.ts';
+import { answerProblems } from '../../../offload-plane/http-api/problems.ts';
+import type { App } from '../../../offload-plane/http-api/server.ts';
+import type { Logger } from '../../../offload-plane/logger.ts';
+import { type ErrorCode, OffloadError } from '../../../platform/errors.ts';
 import { assertProblem, withApi } from '../../helpers/api-world.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 import { until } from '../../helpers/until.ts';
@@ -25,11 +29,21 @@ test('whoever asks for what is not there, is there already or cannot be now gets
   });
 });
 
-test("a guest's failures keep their code: crun's, an unreachable guest's and a lost one's", async () => {
+test('a guest that is registered and cannot be reached is given up at the deadline', async () => {
+  const vsockPath = join(tempDirectory('nobody'), 'vsock');
+  await withApi(
+    async ({ send, machine }) => {
+      const unreachable = await send('POST', '/v1/guests', { ...machine.registration, vsockPath });
+      assertProblem(unreachable, 'deadline_exceeded', 504);
+      assert.equal((await send('GET', '/v1/guests')).body, { items: [] });
+    },
+    { guestConnectMs: 500 },
+  );
+});
+
+test("a guest's failures keep their code: crun's, and a lost one's", async () => {
+  const whenGuestsGo = { guestLostMs: 1_000 };
   await withApi(async ({ send, machine }) => {
-    const vsockPath = join(tempDirectory('nobody'), 'vsock');
-    const unreachable = await send('POST', '/v1/guests', { ...machine.registration, vsockPath });
-    assertProblem(unreachable, 'deadline_exceeded', 504);
     await send('POST', '/v1/guests', machine.registration);
     machine.world.fail('conmon', '{"data": -1, "message": "crun: no such file"}');
     const refused = await send('POST', '/v1/containers', WEB);
@@ -39,7 +53,7 @@ test("a guest's failures keep their code: crun's, an unreachable guest's and a l
     await until('the loss', async () => (await send('GET', '/v1/guests/guest-a')).body.phase === 'lost');
     assertProblem(await send('POST', '/v1/containers', WEB), 'guest_lost', 502);
     assert.match((await send('GET', '/metrics')).body, /^offload_guests\{phase="ready"\} 0$/m);
-  });
+  }, whenGuestsGo);
 });
 
 test('a word that is none of those there are is answered with those', async () => {
@@ -66,6 +80,26 @@ test('every error code is answered with its status, and what is no error of ours
       assertProblem(await send('GET', '/v1/checkpoints'), code, status);
     }
   });
+});
+
+test('only what is wrong with the plane itself is logged as an error; a refusal is not logged', async () => {
+  const logged: string[] = [];
+  const level = (name: string) => (_fields: object, message: string) => logged.push(`${name} ${message}`);
+  const app = fastify() as unknown as App;
+  answerProblems(app, { error: level('error'), warn: level('warn') } as unknown as Logger);
+  app.get('/:code', ({ params }) => {
+    const { code } = params as { code: ErrorCode };
+    throw code === 'internal' ? new TypeError(code) : new OffloadError(code, code);
+  });
+  const warned = ['interrupted', 'deadline_exceeded', 'guest_lost', 'registry_failed', 'runtime_failed'];
+  for (const code of [...warned, 'no_space', 'unusable_state', 'internal', 'invalid_state', 'not_found']) {
+    await app.inject(`/${code}`);
+  }
+  assert.equal(logged, [
+    ...warned.map((code) => `warn ${code}`),
+    ...['warn no_space', 'error unusable_state', 'error GET /internal: internal'],
+  ]);
+  await app.close();
 });
 
 test('fields that nobody knows, missing ones and wrong ones are refused with their names', async () => {

@@ -57,7 +57,7 @@ test('failures of the start period do not count, unless it was healthy before', 
 test('a running container is probed until it ends, and changes are told once', async () => {
   const guest = fakeGuest();
   const containers = containersOf(guest);
-  const policy = { tcp: { port: 80 }, intervalMs: 1, timeoutMs: 1_000, retries: 2 };
+  const policy = { tcp: { port: 80 }, intervalMs: 1, timeoutMs: 60_000, retries: 2 };
   await containers.create({
     ...{ name: 'web', guest: 'guest-a', image: 'redis' },
     healthCheck: policy,

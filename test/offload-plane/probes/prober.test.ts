@@ -22,7 +22,7 @@ interface World {
   access: ContainerAccess;
 }
 const test = suite<World>('prober');
-const OPTIONS = { timeoutMs: 5_000, readyTimeoutMs: 10_000, nowMs: () => performance.now() };
+const OPTIONS = { timeoutMs: 60_000, readyTimeoutMs: 120_000, nowMs: () => performance.now() };
 
 test.before.each(async (context) => {
   Object.assign(context, { asked: [], status: 200, commands: [], exitCode: 0 });

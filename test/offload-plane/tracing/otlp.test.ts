@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as assert from 'uvu/assert';
 import { createHttpApi } from '../../../offload-plane/http-api/server.ts';
-import { createPlane, DEFAULT_TIMEOUTS } from '../../../offload-plane/plane.ts';
+import { createPlane } from '../../../offload-plane/plane.ts';
 import { openTracing } from '../../../offload-plane/tracing/otlp.ts';
 import { NO_TRACING } from '../../../offload-plane/tracing/tracing.ts';
 import { startFakeMachine } from '../../helpers/fake-machine.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../../helpers/otlp-receiver.ts';
+import { PATIENT_TIMEOUTS } from '../../helpers/patient-timeouts.ts';
 import { placeImage } from '../../helpers/placed-image.ts';
 import { silentLogger } from '../../helpers/plane-parts.ts';
 import { suite } from '../../helpers/suite.ts';
@@ -34,13 +35,17 @@ test.after(({ receiver }) => {
 });
 
 /** A plane that traces, over an agent with fake programs and a running container; what the collector got. */
-async function traced(receiver: OtlpReceiver, body: (send: Send) => Promise<void>): Promise<ReceivedSpan[]> {
+async function traced(
+  receiver: OtlpReceiver,
+  body: (send: Send) => Promise<void>,
+  bounds = { closeTimeoutMs: 120_000 },
+): Promise<ReceivedSpan[]> {
   const storeDirectory = tempDirectory('traces');
   placeImage(join(storeDirectory, 'images'));
   const machine = await startFakeMachine('guest-a');
-  const { tracing, close } = await openTracing(process.env);
+  const { tracing, close } = await openTracing(process.env, bounds);
   const plane = await createPlane(
-    { storeDirectory, hostAddress: '127.0.0.1', timeouts: DEFAULT_TIMEOUTS },
+    { storeDirectory, hostAddress: '127.0.0.1', timeouts: PATIENT_TIMEOUTS },
     {
       ...{ logger: silentLogger, randomBytes, tracing },
       ...{ nowMs: () => performance.now(), wallMs: () => Date.now() },
@@ -139,7 +144,7 @@ test('an endpoint that does not answer costs no request and holds up no end', as
   const before = process.env[ENDPOINT];
   process.env[ENDPOINT] = receiver.endpoint;
   try {
-    assert.equal(await traced(receiver, async () => {}), []);
+    assert.equal(await traced(receiver, async () => {}, { closeTimeoutMs: 1_000 }), []);
   } finally {
     process.env[ENDPOINT] = before;
   }
