@@ -22,7 +22,7 @@ export interface PlaneProcess {
   process: RunningProcess;
 }
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 /** Whatever fails, the process is gone. */
 export async function startPlaneProcess(options: PlaneOptions): Promise<PlaneProcess> {

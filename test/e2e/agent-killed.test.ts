@@ -14,11 +14,11 @@ import { buildBusyboxImage } from '../helpers/busybox-image.ts';
 import { streamsOf } from '../helpers/cut-streams.ts';
 import {
   assertEventsInOrder,
+  assertNothingLeft,
   assertUnharmed,
   call,
   type KilledAgent,
   killAfter,
-  leftovers,
   SHELL_PORT,
   shell,
   TICKING,
@@ -79,7 +79,7 @@ for (const [index, { what, isThere, preDumpRounds }] of CUT_CHECKPOINTS.entries(
       const taken = outcomeOf(
         plane.checkpoints.create({ container: 'steady', id, after: 'resume', preDumpRounds }),
       );
-      await killWhen(watched, isThere(watched.steady.id), seeded(seed)(60 * deadlineScale));
+      await killWhen(watched, taken, isThere(watched.steady.id), seeded(seed)(60 * deadlineScale));
       const isWhole = !((await taken) instanceof OffloadError);
       const stored = (await plane.checkpoints.list()).map((checkpoint) => checkpoint.id);
       assert.equal(stored, isWhole ? [id] : [], `seed ${seed}`);
@@ -98,7 +98,8 @@ test('while CRIU restores a container: it goes on to its last page, or it is gon
   for (const seed of SEEDS) {
     const name = `restored-${seed}`;
     const restoring = outcomeOf(plane.restores.create({ checkpoint: 'heap', guest: 'origin', name }));
-    await killWhen(watched, 'ls /run/offload/containers/*/restore.log', seeded(seed)(60 * deadlineScale));
+    const isRestored = 'ls /run/offload/containers/*/restore.log 2>/dev/null';
+    await killWhen(watched, restoring, isRestored, seeded(seed)(60 * deadlineScale));
     const outcome = await restoring;
     await assertWholeOrGone(watched, name, outcome instanceof OffloadError ? undefined : outcome.id);
     await assertUnharmed(watched);
@@ -111,7 +112,7 @@ test('while pages of a restore are on their way: they come, each once and with i
   const { plane } = watched.testbed;
   const request = { checkpoint: 'heap', guest: 'origin', name: 'filled', policy: 'lazy' } as const;
   const { id } = await plane.restores.create(request);
-  await killWhen(watched, 'pgrep offload-pager', 0);
+  await killAfter(watched, 0);
   await assertWholeOrGone(watched, 'filled', id);
   await assertUnharmed(watched);
 });
@@ -159,7 +160,7 @@ test('while it is attached to, followed and copied from: who is cut off is told,
   assert.is(again.text.match(/before-42/g)?.length, 1, 'nothing came twice');
   again.close();
   await containers.remove('shell', { force: true });
-  assert.is(await leftovers(watched), '');
+  await assertNothingLeft(watched);
   await assertUnharmed(watched);
 });
 
@@ -192,7 +193,7 @@ test('one that takes the place of one that has ended has its address, and no oth
   await call(watched, 'recreateContainer', next, next.id);
   assert.match(await addressOf(next.id), /10\.88\.200\.9\/16/);
   await call(watched, 'deleteContainer', undefined, next.id);
-  assert.is(await leftovers(watched), '');
+  await assertNothingLeft(watched);
 });
 
 for (const [index, { what, before, act, spanMs, after }] of KINDS.entries()) {
@@ -211,7 +212,7 @@ for (const [index, { what, before, act, spanMs, after }] of KINDS.entries()) {
       assert.ok(after.includes(state?.phase ?? 'gone'), `${told}: it is ${state?.phase ?? 'gone'}`);
       await assertUnharmed(watched);
       if (state) await call(watched, 'deleteContainer', undefined, id);
-      assert.is(await leftovers(watched), '', told);
+      await assertNothingLeft(watched, told);
       await assertEventsInOrder(watched);
     }
   });

@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { onLivePage, PHONE, untilLive, type Visit, visit } from '../helpers/browser.ts';
 import { type Scene, startScene } from '../helpers/dashboard-scene.ts';
-import { type OtlpReceiver, startOtlpReceiver } from '../helpers/otlp-receiver.ts';
+import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { suite } from '../helpers/suite.ts';
 import { until } from '../helpers/until.ts';
 
@@ -112,25 +112,29 @@ test('the restore is one trace over plane, agent and pager', async ({ receiver }
     );
   await until('the span of the restore', last);
   const restore = last()!;
-  const below = (parent: string, name: string) => {
-    const span = spans.find((other) => other.parentSpanId === parent && other.name === name);
-    assert.ok(span, `${name} below ${parent}`);
+  // Spans are sent as they end, a batch at a time.
+  const received = async (what: string, isIt: (span: ReceivedSpan) => boolean) => {
+    await until(what, () => spans.some(isIt));
+    return spans.find(isIt)!;
+  };
+  const below = async (parent: string, name: string) => {
+    const span = await received(
+      `${name} below ${parent}`,
+      (other) => other.parentSpanId === parent && other.name === name,
+    );
     assert.is(span.traceId, restore.traceId);
     return span;
   };
-  await until('the pager’s spans', () =>
-    spans.some(({ service, traceId }) => service === 'offload-pager' && traceId === restore.traceId),
-  );
-  await until('the agent’s spans', () =>
-    spans.some(({ name, traceId }) => name === 'criu restore' && traceId === restore.traceId),
-  );
-  assert.is(spans.find(({ spanId }) => spanId === restore.parentSpanId)?.name, 'POST /v1/restores');
-  const call = below(restore.spanId, 'agent restoreContainer');
-  const inside = below(call.spanId, 'restoreContainer');
+  const request = await received('the request', ({ spanId }) => spanId === restore.parentSpanId);
+  assert.is(request.name, 'POST /v1/restores');
+  const call = await below(restore.spanId, 'agent restoreContainer');
+  const inside = await below(call.spanId, 'restoreContainer');
   assert.is(inside.service, 'offload-agent');
   assert.ok(inside.startMs >= call.startMs && inside.endMs <= call.endMs);
-  for (const name of ['prepare container', 'wait for pager', 'criu restore']) below(inside.spanId, name);
-  const pager = below(restore.spanId, 'page session');
+  for (const name of ['prepare container', 'wait for pager', 'criu restore']) {
+    await below(inside.spanId, name);
+  }
+  const pager = await below(restore.spanId, 'page session');
   assert.is(pager.service, 'offload-pager');
   assert.equal([...pager.events].sort(), ['complete', 'connected', 'firstResponse', 'restored', 'running']);
   assert.ok(Number(pager.attributes['offload.pages.pushed']) > 100);

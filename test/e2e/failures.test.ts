@@ -9,6 +9,7 @@ import { QmpClient } from '../../platform/qmp.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { suite } from '../helpers/suite.ts';
+import { until } from '../helpers/until.ts';
 import { ask, startOnVolume } from '../helpers/volume-redis.ts';
 import { completed, deadlineOf, startWarm } from '../helpers/warm-container.ts';
 
@@ -91,7 +92,7 @@ test('a container that ends by itself is seen, with its exit code', async ({ tes
       const view = await plane.containers.inspect('short');
       return view.phase === 'stopped' ? view : undefined;
     },
-    { timeoutMs: 10_000 * deadlineScale, intervalMs: 20, what: 'exit of short' },
+    { timeoutMs: 30_000 * deadlineScale, intervalMs: 20, what: 'exit of short' },
   );
   assert.is(stopped.exitCode, 7);
   assert.match(await plane.containers.logs('short'), /^said/);
@@ -143,7 +144,7 @@ test('a write that is answered has been flushed to the plane’s device', async 
 /** Of the guest's one disk that it writes to beside its root, as its QEMU counts. */
 async function flushCount({ guests }: Testbed, guest: string): Promise<number> {
   const { qmpPath: socketPath } = guests.find(({ name }) => name === guest)!;
-  const qmp = await QmpClient.connect({ socketPath, timeoutMs: 5_000 });
+  const qmp = await QmpClient.connect({ socketPath, timeoutMs: 60_000 });
   const disks = (await qmp.execute('query-blockstats')) as {
     qdev?: string;
     stats: { flush_operations: number; wr_bytes: number };
@@ -155,7 +156,7 @@ async function flushCount({ guests }: Testbed, guest: string): Promise<number> {
 }
 
 test('a guest that dies in the middle of a restore ends it with one line, and its container is gone', async (context) => {
-  const { plane, guests, deadlineScale } = context.testbed;
+  const { plane, guests } = context.testbed;
   await startRedis(context, 'mobile', 8);
   await plane.checkpoints.create({ container: 'mobile', id: 'mobile', after: 'stop' });
   await plane.containers.remove('mobile', { force: true });
@@ -167,10 +168,9 @@ test('a guest that dies in the middle of a restore ends it with one line, and it
   const error = await restoring;
   assert.is(error.code, 'guest_lost');
   assert.match(error.message, /target/);
-  await pollUntil(async () => ((await doomed()) ? undefined : true), {
-    ...{ timeoutMs: 10_000 * deadlineScale, intervalMs: 20, what: 'doomed container gone' },
-  });
-  assert.is((await plane.guests.list()).find(({ name }) => name === 'target')!.phase, 'lost');
+  await until('doomed container gone', async () => !(await doomed()));
+  const target = async () => (await plane.guests.list()).find(({ name }) => name === 'target')!;
+  await until('guest target is lost', async () => (await target()).phase === 'lost');
   const refused = await refusal(
     plane.restores.create({ checkpoint: 'mobile', guest: 'target', name: 'doomed' }),
   );
@@ -199,14 +199,17 @@ test('a guest that dies in the middle of a checkpoint leaves nothing of it in th
   await pollUntil(
     async () => ((await plane.containers.inspect('last')).phase === 'checkpointing' ? true : undefined),
     {
-      timeoutMs: 10_000,
+      timeoutMs: deadlineOf(context.testbed),
       intervalMs: 2,
       what: 'checkpoint under way',
     },
   );
   process.kill(guests.find(({ name }) => name === 'origin')!.pid, 'SIGKILL');
   await checkpointing;
-  assert.is((await plane.containers.inspect('last')).phase, 'lost');
+  await until(
+    'container last is lost',
+    async () => (await plane.containers.inspect('last')).phase === 'lost',
+  );
   assert.equal(await readdir(join(context.store, 'incoming')), []);
   assert.equal(
     (await plane.checkpoints.list()).map(({ id }) => id),

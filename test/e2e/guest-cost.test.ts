@@ -25,7 +25,8 @@ test('the small form measures both sides, every start and every round trip, and 
   for (const times of [report.startMs, report.callMs]) {
     for (const [name, { count, p50 }] of Object.entries(times)) assert.ok(count > 1 && p50 > 0, name);
   }
-  assert.ok(report.callMs.inspect.p50 > report.callMs.echo.p50);
+  // The quickest of each: a machine that is busy makes some of either slow.
+  assert.ok(report.callMs.inspect.p5 > report.callMs.echo.p5);
   assert.is(report.aims.length, 5);
   for (const { name, value } of report.aims) assert.ok(Number.isFinite(value), name);
 });

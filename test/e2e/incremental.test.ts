@@ -16,6 +16,7 @@ import { rejection } from '../helpers/rejection.ts';
 import { suite } from '../helpers/suite.ts';
 import { tempDirectory } from '../helpers/temp-directory.ts';
 import { type TwoGuests, takeTwoGuests } from '../helpers/two-guests.ts';
+import { until } from '../helpers/until.ts';
 import {
   completed,
   deadlineOf,
@@ -31,6 +32,8 @@ interface World {
 const test = suite<World>('incremental checkpoints');
 /** Leaves an emulated processor time for the checkpoint. */
 const LOAD_INTERVAL_MS = 100;
+/** From request to request, so that one that takes long finds little more that has changed. */
+const LOAD_INTERVAL_GROWTH = 1.1;
 const NAMES = ['redis', 'node'] as const;
 /** Without restartable sequences: the kernel writes a page a thread of them, held restore or not (rseq(2)). */
 const COMPARABLE_ENV = 'GLIBC_TUNABLES=glibc.pthread.rseq=0';
@@ -43,7 +46,7 @@ test.after(async ({ testbed }) => await testbed?.stop());
 const startComparable = ({ testbed }: World, name: (typeof NAMES)[number]) =>
   startWarm(testbed, { name, guest: 'origin', image: name, env: [COMPARABLE_ENV] });
 
-/** Requests for as long as `work` takes; checkpoints break connections. */
+/** Requests from before `work` until after it, and answers at either end; checkpoints break connections. */
 async function underLoad<T>(
   { testbed }: World,
   { workload, endpoint, facts }: WarmContainer,
@@ -58,15 +61,22 @@ async function underLoad<T>(
         () => 1,
         () => 0,
       );
-      await delay(LOAD_INTERVAL_MS);
+      await delay(LOAD_INTERVAL_MS * LOAD_INTERVAL_GROWTH ** round);
     }
   })();
+  const answer = async (what: string) => {
+    const before = answered;
+    const wait = { timeoutMs: deadlineMs, intervalMs: 10, what };
+    await pollUntil(() => answered > before || undefined, wait);
+  };
   try {
-    return await work();
+    await answer('an answer before the checkpoint');
+    const result = await work();
+    await answer('an answer after the checkpoint');
+    return result;
   } finally {
     over = true;
     await load;
-    assert.ok(answered > 0, 'it answered meanwhile');
   }
 }
 
@@ -169,7 +179,8 @@ test('a parent that the container has not run on from is refused, and it runs on
 test('after it has begun another program everything of it is sent again', async ({ testbed }) => {
   const { plane } = testbed;
   const workload = WORKLOADS.redis;
-  const program = 'trap "exec redis-server --save \'\' --protected-mode no" USR1; while :; do sleep 1; done';
+  const program =
+    'trap "exec redis-server --save \'\' --protected-mode no" USR1; echo trapped; while :; do sleep 1; done';
   await plane.containers.create({
     name: 'shell',
     guest: 'target',
@@ -178,6 +189,7 @@ test('after it has begun another program everything of it is sent again', async 
     ports: [{ containerPort: workload.containerPort }],
   });
   await plane.containers.start('shell');
+  await until('the shell is ready', async () => /trapped/.test(await plane.containers.logs('shell')));
   const take = (id: string, parent?: string) =>
     plane.checkpoints.create({
       container: 'shell',

@@ -38,7 +38,7 @@ async function answerOf(runs: string, ...args: string[]): Promise<string> {
 }
 
 const until = (what: string, condition: () => Promise<boolean>, intervalMs = 250) =>
-  pollUntil(async () => (await condition()) || undefined, { timeoutMs: 120_000, intervalMs, what });
+  pollUntil(async () => (await condition()) || undefined, { timeoutMs: 300_000, intervalMs, what });
 
 const recordOf = async (runs: string) => JSON.parse(await answerOf(runs, 'status', '--json')) as UpRecord;
 
@@ -124,7 +124,8 @@ test('a plane that is killed while pages of a restore are on their way is starte
 test('a plane that is killed while it drains a guest and takes a checkpoint leaves each container running, once', async ({
   runs,
 }) => {
-  const { planePid = -1, socketPath } = await recordOf(runs);
+  const { planePid = -1, socketPath, guests } = await recordOf(runs);
+  const { pid: guestPid } = guests.find(({ name }) => name === 'guest-a')!;
   const plane = createPlaneClient({ socketPath });
   for (const [name, guest] of Object.entries({ beside: 'guest-b', other: 'guest-a' })) {
     await plane.containers.create({ name, guest, image: 'redis' });
@@ -136,11 +137,17 @@ test('a plane that is killed while it drains a guest and takes a checkpoint leav
   const isMoving = async () =>
     (await plane.containers.list()).some(({ guest, phase }) => guest === 'guest-a' && phase === 'restoring');
   await until('a container on its way', isMoving, 10);
+  // The guest that has to do both stands still: neither is over before the plane is killed.
+  process.kill(guestPid, 'SIGSTOP');
   const request = { container: 'other', id: 'cut', after: 'resume', preDumpRounds: 2 } as const;
   const taking = plane.checkpoints.create(request).catch((error: Error) => error);
-  const isUnderWay = async () => (await plane.operations.list()).some(({ subject }) => subject === 'other');
-  await until('a checkpoint under way', isUnderWay, 10);
-  process.kill(planePid, 'SIGKILL');
+  try {
+    const isUnderWay = async () => (await plane.operations.list()).some(({ subject }) => subject === 'other');
+    await until('a checkpoint under way', isUnderWay, 10);
+    process.kill(planePid, 'SIGKILL');
+  } finally {
+    process.kill(guestPid, 'SIGCONT');
+  }
   for (const call of [draining, taking]) assert.instance(await call, Error);
   exported.destroy();
   await plane.close();

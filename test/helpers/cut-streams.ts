@@ -49,11 +49,12 @@ export function streamsOf(watched: KilledAgent) {
       entry.on('error', () => undefined);
       entry.write(Buffer.alloc(1_000));
       const into = stdio.putArchive('steady', '/tmp', pack.pipe(new PassThrough()));
+      const agentPid = (await shell(watched, 'pgrep -f "[o]ffload/agent.mjs"')).trim();
       return [
         expectCut('a log that is followed', followed),
         expectCut(
           'a copy out',
-          untilCut(watched, () => drained(out)),
+          untilGone(watched, agentPid, () => drained(out)),
         ),
         expectCut('a copy in', into),
       ];
@@ -67,9 +68,10 @@ async function drained(source: AsyncIterable<unknown>): Promise<number> {
   return count;
 }
 
-/** Begins only when the agent that is there now has gone. */
-async function untilCut<T>(watched: KilledAgent, act: () => Promise<T>): Promise<T> {
-  await shell(watched, 'pid=$(pgrep -f "[o]ffload/agent.mjs"); while [ -e /proc/$pid ]; do sleep 0.1; done');
+/** Begins only when that process has gone. */
+async function untilGone<T>(watched: KilledAgent, pid: string, act: () => Promise<T>): Promise<T> {
+  assert.match(pid, /^\d+$/);
+  await shell(watched, `while [ -e /proc/${pid} ]; do sleep 0.1; done`);
   return act();
 }
 

@@ -66,8 +66,20 @@ export async function call<C extends AgentCall>(
   }
 }
 
-/** What is in the guest but for the steady container; empty when nothing was left. */
-export function leftovers(watched: KilledAgent): Promise<string> {
+/** Nothing is in the guest but the steady container, once what was to end has ended. */
+export async function assertNothingLeft(watched: KilledAgent, told = ''): Promise<void> {
+  let left = '';
+  const look = async () => {
+    left = await leftovers(watched);
+    return left === '' || undefined;
+  };
+  const wait = { timeoutMs: 20_000 * watched.testbed.deadlineScale, intervalMs: 100, what: 'nothing left' };
+  await pollUntil(look, wait).catch((error: Error) =>
+    assert.unreachable(`${told} ${error.message}, but ${left}`),
+  );
+}
+
+function leftovers(watched: KilledAgent): Promise<string> {
   const known = watched.steady.id;
   const directories = ['/run/offload/containers', '/var/lib/offload/containers', '/run/offload/records'];
   return shell(

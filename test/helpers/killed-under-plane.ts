@@ -2,10 +2,11 @@
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
 import { OffloadError, toOffloadError } from '../../platform/errors.ts';
-import { assertUnharmed, KILL, type KilledAgent, leftovers, shell } from './killed-agent.ts';
+import { assertNothingLeft, assertUnharmed, KILL, type KilledAgent, shell } from './killed-agent.ts';
 
 /** Conditions in the guest, for a shell. */
-export const isFrozen = (id: string) => `[ "$(cat /sys/fs/cgroup/offload/${id}/cgroup.freeze)" = 1 ]`;
+export const isFrozen = (id: string) =>
+  `{ read -r frozen </sys/fs/cgroup/offload/${id}/cgroup.freeze && [ $frozen = 1 ]; }`;
 export const isDumped = (id: string) => `[ -e /run/offload/containers/${id}/dump/dump.log ]`;
 
 /** Holds 24 MiB that CRIU restores lazily, and says so. */
@@ -25,10 +26,25 @@ export async function checkpointHeap({ testbed }: KilledAgent, id: string): Prom
   await plane.containers.remove(id, { force: true });
 }
 
-/** Ends the agent `ms` after `condition` has held for the first time, as a look in the guest itself finds it. */
-export function killWhen(watched: KilledAgent, condition: string, ms: number): Promise<string> {
-  const wait = `tries=0; until ${condition}; do tries=$((tries + 1)); [ $tries -lt 2000 ] || exit 9; sleep 0.01; done`;
-  return shell(watched, `${wait}; sleep ${(ms / 1000).toFixed(3)}; ${KILL}`);
+const CALL_IS_OVER = '/run/call-is-over';
+
+/**
+ * Ends the agent `ms` after `condition` has held for the first time, as a look in the guest itself finds it; or when
+ * the call under way is over, and the moment was too short to be seen.
+ */
+export async function killWhen(
+  watched: KilledAgent,
+  call: Promise<unknown>,
+  condition: string,
+  ms: number,
+): Promise<void> {
+  const limitS = 15 * watched.testbed.deadlineScale;
+  const wait = `until ${condition} || [ -e ${CALL_IS_OVER} ]; do [ $SECONDS -lt ${limitS} ] || exit 9; sleep 0.002; done`;
+  await Promise.all([
+    shell(watched, `${wait}; sleep ${(ms / 1000).toFixed(3)}; ${KILL}`),
+    call.then(() => shell(watched, `touch ${CALL_IS_OVER}`)),
+  ]);
+  await shell(watched, `rm ${CALL_IS_OVER}`);
 }
 
 /** What a call came to: an answer, or a refusal of ours that names what failed. */
@@ -73,9 +89,5 @@ export async function assertWholeOrGone(watched: KilledAgent, name: string, rest
     (await plane.containers.list()).map((container) => container.name),
     ['steady'],
   );
-  await pollUntil(async () => ((await leftovers(watched)) === '' ? true : undefined), {
-    timeoutMs: 10_000 * deadlineScale,
-    intervalMs: 100,
-    what: 'nothing of the restore to be left',
-  });
+  await assertNothingLeft(watched);
 }

@@ -9,7 +9,7 @@ import { scratchDirectory } from './checkpoint.ts';
 import { RELAY } from './programs.ts';
 import type { NativePlaneAccess } from './restore.ts';
 
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
 const ECHO_COUNT = 1_000;
 
 export interface RelayOptions {

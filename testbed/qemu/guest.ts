@@ -54,7 +54,7 @@ export interface Guest extends GuestOptions {
 }
 
 const daemonTimeoutMs = 5_000;
-const bootTimeoutMs = 15_000;
+const bootTimeoutMs = 30_000;
 const stopGraceMs = 2_000;
 
 /**

@@ -80,12 +80,12 @@ test('kill -9 of the owner takes its children along at once', async () => {
   const child = JSON.parse(line) as { pid: number; startTicks: number };
   // setpriv has to have asked for the signal before its parent dies.
   const isSleep = () => readFileSync(`/proc/${child.pid}/comm`, 'utf8').trim() === 'sleep' || undefined;
-  await pollUntil(isSleep, { timeoutMs: 10_000, intervalMs: 5, what: 'child runs' });
+  await pollUntil(isSleep, { timeoutMs: 60_000, intervalMs: 5, what: 'child runs' });
   owner.kill('SIGKILL');
   const isGone = () => !isProcessAlive(child.pid, child.startTicks) || undefined;
-  await pollUntil(isGone, { timeoutMs: 10_000, intervalMs: 5, what: 'child ends' });
+  await pollUntil(isGone, { timeoutMs: 60_000, intervalMs: 5, what: 'child ends' });
   const isOwnerGone = () => processStartTicks(owner.pid!) === undefined || undefined;
-  await pollUntil(isOwnerGone, { timeoutMs: 10_000, intervalMs: 5, what: 'owner ends' });
+  await pollUntil(isOwnerGone, { timeoutMs: 60_000, intervalMs: 5, what: 'owner ends' });
   assert.is((await sweepStaleRuns(directories)).runCount, 1);
   assert.equal(readdirSync(directories.runsDirectory), []);
 });

@@ -18,7 +18,7 @@ test('two holders never overlap and the lock is gone afterwards', async () => {
     await new Promise((resolve) => setImmediate(resolve));
     holderCount -= 1;
   };
-  await Promise.all([1, 2, 3].map(() => withLockFile(path, { timeoutMs: 10_000 }, work)));
+  await Promise.all([1, 2, 3].map(() => withLockFile(path, { timeoutMs: 60_000 }, work)));
   assert.is(mostHolders, 1);
   assert.not(existsSync(path));
 });
@@ -27,7 +27,7 @@ test('the lock of a process that is gone is taken over', async () => {
   const path = join(directory, 'b.lock');
   // This process lives, but has started at another time: a pid in use again.
   writeFileSync(path, JSON.stringify({ pid: process.pid, startTicks: 1 }));
-  assert.is(await withLockFile(path, { timeoutMs: 1_000 }, async () => 'mine'), 'mine');
+  assert.is(await withLockFile(path, { timeoutMs: 60_000 }, async () => 'mine'), 'mine');
 });
 
 test('a lock that is held too long ends in an error that names its holder', async () => {

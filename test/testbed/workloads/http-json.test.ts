@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { getJson, type JsonAnswer } from '../../../testbed/workloads/http-json.ts';
 import { rejection } from '../../helpers/rejection.ts';
 
-async function ask(answer: (response: ServerResponse) => void, deadlineMs = 5_000): Promise<JsonAnswer> {
+async function ask(answer: (response: ServerResponse) => void, deadlineMs = 60_000): Promise<JsonAnswer> {
   const server = createServer((_request, response) => answer(response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -57,7 +57,7 @@ test('a server that does not answer, or does not finish, meets the deadline', as
 });
 
 test('a port where nobody listens says so', async () => {
-  const error = await rejection(getJson({ host: '127.0.0.1', port: 1 }, '/walk', 1_000));
+  const error = await rejection(getJson({ host: '127.0.0.1', port: 1 }, '/walk', 60_000));
   assert.is(error.code, 'runtime_failed');
   assert.match(error.message, /ECONNREFUSED/);
 });

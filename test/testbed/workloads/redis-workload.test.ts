@@ -39,23 +39,23 @@ async function startRedis(): Promise<Server> {
 if (reason === '') {
   test.before(async () => {
     server = await startRedis();
-    await redisWorkload.waitReady(endpoint(), 30_000);
-    facts = await redisWorkload.warmUp(endpoint(), redisWorkload.smallSize, { deadlineMs: 30_000 });
+    await redisWorkload.waitReady(endpoint(), 120_000);
+    facts = await redisWorkload.warmUp(endpoint(), redisWorkload.smallSize, { deadlineMs: 120_000 });
   });
   test.after(async () => await server.stop());
 
   test('a warm Redis answers with the values that follow from their keys', async () => {
-    const response = await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 });
+    const response = await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 60_000 });
     assert.ok(response.responseBytes > 20 * 8128);
     assert.ok(response.connectMs < response.durationMs);
-    await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000, round: 5 });
-    const all = await redisWorkload.verifyAll(endpoint(), facts, { deadlineMs: 30_000 });
+    await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 60_000, round: 5 });
+    const all = await redisWorkload.verifyAll(endpoint(), facts, { deadlineMs: 120_000 });
     assert.ok(all.responseBytes > redisWorkload.smallSize.dataMiB * 1024 * 1024);
   });
 
   test('a connection that is held until Redis is there is answered, on that one connection', async () => {
     const held = await holdPort();
-    const answer = redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 10_000 });
+    const answer = redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 60_000 });
     while (held.connectionCount() === 0) await new Promise((resolve) => setImmediate(resolve));
     held.release(server.port);
     await answer;
@@ -64,8 +64,8 @@ if (reason === '') {
   });
 
   test('no connection is left in the server after a request', async () => {
-    await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 });
-    const connection = new RedisConnection(endpoint(), 'count clients', 5_000);
+    await redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 60_000 });
+    const connection = new RedisConnection(endpoint(), 'count clients', 60_000);
     const [reply] = await connection.send(encodeCommand('CLIENT', 'LIST'), 1);
     assert.is(reply?.kind === 'bulk' && reply.value?.toString().trim().split('\n').length, 1);
     await connection.close();
@@ -78,19 +78,19 @@ if (reason === '') {
       return spoiled;
     });
     held.release(server.port);
-    const error = await rejection(redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 5_000 }));
+    const error = await rejection(redisWorkload.firstRequest(held.endpoint, facts, { deadlineMs: 60_000 }));
     assert.is(error.code, 'corrupt_page');
     assert.match(error.message, /value of key:\d{8} \(8128 bytes\) is wrong from byte \d+/);
     await held.close();
   });
 
   test('a key that is gone or one too many is an error', async () => {
-    const connection = new RedisConnection(endpoint(), 'spoil', 5_000);
+    const connection = new RedisConnection(endpoint(), 'spoil', 60_000);
     await connection.send(encodeCommand('SET', 'extra', '1'), 1);
-    const extra = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
+    const extra = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 60_000 }));
     assert.match(extra.message, /DBSIZE answered \d+, loaded were \d+ keys/);
     await connection.send(encodeCommand('RENAME', 'key:00000000', 'gone'), 1);
-    const gone = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 5_000 }));
+    const gone = await rejection(redisWorkload.firstRequest(endpoint(), facts, { deadlineMs: 60_000 }));
     assert.is(gone.message, 'verify redis: GET key:00000000 answered no value');
     await connection.close();
   });
@@ -106,7 +106,7 @@ test('an answer that never comes ends at the deadline', async () => {
   assert.match(error.message, 'no answer within 100 ms');
   await held.close();
   const refused = await rejection(
-    redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 5_000 }),
+    redisWorkload.firstRequest(held.endpoint, someFacts, { deadlineMs: 60_000 }),
   );
   assert.is(refused.code, 'runtime_failed');
   const late = await rejection(redisWorkload.waitReady(held.endpoint, 100));
