@@ -20,6 +20,8 @@ export class Catalog {
   readonly #nowMs: () => number;
   readonly #entries = new Map<string, CatalogEntry>();
   #lastUseMs = 0;
+  /** One after the other, so that the last use is the one that stays. */
+  #noted: Promise<void> = Promise.resolve();
 
   constructor(fs: StoreFileSystem, directory: string, nowMs: () => number) {
     this.#fs = fs;
@@ -100,7 +102,15 @@ export class Catalog {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     entry.lastUsedMs = this.#lastUseMs = Math.max(this.#nowMs(), this.#lastUseMs + 1);
-    noteUse(this.#fs, join(this.#directory, id), entry.lastUsedMs).catch(() => undefined);
+    const { lastUsedMs } = entry;
+    this.#noted = this.#noted
+      .then(() => noteUse(this.#fs, join(this.#directory, id), lastUsedMs))
+      .catch(() => undefined);
+  }
+
+  /** Every use so far is on record. */
+  async settle(): Promise<void> {
+    await this.#noted;
   }
 
   async setPinned(id: string, pinned: boolean): Promise<void> {

@@ -231,6 +231,7 @@ class DirectoryPageStore implements PageStore {
     await Promise.all([...this.#writers.values()].map((writer) => writer?.abort()));
     await Promise.all([...this.#readers].map((reader) => reader.close()));
     await this.#open.trim();
+    await this.#catalog.settle();
     await this.#lock.release();
   }
 

@@ -21,7 +21,7 @@ import type { PageServer } from '../../../offload-plane/page-server/contract.ts'
 import { addDigests, pageContribution } from '../../../offload-plane/page-store/digests.ts';
 import { xxh64 } from '../../../platform/xxhash.ts';
 
-const FRAME_DEADLINE_MS = 30_000;
+const FRAME_DEADLINE_MS = 120_000;
 
 export interface Arrival {
   type: number;

@@ -44,7 +44,7 @@ async function send(writer: CheckpointWriter, parts: readonly Buffer[]) {
   });
   near.on('error', () => {});
   for (const part of parts) near.write(part);
-  const summary = await receiveDump(far, writer, { idleDeadlineMs: 2_000 });
+  const summary = await receiveDump(far, writer, { idleDeadlineMs: 60_000 });
   return { summary, answers };
 }
 

@@ -66,7 +66,7 @@ async function receive(chunks: Buffer[]) {
   try {
     const writer = await store.begin('dump');
     const { stream, answers } = peer(chunks, 4 + 1 + 1 + 4);
-    const summary = await receiveDump(stream, writer, { idleDeadlineMs: 2000 });
+    const summary = await receiveDump(stream, writer, { idleDeadlineMs: 60_000 });
     await writer.commit({});
     const reader = await store.open('dump');
     assert.ok((await reader.readPages(TASK, DATA, 2)).equals(pages(2, 500)));
@@ -106,7 +106,7 @@ test('a dump arrives whole when it comes byte by byte', async () => {
   const { store, remove } = await makeStore();
   const writer = await store.begin('dump');
   const bytes = Array.from(small, (byte) => Buffer.from([byte]));
-  await receiveDump(peer(bytes, 5).stream, writer, { idleDeadlineMs: 2000 });
+  await receiveDump(peer(bytes, 5).stream, writer, { idleDeadlineMs: 60_000 });
   await writer.commit({});
   assert.ok((await (await store.open('dump')).readPages(TASK, HEAP, 2)).equals(pages(2)));
   await remove();
@@ -172,7 +172,7 @@ for (const [what, bytes, message] of REFUSED) {
     const { stream } = peer([bytes], 0);
     const [near] = [stream];
     setTimeout(() => near.destroyed || near.push(null), 50);
-    const error = await rejection(receiveDump(stream, writer, { idleDeadlineMs: 2000 }));
+    const error = await rejection(receiveDump(stream, writer, { idleDeadlineMs: 60_000 }));
     assert.instance(error, OffloadError);
     assert.is(error.code, 'page_protocol_violation');
     assert.match(error.message, message);
@@ -204,7 +204,7 @@ test('a peer that stalls is given up', async () => {
 test('a quota that is passed ends the dump with no_space', async () => {
   const { store, remove } = await makeStore({ quotaBytes: 10 * PAGE });
   const writer = await store.begin('dump');
-  const error = await rejection(receiveDump(peer([DUMP], 100).stream, writer, { idleDeadlineMs: 500 }));
+  const error = await rejection(receiveDump(peer([DUMP], 100).stream, writer, { idleDeadlineMs: 60_000 }));
   assert.is(error.code, 'no_space');
   await remove();
 });
@@ -216,7 +216,7 @@ test('random bytes never do more than end the dump', async () => {
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), async (bytes) => {
       const writer = await store.begin(`fuzz-${n++}`);
       const { stream } = peer([OPEN, Buffer.from(bytes)], 1);
-      const error = await rejection(receiveDump(stream, writer, { idleDeadlineMs: 1000 }));
+      const error = await rejection(receiveDump(stream, writer, { idleDeadlineMs: 60_000 }));
       assert.instance(error, OffloadError);
       await writer.abort();
     }),

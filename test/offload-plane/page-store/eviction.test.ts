@@ -1,7 +1,10 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PageStore } from '../../../offload-plane/page-store/contract.ts';
 import { planEviction } from '../../../offload-plane/page-store/eviction.ts';
+import { realFileSystem } from '../../../offload-plane/page-store/file-system.ts';
 import { Ledger } from '../../../offload-plane/page-store/ledger.ts';
 import { openPageStore } from '../../../offload-plane/page-store/store.ts';
 import { fails } from './fails.ts';
@@ -52,6 +55,32 @@ test('the order of last use survives the store', async () => {
   assert.equal(await again.evict(roomFor(2)), ['a']);
   assert.equal(await again.evict(0), ['c', 'b']);
   assert.is(again.usedBytes, 0);
+  await again.close();
+  await first.remove();
+});
+
+test('a store that is closed while its device is slow has every use on record, the last one of each', async () => {
+  const parked = Promise.withResolvers<void>();
+  let useCount = 0;
+  const utimes: typeof realFileSystem.utimes = async (...args) => {
+    if (++useCount === 1) await parked.promise;
+    return await realFileSystem.utimes(...args);
+  };
+  const first = await makeStore({ fileSystem: { ...realFileSystem, utimes } });
+  for (const id of ['a', 'b']) await write(first.store, id);
+  for (const id of ['a', 'b', 'a']) await touch(first.store, id);
+  let isClosed = false;
+  const closing = first.store.close().then(() => {
+    isClosed = true;
+  });
+  // It has everything else behind it long before.
+  for (const id of ['a', 'b']) await readdir(join(first.directory, 'checkpoints', id));
+  assert.not(isClosed);
+  parked.resolve();
+  await closing;
+  assert.is(useCount, 3);
+  const again = await openPageStore({ directory: first.directory });
+  assert.equal(await again.evict(0), ['b', 'a']);
   await again.close();
   await first.remove();
 });

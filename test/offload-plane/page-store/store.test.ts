@@ -223,13 +223,14 @@ test('names and addresses that are none are refused', async () => {
 });
 
 test('a file system diff streams in and out, and a source that stalls is given up', async () => {
-  const { store, remove } = await makeStore({ limits: { sourceIdleMs: 50, maxRootfsDiffBytes: 1 << 20 } });
+  const { store, remove } = await makeStore({ limits: { maxRootfsDiffBytes: 1 << 20 } });
   const writer = await store.begin('c');
   await writer.addRootfsDiff(Readable.from([Buffer.from('tar'), Buffer.from('ball')]));
   await writer.commit({});
   const reader = await store.open('c');
   assert.is(String(await buffer(reader.openRootfsDiff()!)), 'tarball');
-  const stalled = await store.begin('stalled');
+  const impatient = await makeStore({ limits: { sourceIdleMs: 50 } });
+  const stalled = await impatient.store.begin('stalled');
   await fails('deadline_exceeded', /no byte for 50 ms/, () =>
     stalled.addRootfsDiff(new Readable({ read() {} })),
   );
@@ -237,6 +238,7 @@ test('a file system diff streams in and out, and a source that stalls is given u
   await fails('no_space', /limit of 1048576 bytes/, () =>
     large.addRootfsDiff(Readable.from([Buffer.alloc(1 << 20), Buffer.alloc(1)])),
   );
+  await impatient.remove();
   await remove();
 });
 
