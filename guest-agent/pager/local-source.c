@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #define REFILL_FRAMES 16
-/* While an order is recorded, filling would hide touches: it starts when faults have dried up so long. */
-#define RECORD_QUIET_US 500000
 
 static struct image *images;
 static struct order_entry *order;
@@ -92,8 +90,9 @@ static bool refill(void)
 		/* Before CRIU is done the frames could only lie in memory. */
 		if (!kept->restored)
 			return i > 0;
-		if (recording && now_us() < pager.last_fault_us + RECORD_QUIET_US) {
-			engine_wake_at(pager.last_fault_us + RECORD_QUIET_US);
+		/* While an order is recorded, filling would hide touches: it starts when faults have dried up. */
+		if (recording && now_us() < pager.last_fault_us + pager.quiet_us) {
+			engine_wake_at(pager.last_fault_us + pager.quiet_us);
 			return i > 0;
 		}
 		/* One frame at a time: a fault must not stand behind a long read. */

@@ -21,7 +21,7 @@ static const char help[] =
 	"\n"
 	"  offload-pager --connect ADDRESS --token-file FILE --work-dir DIR [--images-dir DIR]\n"
 	"      pages come from the plane; ADDRESS is vsock:CID:PORT or unix:PATH\n"
-	"  offload-pager --images-dir DIR --work-dir DIR [--order FILE] [--record FILE]\n"
+	"  offload-pager --images-dir DIR --work-dir DIR [--order FILE] [--record FILE [--quiet-ms N]]\n"
 	"      pages come from local CRIU images, as with criu lazy-pages\n"
 	"\n"
 	"  --work-dir DIR          where lazy-pages.socket is made: the --work-dir of criu restore\n"
@@ -33,13 +33,14 @@ static const char help[] =
 	"                          (default 10000; with local images, none)\n"
 	"  --order FILE            install the pages in this order after those that fault\n"
 	"  --record FILE           write the faults in their order, in the format --order reads\n"
+	"  --quiet-ms N            with --record, the rest is filled when no fault came for so long (default 500)\n"
 	"  --help, --version\n"
 	"\n"
 	"A pager that is killed is replaced; when it cannot be, the container is ended as above.\n"
 	"Prints `ready` when CRIU may be started. Exit: 0 all pages are in place, 1 failure, 2 wrong use.\n";
 
 static struct {
-	const char *connect, *token_file, *work_dir, *images_dir, *order, *record, *deadline;
+	const char *connect, *token_file, *work_dir, *images_dir, *order, *record, *deadline, *quiet;
 } options;
 
 static const struct {
@@ -50,6 +51,7 @@ static const struct {
 	{ "work-dir", &options.work_dir },     { "images-dir", &options.images_dir },
 	{ "order", &options.order },           { "record", &options.record },
 	{ "deadline-ms", &options.deadline },  { "container-cgroup", &pager.container_cgroup },
+	{ "quiet-ms", &options.quiet },
 };
 #define NAME_COUNT (sizeof(names) / sizeof(names[0]))
 
@@ -75,7 +77,7 @@ static void parse_options(int argc, char **argv)
 
 static void check_options(void)
 {
-	uint64_t ms = options.connect ? 10000 : 0;
+	uint64_t ms = options.connect ? 10000 : 0, quiet_ms = 500;
 	if (!options.work_dir)
 		usage_error("--work-dir is missing");
 	if (options.connect && !options.token_file)
@@ -88,7 +90,10 @@ static void check_options(void)
 		usage_error("--token-file goes with --connect");
 	if (options.deadline && (!parse_number(options.deadline, 10, 86400000, &ms) || !ms))
 		usage_error("--deadline-ms %s: expected 1 to 86400000", options.deadline);
+	if (options.quiet && (!options.record || !parse_number(options.quiet, 10, 86400000, &quiet_ms)))
+		usage_error("--quiet-ms %s: expected 0 to 86400000, and --record", options.quiet);
 	pager.deadline_us = ms * 1000;
+	pager.quiet_us = quiet_ms * 1000;
 	pager.work_dir = open(options.work_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (pager.work_dir < 0)
 		usage_error("--work-dir %s: %s", options.work_dir, strerror(errno));

@@ -56,6 +56,7 @@ struct pager {
 	bool stalled;               /* it was, about what is outstanding now */
 	uint64_t last_fault_us;
 	uint64_t deadline_us;
+	uint64_t quiet_us;          /* of faults, before what is recorded is taken for the whole of it */
 	pid_t supervisor;
 	int work_dir;
 	const char *container_cgroup;

@@ -183,6 +183,7 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
     policy: 'lazy',
     record: false,
     faultsDryUpMs: 20,
+    deadlines: { resumeMs: STEP_MS, doneMs: STEP_MS, statusMs: STEP_MS },
     ...options.session,
   });
   session.done.catch(() => {});
@@ -195,6 +196,7 @@ export async function startRestore(options: NativeRestoreOptions): Promise<Nativ
     ...['--connect', `unix:${plane.path}`, '--token-file', join(directory, 'token')],
     ...['--images-dir', join(directory, 'images'), '--work-dir', join(directory, 'work')],
     ...(cgroup === '' ? [] : ['--container-cgroup', cgroup]),
+    ...['--deadline-ms', String(STEP_MS)],
     ...(options.pagerArgs ?? []),
   ];
   const pager = startPager(pagerArgs, options.pagerProgram, options.pagerEnv);

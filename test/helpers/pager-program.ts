@@ -11,14 +11,18 @@ export const PAGER = process.env.PAGER_ASAN ? ASAN_PAGER : built('offload-pager'
 export const DYING_PAGER = built('dying/offload-pager');
 export const MEMCHECK = built('offload-memcheck');
 export const HEAP = built('test/heap');
+export const UNIT_TESTS = [built('test/unit'), built('test/unit-asan')];
 /** With the libc of the root it runs in. */
 export const DYNAMIC_HEAP = built('test/heap-dynamic');
-const STEP_TIMEOUT_MS = 60_000;
+/** Longer than any test waits for it to end. */
+const PAGER_TIMEOUT_MS = 300_000;
+/** Everything anew, behind another one that does the same. */
+const MAKE_TIMEOUT_MS = 600_000;
 
 /** Test files run side by side, and make knows nothing of another make: one at a time. */
 export async function make(...goals: readonly string[]): Promise<string> {
   const { stdout } = await execa('flock', [SOURCES, 'make', '-s', '-C', SOURCES, ...goals], {
-    timeout: 120_000,
+    timeout: MAKE_TIMEOUT_MS,
   });
   return stdout;
 }
@@ -41,7 +45,7 @@ export function startPager(
   program = PAGER,
   env: Record<string, string> = {},
 ): RunningPager {
-  const options = { reject: false, timeout: STEP_TIMEOUT_MS, killSignal: 'SIGKILL', env } as const;
+  const options = { reject: false, timeout: PAGER_TIMEOUT_MS, killSignal: 'SIGKILL', env } as const;
   const subprocess = execa(program, args, options);
   const lines = createInterface({ input: subprocess.stdout });
   const ready = new Promise<void>((resolve, reject) => {

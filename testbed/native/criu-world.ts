@@ -22,7 +22,7 @@ import { execa } from 'execa';
 import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
-const COMMAND_TIMEOUT_MS = 60_000;
+const COMMAND_TIMEOUT_MS = 180_000;
 
 const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 const candidates = process.env.OFFLOAD_TEST_ROOTFS

@@ -33,7 +33,7 @@ import type {
 } from './plane-protocol.ts';
 
 const GUEST = 'native';
-const IDLE_MS = 60_000;
+const IDLE_MS = 180_000;
 const [storeDirectory, pagerSocket, leftSessions = '[]'] = process.argv.slice(2) as [string, string, string?];
 const store = await openPageStore({ directory: storeDirectory, keepOpenCount: KEEP_OPEN_COUNT });
 const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
@@ -107,6 +107,7 @@ async function openRestore(call: RestoreCall): Promise<{ session: string }> {
     reader,
     policy: call.policy,
     record: call.record,
+    ...(call.faultsDryUpMs === undefined ? {} : { faultsDryUpMs: call.faultsDryUpMs }),
     ...(orderLog ? { orderLog } : {}),
   });
   const trace: TraceEvent[] = [];

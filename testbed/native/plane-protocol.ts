@@ -10,6 +10,8 @@ export interface RestoreCall {
   /** The name of a kept log; default: the checkpoint's own. `none`: as if it had none. */
   order?: string;
   record: boolean;
+  /** Default: the page server's. */
+  faultsDryUpMs?: number;
   /** Where CRIU's images (in `images`) and the token are written. */
   directory: string;
   /** Note when each page was asked for and sent. */

@@ -5,7 +5,7 @@ import { withDeadline } from '../../platform/deadline.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { AnswerMessage, CallMessage, CallName, LeftSession, PlaneCalls } from './plane-protocol.ts';
 
-const CALL_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 180_000;
 
 export interface NativePlane {
   readonly pid: number;

@@ -10,7 +10,7 @@ import { rejection } from '../../helpers/rejection.ts';
 import { type Draw, seeded } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 180_000;
 const checkpoint = sharedCheckpoint(16, 2);
 let restoreCount = 0;
 

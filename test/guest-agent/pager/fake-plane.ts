@@ -211,7 +211,10 @@ export class FakePlane {
   async #until(matches: () => boolean): Promise<void> {
     if (matches()) return;
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('the pager did not send what was waited for')), 20_000);
+      const timer = setTimeout(
+        () => reject(new Error('the pager did not send what was waited for')),
+        180_000,
+      );
       this.#waiters.push({
         matches,
         resolve: () => {

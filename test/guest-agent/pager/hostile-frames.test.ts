@@ -62,6 +62,7 @@ const FIELDS = [
   [24, 8],
 ] as const;
 const AT_ONCE = 4;
+const DEADLINE_MS = 180_000;
 
 test.before(async () => {
   await make('all', 'asan');
@@ -182,7 +183,7 @@ async function converse(seed: number): Promise<void> {
     },
     () => {},
   );
-  const { exitCode, stderr } = await withDeadline(pager.ended, 20_000, 'pager');
+  const { exitCode, stderr } = await withDeadline(pager.ended, DEADLINE_MS, 'pager');
   const told = `seed ${seed} (PAGER_FUZZ_SEEDS_FROM=${seed} PAGER_FUZZ_SEEDS=1), exit ${exitCode}: ${stderr}`;
   assert.ok(exitCode === 0 || exitCode === 1, told);
   assert.not.match(stderr, /Sanitizer|runtime error|pager (killed|ended)/, told);
@@ -244,7 +245,7 @@ test('a plane that sends beyond its credit is given up before memory fills', asy
   const pager = await floods(first, async (write) => {
     for (let i = 0; i < 1100; i++) await write(frame);
   });
-  const { exitCode, stderr } = await withDeadline(pager.ended, 20_000, 'pager');
+  const { exitCode, stderr } = await withDeadline(pager.ended, DEADLINE_MS, 'pager');
   assert.is(exitCode, 1);
   assert.match(stderr, /the plane sends beyond its credit, limit 268435456 bytes/);
 });
@@ -257,7 +258,7 @@ test('the largest map takes no more memory than its pages need', async () => {
     encodeFrame({ type: FrameType.FILES_END }),
   ];
   const pager = await floods(first, async () => {});
-  await withDeadline(pager.ready, 20_000, 'pager');
+  await withDeadline(pager.ready, DEADLINE_MS, 'pager');
   const [pid] = childrenOf(pager.pid);
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   assert.ok(Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) < 64 * 1024, status);

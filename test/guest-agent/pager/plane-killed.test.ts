@@ -12,12 +12,12 @@ import { buildBenchPrograms, WITH_SOCKET } from '../../../testbed/native/program
 import { makeCgroup } from '../../helpers/cgroup.ts';
 import { askHeap, restoreHeap, type ServedHeap, serveHeap } from '../../helpers/criu-heap.ts';
 import { criuMissing, criuTest } from '../../helpers/criu-test.ts';
-import { buildPrograms, HEAP, startPager } from '../../helpers/pager-program.ts';
+import { buildPrograms, HEAP, type RunningPager, startPager } from '../../helpers/pager-program.ts';
 import { type Draw, seeded, seedsOf } from '../../helpers/seeded.ts';
 import { test } from '../../helpers/suite.ts';
 import { tempDirectory } from '../../helpers/temp-directory.ts';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 180_000;
 const CHECKPOINT = 'whole';
 const cgroup = criuMissing === '' ? makeCgroup() : undefined;
 const directory = tempDirectory('plane-killed');
@@ -97,27 +97,47 @@ interface Attempt {
 
 interface Begun {
   token: string;
+  /** CRIU may begin, or the pager has failed. */
+  ready: Promise<void>;
   ended: Promise<Attempt>;
 }
 
 /** One restore from the plane, and what becomes of the program. */
-async function beginRestore(plane: NativePlane, name: string, draw: Draw): Promise<Begun> {
+async function beginRestore(
+  plane: NativePlane,
+  name: string,
+  draw: Draw,
+  own: { faultsDryUpMs?: number; mayWalk?: Promise<void> } = {},
+): Promise<Begun> {
+  const { mayWalk = Promise.resolve(), ...more } = own;
   const place = join(directory, name);
   prepareDirectory(place, [HEAP]);
-  const order = { checkpoint: CHECKPOINT, policy: 'lazy', record: false, trace: false } as const;
+  const order = { checkpoint: CHECKPOINT, policy: 'lazy', record: false, trace: false, ...more } as const;
   const { session: token } = await plane.call('openRestore', { ...order, directory: place });
-  const ended = followRestore(place, draw);
-  ended.catch(() => {});
-  return { token, ended };
-}
-
-async function followRestore(place: string, draw: Draw): Promise<Attempt> {
-  const name = basename(place);
   const pager = startPager([
-    ...['--connect', `unix:${pagerSocket}`, '--token-file', join(place, 'token'), '--deadline-ms', '8000'],
+    ...[
+      '--connect',
+      `unix:${pagerSocket}`,
+      '--token-file',
+      join(place, 'token'),
+      '--deadline-ms',
+      String(DEADLINE_MS),
+    ],
     ...['--images-dir', join(place, 'images'), '--work-dir', join(place, 'work')],
     ...(cgroup === undefined ? [] : ['--container-cgroup', cgroup.path]),
   ]);
+  const ended = followRestore(place, pager, `touch 200 ${draw(1000)}`, mayWalk);
+  ended.catch(() => {});
+  return { token, ready: pager.ready.catch(() => undefined), ended };
+}
+
+async function followRestore(
+  place: string,
+  pager: RunningPager,
+  touch: string,
+  mayWalk: Promise<void>,
+): Promise<Attempt> {
+  const name = basename(place);
   const answers: string[] = [];
   const work = async () => {
     if (
@@ -130,8 +150,9 @@ async function followRestore(place: string, draw: Draw): Promise<Attempt> {
     const restored = await restoreHeap(place, cgroup === undefined ? {} : { cgroup: cgroup.path });
     try {
       if (restored.exitCode !== 0) return;
-      for (const command of [`touch 200 ${draw(1000)}`, 'walk', 'walk'])
-        answers.push(await restored.ask(command));
+      answers.push(await restored.ask(touch));
+      await mayWalk;
+      for (const command of ['walk', 'walk']) answers.push(await restored.ask(command));
       await pager.ended;
       answers.push(await restored.ask('walk'));
     } finally {
@@ -154,7 +175,9 @@ criuTest(
     for (const seed of seedsOf('PLANE_KILL_SEEDS', 4)) {
       const draw = seeded(seed);
       let plane = await startPlane();
-      const { token, ended } = await beginRestore(plane, `restore-${seed}`, draw);
+      const { token, ready, ended } = await beginRestore(plane, `restore-${seed}`, draw);
+      // Of every second one the plane is killed only when it has brought what comes once.
+      if (seed % 2 === 0) await ready;
       const left = [{ token, checkpoint: CHECKPOINT, policy: 'lazy' as const }];
       for (let kills = 1 + draw(2); kills > 0; kills -= 1) {
         await delay(draw(600));
@@ -185,9 +208,12 @@ criuTest(
   'a plane that has forgotten a restore leaves a program that is dead, and a pager that says why',
   async () => {
     const plane = await startPlane();
-    const { ended } = await beginRestore(plane, 'forgotten', seeded(0));
+    const { promise: mayWalk, resolve: letWalk } = Promise.withResolvers<void>();
+    const own = { faultsDryUpMs: 600_000, mayWalk };
+    const { ended } = await beginRestore(plane, 'forgotten', seeded(0), own);
     await delay(300);
     await kill(plane);
+    letWalk();
     const next = await startPlane();
     const attempt = await ended;
     await next.close();
