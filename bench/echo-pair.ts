@@ -41,6 +41,7 @@ export async function openEchoPair(): Promise<EchoPair> {
       throw new OffloadError('invalid_state', 'bench: this agent has no containers');
     },
     nowMs: () => performance.now(),
+    later: () => () => undefined,
     freshId: () => 'bench',
     createTimeoutMs: TIMEOUT_MS,
   });

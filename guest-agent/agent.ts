@@ -3,7 +3,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { Health, MemoryComparison } from '../interconnect/agent-api.ts';
 import { adoptContainers } from './adoption.ts';
 import { createBundles } from './bundle.ts';
-import { type Checkpoints, createCheckpoints } from './checkpoint.ts';
+import { type Checkpoints, createCheckpoints, type Later } from './checkpoint.ts';
 import { type Containers, createContainers } from './containers.ts';
 import { createEventLog, type EventLog } from './events.ts';
 import { watchExits } from './exits.ts';
@@ -25,6 +25,7 @@ export interface AgentDeps {
   dialPlane: (port: number) => Promise<Duplex>;
   connectAttach: ConnectAttach;
   nowMs: () => number;
+  later: Later;
   /** A name that nothing else has. */
   freshId: () => string;
   createTimeoutMs: number;
@@ -48,7 +49,7 @@ export interface Agent {
 }
 
 export async function createAgent(deps: AgentDeps): Promise<Agent> {
-  const { paths, run, nowMs, parts } = deps;
+  const { paths, run, nowMs, later, parts } = deps;
   const instanceId = await readInstanceId(paths.runDirectory, deps.freshId);
   const events = createEventLog(eventLogFile(paths), () => Date.now());
   const crun = createCrun({ run, root: crunRoot(paths) });
@@ -68,7 +69,15 @@ export async function createAgent(deps: AgentDeps): Promise<Agent> {
   await Promise.all(adoption.adopted.map((id) => containers.lookForExit(id)));
   return {
     containers,
-    checkpoints: createCheckpoints({ containers, crun, run, events, dialPlane: deps.dialPlane, nowMs }),
+    checkpoints: createCheckpoints({
+      containers,
+      crun,
+      run,
+      events,
+      dialPlane: deps.dialPlane,
+      nowMs,
+      later,
+    }),
     restores: createRestores({ containers, paths, run, nowMs }),
     stdio: await createStdio({ ...deps, containers, events, randomId: shortId(deps.freshId) }),
     events,

@@ -18,14 +18,19 @@ import type { Container } from './life.ts';
 import { readDumpTimes } from './runtime/criu-stats.ts';
 import { expectTracked, forgetTracked } from './tracked-dumps.ts';
 
+/** Acts when so much time has passed. @returns what calls it off */
+export type Later = (act: () => void, delayMs: number) => () => void;
+
 export interface CheckpointDeps extends DumpsDeps {
   events: EventLog;
   nowMs: () => number;
+  later: Later;
 }
 
 export function createCheckpoints(deps: CheckpointDeps) {
-  const { containers, crun, events, nowMs } = deps;
-  const leases = new Map<string, NodeJS.Timeout>();
+  const { containers, crun, events, nowMs, later } = deps;
+  /** What ends each. */
+  const leases = new Map<string, () => void>();
   const underWay = new Map<string, Dump>();
   const dumps = createDumps(deps);
 
@@ -73,7 +78,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
   }
 
   function endLease(id: string): void {
-    clearTimeout(leases.get(id));
+    leases.get(id)?.();
     leases.delete(id);
   }
 
@@ -140,7 +145,7 @@ export function createCheckpoints(deps: CheckpointDeps) {
       const { pid, current, leave } = await enter(container, 'checkpoint', request.parent, nowMs);
       const { frozenAtMs } = container.life as { frozenAtMs: number };
       const outlive = () => void abandon(container).catch(() => undefined);
-      leases.set(id, setTimeout(outlive, request.deadlineMs));
+      leases.set(id, later(outlive, request.deadlineMs));
       let frozen = false;
       try {
         await crun.pause(id);

@@ -27,6 +27,10 @@ const agent = await createAgent({
   dialPlane: (port) => connectVsock(HOST_CID, port),
   connectAttach: connectAttachSocket,
   nowMs: () => performance.now(),
+  later(act, delayMs) {
+    const timer = setTimeout(act, delayMs);
+    return () => clearTimeout(timer);
+  },
   freshId: randomUUID,
   createTimeoutMs: CREATE_TIMEOUT_MS,
 });

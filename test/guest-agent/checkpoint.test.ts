@@ -9,7 +9,7 @@ import type { DumpSummary } from '../../offload-plane/page-server/dump-contract.
 import { receiveDump } from '../../offload-plane/page-server/receive-dump.ts';
 import { type AgentWorld, createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
-import { dumpRequest, RESUME, STOP, TOKEN } from '../helpers/dump-requests.ts';
+import { dumpRequest, PATIENT_MS, RESUME, STOP, TOKEN } from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { until } from '../helpers/until.ts';
 import { makeStore } from '../offload-plane/page-store/fixture.ts';
@@ -26,8 +26,8 @@ async function takeDump(world: AgentWorld): Promise<{ token: string; dump: DumpS
   await until('the agent dials the plane', () => world.dialled.length > 0);
   const { store, remove } = await makeStore();
   try {
-    const { token, stream } = await acceptDump(world.dialled[0]!);
-    const dump = await receiveDump(stream, await store.begin('warm'), { idleDeadlineMs: 10_000 });
+    const { token, stream } = await acceptDump(world.dialled[0]!, { tokenDeadlineMs: PATIENT_MS });
+    const dump = await receiveDump(stream, await store.begin('warm'), { idleDeadlineMs: PATIENT_MS });
     return { token: token.toString('hex'), dump };
   } finally {
     await remove();
@@ -115,7 +115,7 @@ test('a dump that hears nothing more of the plane is cut off by resume, and the 
   const { checkpoints, containers } = world.agent;
   const beginning = rejection(checkpoints.begin('web', dumpRequest(600_000)));
   await until('the agent dials the plane', () => world.dialled.length > 0);
-  const { stream: unread } = await acceptDump(world.dialled[0]!);
+  const { stream: unread } = await acceptDump(world.dialled[0]!, { tokenDeadlineMs: PATIENT_MS });
   await checkpoints.finish('web', RESUME);
   assert.is(containers.inspect('web').phase, 'running');
   assert.is((await beginning).code, 'runtime_failed');
@@ -158,8 +158,10 @@ test('a container that does not thaw is paused, and can still be deleted', async
 test('a plane that never finishes is outlived: the container thaws when the lease ends', async () => {
   const world = await runningContainer();
   const { containers, checkpoints } = world.agent;
-  await Promise.all([checkpoints.begin('web', dumpRequest(3_000)), takeDump(world)]);
+  await Promise.all([checkpoints.begin('web', dumpRequest(77_000)), takeDump(world)]);
   assert.is(containers.inspect('web').phase, 'checkpointing');
+  assert.is(world.leases.at(-1)?.delayMs, 77_000);
+  world.leases.at(-1)?.end();
   await until('the lease ends', () => lastEvent(world) === 'resumed');
   assert.is(containers.inspect('web').phase, 'running');
   const late = await rejection(checkpoints.finish('web', STOP));

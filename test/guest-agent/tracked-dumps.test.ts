@@ -10,14 +10,22 @@ import { acceptDump } from '../../interconnect/dump-stream.ts';
 import { receiveDump } from '../../offload-plane/page-server/receive-dump.ts';
 import { type AgentWorld, createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
-import { dumpRequest, GIVE_UP, LATER_TOKEN, RESUME, STOP, TOKEN } from '../helpers/dump-requests.ts';
+import {
+  dumpRequest,
+  GIVE_UP,
+  LATER_TOKEN,
+  PATIENT_MS,
+  RESUME,
+  STOP,
+  TOKEN,
+} from '../helpers/dump-requests.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { until } from '../helpers/until.ts';
 import { makeStore } from '../offload-plane/page-store/fixture.ts';
 
-const TRACKED = dumpRequest(20_000, { track: true });
+const TRACKED = dumpRequest(PATIENT_MS, { track: true });
 const ON_TOP: CheckpointRequest = { ...TRACKED, token: LATER_TOKEN, parent: TOKEN };
-const PRE_DUMP = { token: TOKEN, deadlineMs: 20_000 };
+const PRE_DUMP = { token: TOKEN, deadlineMs: PATIENT_MS };
 
 async function runningContainer(): Promise<AgentWorld & { own: ReturnType<typeof containerPaths> }> {
   const world = await createAgentWorld('tracked');
@@ -32,8 +40,8 @@ async function withPlane<T>(world: AgentWorld, call: Promise<T>): Promise<T> {
   await until('the agent dials the plane', () => world.dialled.length > count);
   const { store, remove } = await makeStore();
   try {
-    const { stream } = await acceptDump(world.dialled.at(-1)!);
-    await receiveDump(stream, await store.begin('warm'), { idleDeadlineMs: 10_000 });
+    const { stream } = await acceptDump(world.dialled.at(-1)!, { tokenDeadlineMs: PATIENT_MS });
+    await receiveDump(stream, await store.begin('warm'), { idleDeadlineMs: PATIENT_MS });
     return await call;
   } finally {
     await remove();
@@ -98,7 +106,8 @@ test('a dump that fails, or whose lease ends, can not be built on any more, nor 
       writeFileSync(join(world.own.bundle, 'criu-fails'), '');
       await rejection(checkpoints.begin('web', ON_TOP));
     } else {
-      await take(world, { ...ON_TOP, deadlineMs: 2_000 });
+      await take(world, ON_TOP);
+      world.leases.at(-1)?.end();
       await until('the lease ends', () => containers.inspect('web').phase === 'running');
     }
     assert.is(containers.inspect('web').phase, 'running');
@@ -149,7 +158,7 @@ test('while it is pre-dumped a container is neither checkpointed nor ended for a
   const { checkpoints, containers } = world.agent;
   const beginning = rejection(checkpoints.preDump('web', PRE_DUMP));
   await until('the agent dials the plane', () => world.dialled.length > 0);
-  const { stream: unread } = await acceptDump(world.dialled[0]!);
+  const { stream: unread } = await acceptDump(world.dialled[0]!, { tokenDeadlineMs: PATIENT_MS });
   const busy = await rejection(checkpoints.begin('web', TRACKED));
   assert.is(busy.message, 'checkpoint container web: it is checkpointing, not running');
   const alive = await rejection(checkpoints.finish('web', STOP));

@@ -59,6 +59,7 @@ echo '{"data": 4242}' >&3
 const PAGER = `
 if [ "$1" = --version ]; then echo 'offload-pager 0.1.0'; exit; fi
 echo "$*" >> "$DIR/pager.log"
+echo $$ > "$DIR/pager.pid"
 if [ -e "$DIR/fail-pager" ]; then cat "$DIR/fail-pager" >&2; exit 1; fi
 if [ -d "$DIR/pagers" ]; then
   mkfifo "$DIR/pagers/$$.says"
@@ -94,6 +95,13 @@ export interface AgentWorld {
   attached: Set<string>;
   /** The plane's ends of the connections that the agent has dialled. */
   dialled: Duplex[];
+  /** The leases of checkpoints, each for so long unless a test ends it before. */
+  leases: Lease[];
+}
+
+interface Lease {
+  delayMs: number;
+  end: () => void;
 }
 
 export interface AgentWorldOptions {
@@ -131,6 +139,7 @@ export async function createAgentWorld(
     return runProgram(existsSync(fake) ? fake : command, args, options);
   };
   const [mounted, attached, dialled] = [new Set<string>(), new Set<string>(), [] as Duplex[]];
+  const leases: Lease[] = [];
   const cgroups = isWhole
     ? createCgroups(paths, (id) => {
         const { containers } = world.agent;
@@ -153,8 +162,13 @@ export async function createAgentWorld(
         throw new Error('no attach socket');
       },
       nowMs: () => performance.now(),
+      later(act, delayMs) {
+        const timer = setTimeout(act, delayMs);
+        leases.push({ delayMs, end: act });
+        return () => clearTimeout(timer);
+      },
       freshId: randomUUID,
-      createTimeoutMs: 20_000,
+      createTimeoutMs: 120_000,
       conmonProgram: join(paths.programDirectory, 'conmon'),
       parts: fakeParts(directory, mounted, attached, programs, cgroups),
     });
@@ -164,6 +178,7 @@ export async function createAgentWorld(
     mounted,
     attached,
     dialled,
+    leases,
     agent: await startAgent([]),
     async restart(programs = []) {
       world.agent.close();

@@ -4,9 +4,12 @@ import type { CheckpointFinish, CheckpointRequest } from '../../interconnect/age
 export const TOKEN = 'ab'.repeat(32);
 export const LATER_TOKEN = 'cd'.repeat(32);
 
+/** For the fake CRIU, a process of its own, to begin and to end. */
+export const PATIENT_MS = 120_000;
+
 /** A whole dump whose changes are not tracked, unless said otherwise. */
 export const dumpRequest = (
-  deadlineMs = 20_000,
+  deadlineMs = PATIENT_MS,
   more: Partial<CheckpointRequest> = {},
 ): CheckpointRequest => ({ token: TOKEN, deadlineMs, track: false, ...more });
 
