@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { LeftoverProgram } from '../../guest-agent/leftover-programs.ts';
-import { containerPaths } from '../../guest-agent/paths.ts';
+import { containerPaths, exitDirectory } from '../../guest-agent/paths.ts';
 import { processNamed } from '../../guest-agent/process-name.ts';
 import { type AgentWorld, createAgentWorld, makeCgroup } from '../helpers/agent-world.ts';
 import { CONTAINER_SPEC } from '../helpers/container-spec.ts';
@@ -50,19 +50,25 @@ test('exits that were missed are told once, in the order in which they came, at 
   const world = await createAgentWorld('adoption');
   const monitors = [await running(world, 'a'), await running(world, 'b'), await running(world, 'c')];
   world.agent.close();
+  const firstMs = Math.round(Date.now() / 1_000) * 1_000 - 60_000;
+  let missedAtMs = firstMs;
   for (const [id, exitCode] of [
     ['b', 3],
     ['c', 0],
     ['a', 9],
   ] as const) {
     world.leaveExit(id, exitCode);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const path = join(exitDirectory(world.paths), id);
+    utimesSync(path, missedAtMs / 1_000, missedAtMs / 1_000);
+    missedAtMs += 1_000;
   }
-  const missedAtMs = Date.now();
   await world.restart([]);
   assert.equal(eventsOf(world).slice(6), ['7 b exited', '8 c exited', '9 a exited']);
   assert.is(world.agent.containers.inspect('b').exitCode, 3);
-  for (const { atMs } of world.agent.events.since(6)) assert.ok(atMs <= missedAtMs);
+  assert.equal(
+    world.agent.events.since(6).map(({ atMs }) => atMs - firstMs),
+    [0, 1_000, 2_000],
+  );
   await world.restart(monitors);
   assert.is(eventsOf(world).length, 9);
 });

@@ -46,7 +46,7 @@ test('a dial asks for the port and gives the stream behind the answer', async ()
       socket.on('data', (data) => socket.end(`you said ${data}`));
     },
     async (path) => {
-      const socket = await dialGuest(path, 1024, 5_000);
+      const socket = await dialGuest(path, 1024, 60_000);
       assert.is(asked, 'CONNECT 1024\n');
       socket.end('hello');
       assert.is(String(await buffer(socket)), 'you said hello');
@@ -58,7 +58,7 @@ test('bytes right behind the answer are kept for whoever reads', async () => {
   await withDaemon(
     (socket) => socket.end('OK 77\nfirst words\nand more'),
     async (path) => {
-      const socket = await dialGuest(path, 77, 5_000);
+      const socket = await dialGuest(path, 77, 60_000);
       assert.is(String(await buffer(socket)), 'first words\nand more');
     },
   );
@@ -84,7 +84,7 @@ test('HTTP/2 works on a dialled socket whose peer has spoken at once', async () 
       server.emit('connection', stream);
     },
     async (path) => {
-      const socket = await dialGuest(path, 1024, 5_000);
+      const socket = await dialGuest(path, 1024, 60_000);
       const session = http2.connect('http://guest', { createConnection: () => socket });
       assert.is(String(await buffer(session.request({ ':path': '/' }))), 'fine');
       session.destroy();
@@ -105,7 +105,7 @@ test('an answer that comes byte by byte is put together, and leaves no listeners
       next();
     },
     async (path) => {
-      const socket = await dialGuest(path, 12, 5_000);
+      const socket = await dialGuest(path, 12, 60_000);
       assert.is(socket.listenerCount('error'), 0);
       assert.is(socket.listenerCount('readable'), 0);
       assert.is(String(await buffer(socket)), 'rest');
@@ -117,7 +117,7 @@ test('a port nobody listens on is a lost guest, said with the port', async () =>
   await withDaemon(
     (socket) => socket.end(),
     async (path) => {
-      const error = await rejection(dialGuest(path, 5, 5_000));
+      const error = await rejection(dialGuest(path, 5, 60_000));
       assert.is(error.code, 'guest_lost');
       assert.is(error.message, 'dial guest port 5: nobody listens there');
     },
@@ -128,7 +128,7 @@ test('an answer other than OK is shown', async () => {
   await withDaemon(
     (socket) => socket.write('NO way\n'),
     async (path) => {
-      const error = await rejection(dialGuest(path, 5, 5_000));
+      const error = await rejection(dialGuest(path, 5, 60_000));
       assert.is(error.code, 'guest_lost');
       assert.is(error.message, 'dial guest port 5: answered "NO way"');
     },
@@ -158,7 +158,7 @@ test('a silent daemon ends the dial at its deadline and the socket is closed', a
 });
 
 test('a dial where there is no socket is a lost guest', async () => {
-  const error = await rejection(dialGuest(join(directory, 'none.sock'), 5, 5_000));
+  const error = await rejection(dialGuest(join(directory, 'none.sock'), 5, 60_000));
   assert.is(error.code, 'guest_lost');
   assert.match(error.message, /^dial guest port 5: .*ENOENT/);
 });

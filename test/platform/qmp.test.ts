@@ -35,7 +35,7 @@ async function withQemu(
   serverCount += 1;
   const socketPath = join(directory, `${serverCount}.sock`);
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-  const qmp = await QmpClient.connect({ socketPath, timeoutMs: 5_000 });
+  const qmp = await QmpClient.connect({ socketPath, timeoutMs: 60_000 });
   try {
     await body(qmp);
   } finally {
@@ -69,7 +69,7 @@ test('an event that comes before the answer is delivered', async () => {
   const answer = (socket: Socket, { id }: Request) =>
     socket.write(`{"event": "DEVICE_DELETED", "data": {"device": "d"}}\n{"return": {}, "id": ${id}}\n`);
   await withQemu(answer, async (qmp) => {
-    const deleted = qmp.waitForEvent(({ event }) => event === 'DEVICE_DELETED', 5_000, 'removal');
+    const deleted = qmp.waitForEvent(({ event }) => event === 'DEVICE_DELETED', 60_000, 'removal');
     await qmp.execute('device_del');
     assert.equal(await deleted, { event: 'DEVICE_DELETED', data: { device: 'd' } });
   });

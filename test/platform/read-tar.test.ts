@@ -5,9 +5,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withDeadline } from '../../platform/deadline.ts';
 import { readTar } from '../../platform/read-tar.ts';
+import { startCpuTime } from '../helpers/cpu-time.ts';
 
 const BLOCK = 512;
-const MAX_MS = 5_000;
+const DEADLINE_MS = 120_000;
+/** Of processor time. */
+const MAX_CPU_MS = 5_000;
 
 /** A header of one block; the size is given as it stands there. */
 function header(type: string, size: string | Buffer): Buffer {
@@ -61,7 +64,7 @@ async function refusalOf(...chunks: Buffer[]): Promise<string> {
     () => 'read',
     (error: Error) => error.message,
   );
-  return withDeadline(outcome, MAX_MS, 'read the tar');
+  return withDeadline(outcome, DEADLINE_MS, 'read the tar');
 }
 
 test('entries with long names, links and attributes are read', async () => {
@@ -78,7 +81,7 @@ test('entries with long names, links and attributes are read', async () => {
 });
 
 test('an extended header that takes seconds to take apart is refused at once', async () => {
-  const startMs = performance.now();
+  const cpuMs = startCpuTime();
   assert.match(await refusalOf(extended('x', 4_000_000)), /pax-header of 4\d+ bytes, limit 262144 bytes/);
   const entries = Array.from({ length: 200 }, () => extended('x', 100)).flatMap((one) => [
     one,
@@ -92,7 +95,7 @@ test('an extended header that takes seconds to take apart is refused at once', a
     await refusalOf(header('L', octal(1_000_000)), Buffer.alloc(BLOCK)),
     /gnu-long-path of 1000000 bytes/,
   );
-  assert.ok(performance.now() - startMs < MAX_MS);
+  assert.ok(cpuMs() < MAX_CPU_MS);
 });
 
 test('sizes that are no numbers, or below zero, are refused and nothing waits for them', async () => {

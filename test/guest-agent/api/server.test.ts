@@ -22,7 +22,7 @@ import { CONTAINER_SPEC } from '../../helpers/container-spec.ts';
 import { rejection } from '../../helpers/rejection.ts';
 import { until } from '../../helpers/until.ts';
 
-const TIMEOUT = { timeoutMs: 20_000 };
+const TIMEOUT = { timeoutMs: 120_000 };
 const WEB = { params: { id: 'web' }, ...TIMEOUT };
 
 interface Connected {

@@ -29,7 +29,7 @@ function fake(script: string) {
       paths,
       crunRoot: join(directory, 'crun'),
       exitDirectory: join(directory, 'exits'),
-      timeoutMs: 20_000,
+      timeoutMs: 120_000,
       program,
     },
   };

@@ -60,7 +60,7 @@ function setUp(keptEnded?: number) {
     connectAttach: async () => saying('hello'),
     userOf: async () => ({ uid: 0, gid: 0 }),
     randomId: () => `exec-${count++}`,
-    createTimeoutMs: 10_000,
+    createTimeoutMs: 120_000,
     conmonProgram,
     ...(keptEnded === undefined ? {} : { keptEnded }),
   });
