@@ -53,7 +53,8 @@ test('an agent whose connection is half open is noticed by the plane within the 
   link.isStalled = true;
   await until('it is noticed', () => client.dead);
   const noticedMs = performance.now() - stalledMs;
-  assert.ok(noticedMs >= TIMEOUT_MS / 2, `after ${noticedMs} ms`);
+  // What was heard last was heard up to half of it before.
+  assert.ok(noticedMs >= TIMEOUT_MS / 4, `after ${noticedMs} ms`);
   await client.closed;
 });
 

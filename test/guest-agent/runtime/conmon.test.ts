@@ -123,14 +123,15 @@ test('a runtime that hangs behind a monitor that forked away ends at the deadlin
   const { options, paths, directory } = fake(`
     setsid sh -c 'echo $$ > "$0"; sleep 600 & echo $! > "$1"; wait' "$PIDFILE" "$DIR/crun.pid" &
     exit 0`);
-  const running = runConmon({ ...options, timeoutMs: 400 });
+  // Monitor and runtime begin before.
+  const running = runConmon({ ...options, timeoutMs: 4_000 });
   running.catch(() => undefined);
   const read = (path: string) => (existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0);
   const crunPid = join(directory, 'crun.pid');
   await until('the fake runtime', () => read(crunPid) > 0 && read(paths.conmonPidFile) > 0);
   const error = await rejection(running);
   assert.is(error.code, 'deadline_exceeded');
-  assert.is(error.message, 'crun create web: no answer within 400 ms');
+  assert.is(error.message, 'crun create web: no answer within 4000 ms');
   const isGone = (pid: number) => /^State:\s+Z/m.test(statusOf(pid)) || statusOf(pid) === '';
   await until(
     'monitor and runtime are gone',
