@@ -7,10 +7,16 @@ import { tempDirectory } from './temp-directory.ts';
 
 const MAIN = join(import.meta.dirname, '../../offload-plane/main.ts');
 
-/** Compiled once, started often. */
 const env = { NODE_COMPILE_CACHE: tempDirectory('compiled') };
 const OPTIONS = { reject: false, stdio: 'inherit', env } as const;
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 300_000;
+
+/** Compiled once, started often: Node keeps what it has compiled at its end, which one that is killed does not have. */
+let compiled: Promise<unknown> | undefined;
+function compile(): Promise<unknown> {
+  compiled ??= execa(process.execPath, [MAIN, '--help'], { ...OPTIONS, stdio: 'ignore' });
+  return compiled;
+}
 
 export interface Answer {
   status: number;
@@ -34,6 +40,7 @@ export class PlaneProcess {
   }
 
   async start(): Promise<void> {
+    if (this.#process !== undefined) await compile();
     const flags = ['--socket', this.#socket, '--store', this.#store, '--log-level', 'error'];
     this.#process = execa(process.execPath, [MAIN, ...flags], OPTIONS);
     this.#dispatcher = new Agent({ connect: { socketPath: this.#socket } });

@@ -13,7 +13,7 @@ import { FakePager } from '../offload-plane/page-server/fake-pager.ts';
 import type { AgentWorld } from './agent-world.ts';
 
 /** How long one does without a plane. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 600_000;
 const REDIAL_MS = 20;
 const CREDIT_PAGES = 1_024;
 
@@ -150,5 +150,5 @@ function isAlive(pid: number): boolean {
 }
 
 async function wait(what: string, condition: () => boolean): Promise<void> {
-  await pollUntil(async () => condition() || undefined, { timeoutMs: 120_000, intervalMs: 10, what });
+  await pollUntil(async () => condition() || undefined, { timeoutMs: DEADLINE_MS, intervalMs: 10, what });
 }

@@ -8,7 +8,7 @@ import { pollUntil } from '../../../platform/deadline.ts';
 import type { FakeMachine } from '../fake-machine.ts';
 import type { KilledPlane } from './world.ts';
 
-const QUIET_TIMEOUT_MS = 60_000;
+const QUIET_TIMEOUT_MS = 300_000;
 
 interface Listed {
   id: string;

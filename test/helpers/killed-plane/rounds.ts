@@ -12,7 +12,7 @@ const CLIENTS = 3;
 const MAX_PIECES = 150;
 const MAX_DELAY_MS = 25;
 const STEPS_PER_CLIENT = 20;
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 300_000;
 
 /** Why an operation ends whose plane has ended: nothing is left of it. The second is the guest's word for that. */
 const INTERRUPTED: ErrorCode[] = ['interrupted', 'runtime_failed'];
