@@ -17,7 +17,7 @@ interface Exec {
 export function streamsOf(watched: KilledAgent) {
   const { plane, deadlineScale } = watched.testbed;
   const { stdio } = plane;
-  const timeoutMs = 20_000 * deadlineScale;
+  const timeoutMs = 60_000 * deadlineScale;
   const letGo = (name: string) => `touch /proc/${watched.steadyPid}/root/tmp/go-${name}`;
 
   return {

@@ -37,7 +37,7 @@ export async function end(watched: KilledAgent, id: string): Promise<void> {
   await call(watched, 'killContainer', { signal: 'KILL' }, id);
   await pollUntil(
     async () => (await call(watched, 'inspectContainer', undefined, id)).phase === 'stopped' || undefined,
-    { timeoutMs: 10_000 * watched.testbed.deadlineScale, intervalMs: 50, what: 'its end' },
+    { timeoutMs: 30_000 * watched.testbed.deadlineScale, intervalMs: 50, what: 'its end' },
   );
 }
 

@@ -38,7 +38,7 @@ export async function watchGuest(testbed: Testbed, guest: Guest): Promise<Killed
 }
 
 export const shell = ({ guest, testbed }: KilledAgent, script: string) =>
-  runInGuest(guest, script, 20_000 * testbed.deadlineScale);
+  runInGuest(guest, script, 60_000 * testbed.deadlineScale);
 
 export const killAfter = (watched: KilledAgent, ms: number) =>
   shell(watched, `sleep ${(ms / 1000).toFixed(3)}; ${KILL}`);
@@ -103,7 +103,7 @@ export async function assertUnharmed(watched: KilledAgent): Promise<void> {
   const ticks = () => shell(watched, `cat /proc/${watched.steadyPid}/root/dev/shm/ticks`);
   const before = await ticks();
   await pollUntil(async () => ((await ticks()) === before ? undefined : true), {
-    timeoutMs: 10_000 * watched.testbed.deadlineScale,
+    timeoutMs: 30_000 * watched.testbed.deadlineScale,
     intervalMs: 50,
     what: 'the steady container to go on',
   });

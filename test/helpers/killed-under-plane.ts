@@ -18,7 +18,7 @@ export async function checkpointHeap({ testbed }: KilledAgent, id: string): Prom
   await plane.containers.create({ name: id, guest: 'origin', image: 'busybox', command: ['-c', HEAP] });
   await plane.containers.start(id);
   await pollUntil(async () => /full/.test(await plane.containers.logs(id)) || undefined, {
-    timeoutMs: 20_000 * deadlineScale,
+    timeoutMs: 60_000 * deadlineScale,
     intervalMs: 100,
     what: `${id} to fill its memory`,
   });
@@ -38,7 +38,7 @@ export async function killWhen(
   condition: string,
   ms: number,
 ): Promise<void> {
-  const limitS = 15 * watched.testbed.deadlineScale;
+  const limitS = 45 * watched.testbed.deadlineScale;
   const wait = `until ${condition} || [ -e ${CALL_IS_OVER} ]; do [ $SECONDS -lt ${limitS} ] || exit 9; sleep 0.002; done`;
   await Promise.all([
     shell(watched, `${wait}; sleep ${(ms / 1000).toFixed(3)}; ${KILL}`),
@@ -78,7 +78,7 @@ export async function assertWholeOrGone(watched: KilledAgent, name: string, rest
         const now = await plane.restores.inspect(restoreId);
         return now.phase === 'complete' || now.phase === 'failed' ? now : undefined;
       },
-      { timeoutMs: 30_000 * deadlineScale, intervalMs: 50, what: `end of restore ${restoreId}` },
+      { timeoutMs: 60_000 * deadlineScale, intervalMs: 50, what: `end of restore ${restoreId}` },
     );
     assert.is(view.phase, 'complete', view.error?.message);
     assert.is(view.pagesVerified, true);
