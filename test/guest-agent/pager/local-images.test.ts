@@ -221,7 +221,7 @@ test('wrong use is told in one line with exit code 2', async () => {
     [],
     ['--nonsense'],
     ['--work-dir', directory],
-    ['--work-dir', '/nonexistent', '--images-dir', directory],
+    ['--work-dir', join(directory, 'none'), '--images-dir', directory],
     ['--work-dir', directory, '--connect', 'unix:/x'],
     ['--work-dir', directory, '--images-dir', directory, '--deadline-ms', 'soon'],
     ['--work-dir', directory, '--images-dir', directory, 'more'],
@@ -234,7 +234,7 @@ test('wrong use is told in one line with exit code 2', async () => {
       '--token-file',
       writeInto(directory, 't', Buffer.alloc(32)),
     ],
-    ['--work-dir', directory, '--connect', 'unix:/x', '--token-file', '/nonexistent'],
+    ['--work-dir', directory, '--connect', 'unix:/x', '--token-file', join(directory, 'none')],
   ];
   for (const args of uses) {
     const { exitCode, stderr } = await startPager(args).ended;

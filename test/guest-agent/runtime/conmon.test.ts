@@ -115,7 +115,7 @@ test('a conmon that ends without a verdict, or with nonsense, or is missing, say
   const nonsense = await rejection(runConmon(fake('echo what >&3').options));
   assert.is(nonsense.message, 'conmon web: ended without a verdict (what )');
   const { options } = fake('');
-  const missing = await rejection(runConmon({ ...options, program: '/nonexistent/conmon' }));
+  const missing = await rejection(runConmon({ ...options, program: join(root, 'none') }));
   assert.is(missing.code, 'runtime_failed');
 });
 
