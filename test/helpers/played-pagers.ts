@@ -28,6 +28,8 @@ interface Process {
   /** Of its container. */
   id: string;
   says: FileHandle;
+  /** It has said DONE: nothing is missing any more, so it is done even if it never hears that the plane knows. */
+  isFinished: boolean;
 }
 
 type Dial = () => Promise<Duplex>;
@@ -47,7 +49,12 @@ export function playPagers(world: AgentWorld, dial: Dial): PlayedPagers {
     try {
       const token = readFileSync(option('--token-file')).toString('hex');
       const id = basename(option('--work-dir'));
-      const word = await playOne(world, dial, { pid, token, id, says }, () => closed || !isAlive(pid));
+      const word = await playOne(
+        world,
+        dial,
+        { pid, token, id, says, isFinished: false },
+        () => closed || !isAlive(pid),
+      );
       await says.write(`${word}\n`);
       await wait('the end of the pager', () => !isAlive(pid));
     } finally {
@@ -86,22 +93,23 @@ async function playOne(world: AgentWorld, dial: Dial, own: Process, isOver: () =
     const pager = pagerOn(stream);
     const end = await speak(world, own, pager, before, isOver);
     stream.destroy();
-    if (end !== undefined) return end;
+    if (end !== undefined) return own.isFinished ? 'done' : end;
     if (!isWhole(pager) && before === undefined) return 'the plane closed before map and files were complete';
     if (pager.seen.length > 0) sinceMs = performance.now();
     before = before === undefined || pager.seen.length > 0 ? pager : before;
   }
-  return 'no plane to go on with';
+  return own.isFinished ? 'done' : 'no plane to go on with';
 }
 
 /** @returns its last word; undefined: the connection is gone */
 async function speak(
   { agent }: AgentWorld,
-  { token, id, says }: Process,
+  own: Process,
   pager: FakePager,
   before: FakePager | undefined,
   isOver: () => boolean,
 ): Promise<string | undefined> {
+  const { token, id, says } = own;
   const isGone = () => pager.closed || pager.text !== '' || isOver();
   const ends = () => pager.seen.filter(({ type }) => type === FrameType.END).length;
   const stepTo = async (what: string, condition: () => boolean) => {
@@ -125,6 +133,7 @@ async function speak(
   const [range] = pager.missing();
   if (range) pager.fault(range.task, range.vaddr);
   if (!(await stepTo('every page', () => ends() > 0))) return lastWord();
+  own.isFinished = true;
   pager.done();
   return (await stepTo('the answer to DONE', () => ends() > 1)) ? 'done' : lastWord();
 }
