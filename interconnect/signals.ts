@@ -19,6 +19,13 @@ export function signalNumber(signal: string, operation: string): number {
 
 export const isSignal = (signal: string): boolean => numberOf(signal) !== undefined;
 
+/** The name of a number: SIGKILL of 9, SIGRTMIN+3 of 37. */
+export function signalName(number: number): string | undefined {
+  const known = Object.entries(constants.signals).find(([, other]) => other === number)?.[0];
+  const isRealTime = number >= SIGRTMIN && number <= SIGRTMAX;
+  return known ?? (isRealTime ? `SIGRTMIN+${number - SIGRTMIN}` : undefined);
+}
+
 function numberOf(signal: string): number | undefined {
   const name = signal.replace(/^SIG/, '');
   const known = (constants.signals as Record<string, number | undefined>)[`SIG${name}`];

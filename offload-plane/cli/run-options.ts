@@ -1,7 +1,7 @@
 /** The flags of `run` and `create`, as Docker and podman have them, and the request they make. */
 import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { signalName } from '../../interconnect/signals.ts';
 import { OffloadError } from '../../platform/errors.ts';
 import type { PortRequest, VolumeMount } from '../containers/container.ts';
 import type { ContainerBody } from '../http-api/schemas/containers.ts';
@@ -145,9 +145,9 @@ export function signalOf(value: string): string {
 
 /** The plane takes names. */
 function numbered(signal: number): string {
-  const found = Object.entries(constants.signals).find(([, number]) => number === signal);
-  if (!found) throw new InvalidArgumentError(`there is no signal ${signal} with a name`);
-  return found[0];
+  const name = signalName(signal);
+  if (name === undefined) throw new InvalidArgumentError(`there is no signal ${signal} with a name`);
+  return name;
 }
 
 function variablesOf({ env = [], envFile = [] }: RunFlags, own: NodeJS.ProcessEnv): string[] | undefined {

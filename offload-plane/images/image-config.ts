@@ -1,5 +1,5 @@
 /** From an image's own configuration to what the plane keeps of it. */
-import { isSignal } from '../../interconnect/signals.ts';
+import { isSignal, signalName } from '../../interconnect/signals.ts';
 import type { ImageHealthcheck, ImageRunConfig } from './image-record.ts';
 import type { ImageConfig } from './oci-schema.ts';
 
@@ -10,7 +10,7 @@ const SHELL = ['/bin/sh', '-c'];
 export function runConfig(image: ImageConfig, user: string): ImageRunConfig {
   const config = image.config ?? {};
   const entrypoint = config.Entrypoint ?? [];
-  const stopSignal = signalName(config.StopSignal ?? '');
+  const stopSignal = stopSignalOf(config.StopSignal ?? '');
   const healthcheck = healthcheckOf(config.Healthcheck ?? {});
   return {
     command: [...entrypoint, ...(config.Cmd ?? [])],
@@ -33,11 +33,9 @@ function tcpPorts(keys: readonly string[]): number[] {
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/**
- * Images say `SIGQUIT`, `QUIT` or a number; a number has a name only in the guest, and is left out. So is what Linux
- * does not know, as Docker does: the container could not be stopped by it.
- */
-function signalName(text: string): string | undefined {
+/** Images say `SIGQUIT`, `QUIT` or `3`. What Linux does not know is left out, as Docker does: nothing could be stopped by it. */
+function stopSignalOf(text: string): string | undefined {
+  if (/^\d{1,2}$/.test(text)) return signalName(Number(text));
   const name = text.toUpperCase().replace(/^(?!SIG)/, 'SIG');
   return /^SIG[A-Z][A-Z0-9+-]{1,11}$/.test(name) && isSignal(name) ? name : undefined;
 }

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isSignal, signalNumber } from '../../interconnect/signals.ts';
+import { isSignal, signalName, signalNumber } from '../../interconnect/signals.ts';
 import { OffloadError } from '../../platform/errors.ts';
 
 test('a signal has its number, whether it is named with SIG, without, or by the number', () => {
@@ -20,6 +20,21 @@ test('a signal has its number, whether it is named with SIG, without, or by the 
     assert.is(signalNumber(name, 'kill'), number, name);
     assert.ok(isSignal(name), name);
   }
+});
+
+test('a number has the name that has this number', () => {
+  for (const [number, name] of [
+    [9, 'SIGKILL'],
+    [6, 'SIGABRT'],
+    [28, 'SIGWINCH'],
+    [34, 'SIGRTMIN+0'],
+    [37, 'SIGRTMIN+3'],
+    [64, 'SIGRTMIN+30'],
+  ] as const) {
+    assert.is(signalName(number), name);
+    assert.is(signalNumber(name, 'kill'), number);
+  }
+  for (const number of [0, 32, 65, Number.NaN]) assert.is(signalName(number), undefined);
 });
 
 test('a signal that Linux does not have is refused by name', () => {

@@ -18,12 +18,13 @@ test('the entrypoint is told apart from the command it begins', () => {
   assert.equal(entrypoint, ['/bin/server']);
 });
 
-test('a stop signal is a name, with SIG or without; a number and what Linux does not know are left out', () => {
+test('a stop signal is a name, with SIG or without, or a number; what Linux does not know is left out', () => {
   assert.is(ofConfig({ StopSignal: 'SIGQUIT' }).stopSignal, 'SIGQUIT');
   assert.is(ofConfig({ StopSignal: 'usr1' }).stopSignal, 'SIGUSR1');
   assert.is(ofConfig({ StopSignal: 'SIGRTMIN+3' }).stopSignal, 'SIGRTMIN+3');
-  assert.is(ofConfig({ StopSignal: '3' }).stopSignal, undefined);
-  for (const StopSignal of ['; rm', 'SIGFOO', 'SIGRTMIN+31']) {
+  assert.is(ofConfig({ StopSignal: '3' }).stopSignal, 'SIGQUIT');
+  assert.is(ofConfig({ StopSignal: '37' }).stopSignal, 'SIGRTMIN+3');
+  for (const StopSignal of ['; rm', '0', '65', '1e1', 'SIGFOO', 'SIGRTMIN+31']) {
     assert.is(ofConfig({ StopSignal }).stopSignal, undefined, StopSignal);
   }
 });
