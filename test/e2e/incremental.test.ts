@@ -34,6 +34,7 @@ const test = suite<World>('incremental checkpoints');
 const LOAD_INTERVAL_MS = 100;
 /** From request to request, so that one that takes long finds little more that has changed. */
 const LOAD_INTERVAL_GROWTH = 1.1;
+const LOAD_INTERVAL_MAX_MS = 1_500;
 const NAMES = ['redis', 'node'] as const;
 /** Without restartable sequences: the kernel writes a page a thread of them, held restore or not (rseq(2)). */
 const COMPARABLE_ENV = 'GLIBC_TUNABLES=glibc.pthread.rseq=0';
@@ -61,7 +62,7 @@ async function underLoad<T>(
         () => 1,
         () => 0,
       );
-      await delay(LOAD_INTERVAL_MS * LOAD_INTERVAL_GROWTH ** round);
+      await delay(Math.min(LOAD_INTERVAL_MS * LOAD_INTERVAL_GROWTH ** round, LOAD_INTERVAL_MAX_MS));
     }
   })();
   const answer = async (what: string) => {
