@@ -1,6 +1,4 @@
-import { mkdtempSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { pollUntil } from '../../platform/deadline.ts';
@@ -9,6 +7,7 @@ import { QmpClient } from '../../platform/qmp.ts';
 import { startTestbed, type Testbed } from '../../testbed/testbed.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { suite } from '../helpers/suite.ts';
+import { tempDirectory } from '../helpers/temp-directory.ts';
 import { until } from '../helpers/until.ts';
 import { ask, startOnVolume } from '../helpers/volume-redis.ts';
 import { completed, deadlineOf, startWarm } from '../helpers/warm-container.ts';
@@ -24,7 +23,7 @@ const MIB = 1024 * 1024;
 const QUOTA_BYTES = 24 * MIB;
 
 test.before(async (context) => {
-  context.store = mkdtempSync(join(tmpdir(), 'offload-store-'));
+  context.store = tempDirectory('offload-store');
   context.testbed = await startTestbed({
     guests: [
       { name: 'origin', ...GUEST },
@@ -36,10 +35,7 @@ test.before(async (context) => {
   });
   await context.testbed.importDemoImages(() => {});
 });
-test.after(async ({ testbed, store }) => {
-  await testbed?.stop();
-  if (store) await rm(store, { recursive: true, force: true });
-});
+test.after(async ({ testbed }) => await testbed?.stop());
 
 async function refusal(promise: Promise<unknown>): Promise<OffloadError> {
   const error = await rejection(promise);
