@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
+import { makeIn } from '../../testbed/native/programs.ts';
 
 const SOURCES = join(import.meta.dirname, '../../guest-agent/pager');
 const built = (path: string) => join(SOURCES, 'build', path);
@@ -16,16 +17,8 @@ export const UNIT_TESTS = [built('test/unit'), built('test/unit-asan')];
 export const DYNAMIC_HEAP = built('test/heap-dynamic');
 /** Longer than any test waits for it to end. */
 const PAGER_TIMEOUT_MS = 300_000;
-/** Everything anew, behind another one that does the same. */
-const MAKE_TIMEOUT_MS = 600_000;
 
-/** Test files run side by side, and make knows nothing of another make: one at a time. */
-export async function make(...goals: readonly string[]): Promise<string> {
-  const { stdout } = await execa('flock', [SOURCES, 'make', '-s', '-C', SOURCES, ...goals], {
-    timeout: MAKE_TIMEOUT_MS,
-  });
-  return stdout;
-}
+export const make = (...goals: readonly string[]): Promise<string> => makeIn(SOURCES, ...goals);
 
 export async function buildPrograms(): Promise<void> {
   await make('all', 'heap', 'dying', ...(process.env.PAGER_ASAN ? ['asan'] : []));

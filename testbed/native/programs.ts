@@ -18,20 +18,24 @@ export const EVICT = join(PROGRAM_SOURCES, 'build/evict');
 /** Everything anew, behind another one that does the same. */
 const MAKE_TIMEOUT_MS = 600_000;
 
-/** Test files run side by side, and make knows nothing of another make: one at a time. */
-async function makeIn(directory: string): Promise<void> {
-  await execa('flock', [directory, 'make', '-s', '-C', directory, 'all'], { timeout: MAKE_TIMEOUT_MS });
+/**
+ * Test files run side by side, and make knows nothing of another make: one at a time.
+ * @returns what was printed
+ */
+export async function makeIn(directory: string, ...goals: readonly string[]): Promise<string> {
+  const argv = [directory, 'make', '-s', '-C', directory, ...goals];
+  return (await execa('flock', argv, { timeout: MAKE_TIMEOUT_MS })).stdout;
 }
 
 /** The pager of another source tree. */
 export async function buildPagerOf(sources: string): Promise<string> {
   const directory = join(sources, 'guest-agent/pager');
-  await makeIn(directory);
+  await makeIn(directory, 'all');
   return join(directory, 'build/offload-pager');
 }
 
 /** The pager, and the programs of the restore bench. */
 export async function buildBenchPrograms(): Promise<void> {
-  await makeIn(PAGER_SOURCES);
-  await makeIn(PROGRAM_SOURCES);
+  await makeIn(PAGER_SOURCES, 'all');
+  await makeIn(PROGRAM_SOURCES, 'all');
 }
